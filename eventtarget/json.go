@@ -1,0 +1,99 @@
+package eventtarget
+
+import (
+	"bytes"
+	"encoding"
+	"encoding/json"
+	"errors"
+	"reflect"
+	"unicode/utf8"
+)
+
+// JSON returns the codec of [encoding/json]. An absent payload decodes to the
+// zero T. A string that is not valid UTF-8 is an error, where encoding/json would
+// quietly replace what it cannot carry (law B02). JSON[Raw] carries JSON text as
+// it stands.
+func JSON[T any]() Codec[T] { return jsonCodec[T]{} }
+
+type jsonCodec[T any] struct{}
+
+func (jsonCodec[T]) Append(dst []byte, _ string, v T) ([]byte, error) {
+	if raw, ok := any(v).(Raw); ok {
+		return append(dst, raw...), nil
+	}
+	return appendJSON(dst, v)
+}
+
+func (jsonCodec[T]) Decode(_ string, payload []byte) (T, error) {
+	var v T
+	if raw, ok := any(&v).(*Raw); ok {
+		*raw = payload
+		return v, nil
+	}
+	if len(payload) == 0 {
+		return v, nil
+	}
+	err := json.Unmarshal(payload, &v)
+	return v, err
+}
+
+func appendJSON(dst []byte, v any) ([]byte, error) {
+	b := bytes.NewBuffer(dst)
+	enc := json.NewEncoder(b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return dst, err
+	}
+	out := bytes.TrimSuffix(b.Bytes(), []byte{'\n'})
+	// encoding/json writes this escape for a byte that is not UTF-8. It may also
+	// stand in what a json.Marshaler returned, where it is right.
+	if bytes.Contains(out[len(dst):], []byte(`\ufffd`)) && !validStrings(reflect.ValueOf(v)) {
+		return dst, errors.New("a string in the payload is not valid UTF-8")
+	}
+	return out, nil
+}
+
+// validStrings tells whether all strings that encoding/json would read from v are
+// valid UTF-8. Encoding has succeeded, so v has no cycles.
+func validStrings(v reflect.Value) bool {
+	if !v.IsValid() || marshals(v) {
+		return true
+	}
+	switch v.Kind() {
+	case reflect.String:
+		return utf8.ValidString(v.String())
+	case reflect.Pointer, reflect.Interface:
+		return validStrings(v.Elem())
+	case reflect.Struct:
+		for f, field := range v.Fields() {
+			if (f.IsExported() || f.Anonymous) && !validStrings(field) {
+				return false
+			}
+		}
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			if !validStrings(v.Index(i)) {
+				return false
+			}
+		}
+	case reflect.Map:
+		for m := v.MapRange(); m.Next(); {
+			if !validStrings(m.Key()) || !validStrings(m.Value()) {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+// marshals tells whether v's type writes its own text.
+func marshals(v reflect.Value) bool {
+	if !v.CanInterface() {
+		return false
+	}
+	switch v.Interface().(type) {
+	case json.Marshaler, encoding.TextMarshaler:
+		return true
+	}
+	return false
+}

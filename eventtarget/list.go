@@ -1,0 +1,160 @@
+package eventtarget
+
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+)
+
+// list is the listeners of one selector in the order in which they were added.
+// It never changes: Add and Remove put another in its place.
+//
+// Removing an Inline listener must not close its Done while a Deliver that began
+// before is still about to call it. So Deliver counts itself in and out of a list
+// that has Inline listeners, and a list that was replaced is settled once nobody
+// is inside.
+type list[T any] struct {
+	sel     *selector[T]
+	entries []entry[T]
+	inline  bool // any Inline listener in it
+
+	inside atomic.Int64
+	stale  atomic.Bool // replaced: entries may have been removed
+
+	waiters []*listener[T] // removed, to be finished when nobody is inside; under the registry's lock
+}
+
+// entry holds what a call needs in one place, so that delivering to a plain
+// Inline listener touches nothing else.
+type entry[T any] struct {
+	handle func(context.Context, Event[T]) // nil: see listener.take
+	ctx    context.Context
+	*listener[T]
+}
+
+// enter counts a Deliver in. It fails when the list was replaced meanwhile: look
+// it up again.
+func (l *list[T]) enter() bool {
+	if !l.inline {
+		return true
+	}
+	l.inside.Add(1)
+	return !l.stale.Load()
+}
+
+// leave undoes enter, failed or not.
+func (r *Registry[T]) leave(l *list[T]) {
+	if l.inline && l.inside.Add(-1) == 0 && l.stale.Load() {
+		r.drained(l)
+	}
+}
+
+// drained finishes the listeners that waited for the last Deliver inside l.
+func (r *Registry[T]) drained(l *list[T]) {
+	r.mu.Lock()
+	var free []*listener[T]
+	if l.inside.Load() == 0 {
+		for _, w := range l.waiters {
+			if w.holds--; w.holds == 0 {
+				free = append(free, w)
+			}
+		}
+		l.waiters = nil
+		l.sel.prune()
+	}
+	r.mu.Unlock()
+	for _, w := range free {
+		r.finish(w)
+	}
+}
+
+// selector is a topic that has listeners. All of it is under the registry's lock.
+type selector[T any] struct {
+	topic   Topic
+	current *list[T]   // nil once the last listener is gone
+	old     []*list[T] // replaced, and somebody may still be inside
+}
+
+// prune forgets the replaced lists that nobody is inside. A Deliver that enters
+// one from now on finds it stale and turns back.
+func (s *selector[T]) prune() {
+	s.old = slices.DeleteFunc(s.old, func(l *list[T]) bool { return l.inside.Load() == 0 })
+}
+
+// link puts n into its selector's list. Under r.mu.
+func (r *Registry[T]) link(n *listener[T]) {
+	e := entry[T]{listener: n}
+	if n.inline && !n.once {
+		e.handle, e.ctx = n.handle, n.ctx
+	}
+	t := r.tableOf(n.topic)
+	if t == nil {
+		t = newTable[T](minBuckets)
+		r.wild.Store(t)
+	}
+	if l := t.find(n.topic.Type, n.topic.ID); l != nil {
+		n.sel = l.sel
+		r.replace(n.sel, append(slices.Clip(l.entries), e))
+		return
+	}
+	n.sel = &selector[T]{topic: n.topic}
+	r.replace(n.sel, []entry[T]{e})
+}
+
+// unlink takes l out of its selector's list. For an Inline listener it tells
+// whether no Deliver can be about to call it; if one can, the last of them
+// finishes l.
+func (r *Registry[T]) unlink(l *listener[T]) (settled bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if cur := l.sel.current; cur != nil {
+		if i := slices.IndexFunc(cur.entries, func(e entry[T]) bool { return e.listener == l }); i >= 0 {
+			r.replace(l.sel, slices.Concat(cur.entries[:i], cur.entries[i+1:]))
+		}
+	}
+	if l.inline {
+		for _, old := range l.sel.old {
+			old.waiters = append(old.waiters, l)
+			l.holds++
+		}
+	}
+	return l.holds == 0
+}
+
+// replace gives a selector other entries. Under r.mu.
+func (r *Registry[T]) replace(s *selector[T], entries []entry[T]) {
+	before := s.current
+	s.current = nil
+	if len(entries) > 0 {
+		s.current = &list[T]{sel: s, entries: entries}
+		s.current.inline = slices.ContainsFunc(entries, func(e entry[T]) bool { return e.inline })
+	}
+	if !r.closing {
+		r.publish(s)
+	}
+	if before != nil {
+		before.stale.Store(true)
+		s.old = append(s.old, before)
+	}
+	s.prune()
+}
+
+// publish shows a selector's list to Deliver. Under r.mu.
+func (r *Registry[T]) publish(s *selector[T]) {
+	t := r.tableOf(s.topic).set(s.topic, s.current)
+	switch {
+	case !s.topic.isWildcard():
+		r.exact.Store(t)
+	case t.count == 0:
+		r.wild.Store(nil) // so that looking for wildcards costs nothing again
+	default:
+		r.wild.Store(t)
+	}
+}
+
+func (r *Registry[T]) tableOf(t Topic) *table[T] {
+	if t.isWildcard() {
+		return r.wild.Load()
+	}
+	return r.exact.Load()
+}

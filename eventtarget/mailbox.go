@@ -1,0 +1,219 @@
+package eventtarget
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+)
+
+// cell holds one event for all the queues that it waits in, so that a queue
+// moves a pointer and not the event. The last holder puts it back.
+type cell[T any] struct {
+	event Event[T]
+	refs  atomic.Int32
+}
+
+// release gives up n references to c.
+func (r *Registry[T]) release(c *cell[T], n int32) {
+	if c.refs.Add(-n) == 0 {
+		c.event = Event[T]{}
+		r.cells.Put(c)
+	}
+}
+
+// mailbox is the queue of one listener. Dispatchers append to waiting; a worker
+// takes all of that in one hand and handles it event by event. What is still in
+// the hand counts as waiting too, and a dispatcher that must drop the oldest
+// takes it from there: both claim an event by advancing claimed.
+type mailbox[T any] struct {
+	mu       sync.Mutex
+	waiting  []*cell[T]
+	limit    int
+	policy   Overflow
+	active   bool // a worker has it, or will
+	served   bool // Once, and it has its event
+	draining bool // to be closed when empty
+	closed   bool
+	overflow bool          // events were dropped since it was last empty
+	room     chan struct{} // closed when there may be room; nil while nobody waits
+
+	hand    []*cell[T] // the worker's; changes only under mu
+	claimed atomic.Int64
+	blocked atomic.Int32 // dispatchers that wait for room
+}
+
+// offered is what became of an event that was put into a mailbox.
+type offered uint8
+
+const (
+	accepted     offered = iota
+	acceptedIdle         // accepted, and a worker must be told
+	refused              // the listener is gone, or Once was served
+	dropped              // this event or the oldest, as others since it was last empty
+	droppedFirst         // the same, the first since it was last empty
+	full                 // the policy is Block
+)
+
+// offer puts c into the queue, which holds a reference from then on.
+func (m *mailbox[T]) offer(l *listener[T], c *cell[T]) offered {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.closed || m.served {
+		return refused
+	}
+	result := accepted
+	if len(m.waiting)+len(m.hand) >= m.limit && m.pending() >= m.limit {
+		switch m.policy {
+		case Block:
+			return full
+		case DropOldest:
+			if m.dropOldest(l.registry) {
+				result = m.countDrop(l)
+			}
+		default:
+			return m.countDrop(l)
+		}
+	}
+	m.waiting = append(m.waiting, c)
+	m.served = l.once
+	if !m.active {
+		m.active = true
+		result = acceptedIdle
+	}
+	return result
+}
+
+// pending returns how many events wait. Under mu.
+func (m *mailbox[T]) pending() int {
+	return len(m.waiting) + len(m.hand) - int(m.claimed.Load())
+}
+
+func (m *mailbox[T]) countDrop(l *listener[T]) offered {
+	l.dropped.Add(1)
+	if m.overflow {
+		return dropped
+	}
+	m.overflow = true
+	return droppedFirst
+}
+
+// dropOldest makes room for one event, unless the worker just did. Under mu.
+func (m *mailbox[T]) dropOldest(r *Registry[T]) bool {
+	if c := m.claim(); c != nil {
+		r.release(c, 1)
+		return true
+	}
+	if len(m.waiting) < m.limit {
+		return false
+	}
+	r.release(m.waiting[0], 1)
+	m.waiting[0] = nil
+	m.waiting = m.waiting[1:]
+	return true
+}
+
+// claim takes the next event out of the hand: the worker to handle it, a
+// dispatcher to drop it. It returns nil when the hand is empty.
+func (m *mailbox[T]) claim() *cell[T] {
+	for {
+		i := m.claimed.Load()
+		if int(i) == len(m.hand) {
+			return nil
+		}
+		if m.claimed.CompareAndSwap(i, i+1) {
+			return m.hand[i]
+		}
+	}
+}
+
+// refill gives the worker another hand. It returns false when nothing waits: the
+// mailbox is idle then, and ended tells whether it will stay so.
+func (m *mailbox[T]) refill() (more, ended bool) {
+	const keep = 1024 // bounds what an idle queue holds on to
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	clear(m.hand)
+	m.hand, m.waiting = m.waiting, m.hand[:0]
+	m.claimed.Store(0)
+	if len(m.hand) > 0 && !m.closed {
+		return true, false
+	}
+	m.active, m.overflow = false, false
+	if cap(m.hand) > keep {
+		m.hand = nil
+	}
+	if cap(m.waiting) > keep {
+		m.waiting = nil
+	}
+	return false, m.closed || m.draining
+}
+
+// drain makes the mailbox end once it is empty, and tells whether it is.
+func (m *mailbox[T]) drain() (idle bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.draining = true
+	return !m.active
+}
+
+// close refuses everything from now on and discards what waits. It tells whether
+// no worker has the mailbox, and how much was discarded.
+func (m *mailbox[T]) close(r *Registry[T]) (idle bool, discarded uint64) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.closed = true
+	for c := m.claim(); c != nil; c = m.claim() {
+		r.release(c, 1)
+		discarded++
+	}
+	for _, c := range m.waiting {
+		r.release(c, 1)
+		discarded++
+	}
+	m.waiting = nil
+	m.signal()
+	return !m.active, discarded
+}
+
+// signal wakes the dispatchers that wait for room. Under mu.
+func (m *mailbox[T]) signal() {
+	if m.room != nil {
+		close(m.room)
+		m.room = nil
+	}
+}
+
+// awaitRoom waits until there may be room, ctx ends or the listener does.
+func (m *mailbox[T]) awaitRoom(ctx context.Context) error {
+	m.mu.Lock()
+	if m.closed {
+		m.mu.Unlock()
+		return nil
+	}
+	if m.room == nil {
+		m.room = make(chan struct{})
+	}
+	room := m.room
+	m.blocked.Add(1)
+	free := m.pending() < m.limit
+	m.mu.Unlock()
+	defer m.blocked.Add(-1)
+	if free { // claimed between offer and here, when nobody was told to signal
+		return nil
+	}
+	select {
+	case <-room:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// madeRoom tells waiting dispatchers that an event was claimed.
+func (m *mailbox[T]) madeRoom() {
+	if m.blocked.Load() > 0 {
+		m.mu.Lock()
+		m.signal()
+		m.mu.Unlock()
+	}
+}

@@ -1,0 +1,135 @@
+package eventtarget
+
+import "context"
+
+// listener is a [Listener] that was added.
+type listener[T any] struct {
+	Registration
+	registry *Registry[T]
+	sel      *selector[T]
+	seq      uint64 // order of Add
+	handle   func(context.Context, Event[T])
+	ctx      context.Context
+	cancel   context.CancelFunc
+	inline   bool
+	once     bool
+	holds    int        // Inline: lists that a Deliver may be inside; under registry.mu
+	box      mailbox[T] // queued
+}
+
+func newListener[T any](ctx context.Context, r *Registry[T], topic Topic, l Listener[T]) *listener[T] {
+	n := &listener[T]{registry: r, handle: l.Handle, inline: l.Inline, once: l.Once}
+	n.topic, n.owner, n.done = topic, n, make(chan struct{})
+	n.box.policy = l.Overflow
+	n.box.limit = l.Queue
+	if l.Queue == 0 {
+		n.box.limit = DefaultQueue
+	}
+	caller := QueuedListener
+	if l.Inline {
+		caller = InlineListener
+	}
+	ctx = context.WithValue(context.WithoutCancel(ctx), callerKey{}, caller)
+	n.ctx, n.cancel = context.WithCancel(ctx)
+	return n
+}
+
+// take brings e to a listener that is not simply called: one that is queued, or
+// Inline and Once.
+func (l *listener[T]) take(ctx context.Context, e *Event[T], p *pass[T]) {
+	if l.inline {
+		l.callOnce(*e)
+		return
+	}
+	r := l.registry
+	c := p.cell(r, e)
+	for {
+		what := l.box.offer(l, c)
+		switch what {
+		case acceptedIdle:
+			r.workers.push(l)
+			p.handed++
+		case accepted:
+			p.handed++
+		case refused:
+			p.refused = true
+		case dropped, droppedFirst:
+			if l.box.policy == DropOldest {
+				p.handed++
+			}
+			if what == droppedFirst {
+				r.ReportFault(Fault{Kind: FaultOverflow, Topic: e.Topic(), Count: 1, Err: ErrOverflow})
+			}
+		case full:
+			err := ErrWouldBlock
+			if CallerOf(ctx) == NotListener {
+				err = l.box.awaitRoom(ctx)
+			}
+			if err == nil {
+				continue
+			}
+			l.dropped.Add(1)
+			p.fail(r.wrap("dispatch", e.Topic(), err))
+		}
+		return
+	}
+}
+
+// callOnce handles the one event of an Inline listener with Once. Its Done waits
+// for the Deliver that we are in.
+func (l *listener[T]) callOnce(e Event[T]) {
+	if !l.removed.CompareAndSwap(false, true) {
+		return
+	}
+	defer l.cancel()
+	l.registry.unlink(l)
+	l.handle(l.ctx, e)
+}
+
+// drainHand handles what waits, up to one hand of it, and tells whether there is
+// more to come back for.
+func (l *listener[T]) drainHand() (again bool) {
+	r := l.registry
+	more, ended := l.box.refill()
+	if !more {
+		if ended {
+			r.end(l)
+			r.finish(l)
+		}
+		return false
+	}
+	for c := l.box.claim(); c != nil; c = l.box.claim() {
+		l.box.madeRoom()
+		l.call(c)
+	}
+	return true
+}
+
+// call handles one event, unless the listener was removed meanwhile.
+func (l *listener[T]) call(c *cell[T]) {
+	r := l.registry
+	returned := false
+	defer func() {
+		if !returned {
+			r.caught(l, recover(), peerID(c.event.Source))
+		}
+		r.release(c, 1)
+	}()
+	switch {
+	case l.once:
+		if l.removed.CompareAndSwap(false, true) {
+			defer r.retire(l)
+			r.unlink(l)
+			l.handle(l.ctx, c.event)
+		}
+	case !l.removed.Load():
+		l.handle(l.ctx, c.event)
+	}
+	returned = true
+}
+
+// retire ends a queued listener whose only event was handled.
+func (r *Registry[T]) retire(l *listener[T]) {
+	l.cancel()
+	l.box.close(r)
+}

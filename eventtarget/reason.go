@@ -1,0 +1,119 @@
+package eventtarget
+
+import "fmt"
+
+// Code is why a connection ended, whatever carried it. The table in this file
+// is the only place where it meets the numbers of a protocol.
+type Code uint8
+
+const (
+	// CodeNormal: the work is done.
+	CodeNormal Code = iota
+	// CodeGoingAway: the end that closes is shutting down.
+	CodeGoingAway
+	// CodeRestart: the end that closes will be back.
+	CodeRestart
+	// CodeProtocol: the peer broke the transport's protocol.
+	CodeProtocol
+	// CodeMalformed: the peer sent something that is not an envelope.
+	CodeMalformed
+	// CodePolicy: the peer did, or is, something that is not allowed.
+	CodePolicy
+	// CodeTooLarge: the peer sent a message over the limit.
+	CodeTooLarge
+	// CodeInternal: the end that closes failed.
+	CodeInternal
+	// CodeTryLater: the end that closes is overloaded.
+	CodeTryLater
+	// CodeSlow: the peer reads too slowly: it fell off the log or stalled.
+	CodeSlow
+	// CodeTimeout: the peer missed its heartbeats. It can hardly be told.
+	CodeTimeout
+	// CodeLost: the connection broke without a word. Never sent.
+	CodeLost
+)
+
+// codes maps every reason to its number in each protocol: the close codes of
+// WebSocket (RFC 6455 §7.4.1 and the IANA registry; 4000 and up are private), the
+// application error codes of QUIC (RFC 9000 §20.2: ours to choose), the status
+// of HTTP (RFC 9110 §15) and the exit status of a process.
+var codes = [...]struct {
+	name      string
+	webSocket int
+	quic      uint64
+	http      int
+	exit      int
+}{
+	CodeNormal:    {"normal", 1000, 0x0, 200, 0},
+	CodeGoingAway: {"going away", 1001, 0x1, 503, 0},
+	CodeRestart:   {"restart", 1012, 0x2, 503, 0},
+	CodeProtocol:  {"protocol error", 1002, 0x3, 400, 76},
+	CodeMalformed: {"malformed message", 1007, 0x4, 400, 65},
+	CodePolicy:    {"not allowed", 1008, 0x5, 403, 77},
+	CodeTooLarge:  {"message too large", 1009, 0x6, 413, 65},
+	CodeInternal:  {"internal error", 1011, 0x7, 500, 70},
+	CodeTryLater:  {"try again later", 1013, 0x8, 503, 75},
+	CodeSlow:      {"reads too slowly", 4008, 0x9, 408, 75},
+	CodeTimeout:   {"no heartbeat", 4009, 0xa, 408, 75},
+	CodeLost:      {"connection lost", 1006, 0xb, 502, 75},
+}
+
+func (c Code) known() bool { return int(c) < len(codes) }
+
+// String returns the reason in words.
+func (c Code) String() string {
+	if !c.known() {
+		return fmt.Sprintf("code(%d)", uint8(c))
+	}
+	return codes[c].name
+}
+
+// WebSocket returns the WebSocket close code. 1006 is never sent.
+func (c Code) WebSocket() int { return codes[c].webSocket }
+
+// QUIC returns the QUIC application error code.
+func (c Code) QUIC() uint64 { return codes[c].quic }
+
+// HTTP returns the HTTP status.
+func (c Code) HTTP() int { return codes[c].http }
+
+// Exit returns the exit status of a process (sysexits.h where it has one).
+func (c Code) Exit() int { return codes[c].exit }
+
+// CodeOfWebSocket returns the reason of a WebSocket close code. A code that
+// stands in no table is [CodeNormal] when it is 1005 (none was given), otherwise
+// [CodeProtocol] below 3000 and [CodeNormal] from there on: an application's
+// own code says nothing about the connection.
+func CodeOfWebSocket(code int) Code {
+	for c := range codes {
+		if codes[c].webSocket == code {
+			return Code(c)
+		}
+	}
+	switch {
+	case code == 1005:
+		return CodeNormal
+	case code < 3000:
+		return CodeProtocol
+	default:
+		return CodeNormal
+	}
+}
+
+// Reason is why a connection ended: a code and, if there is one, a text from
+// whoever ended it. It is an error so that a cause can be wrapped and found
+// again with [errors.AsType].
+type Reason struct {
+	Code Code
+	Text string
+	// Remote tells that the peer ended the connection.
+	Remote bool
+}
+
+// Error returns the code's words and the text.
+func (r Reason) Error() string {
+	if r.Text == "" {
+		return r.Code.String()
+	}
+	return r.Code.String() + ": " + r.Text
+}

@@ -1,0 +1,100 @@
+package eventtarget
+
+import "context"
+
+// TypedEventTarget is the one interface of this toolkit. In memory, over a
+// network or to a child process, a program adds listeners to it, removes them
+// and dispatches events; what differs between two implementations and is not
+// declared is a bug. The laws that every implementation keeps are the list of
+// package conformance; the ids below are theirs.
+//
+// For callers: all methods may be called from any goroutine, from inside a
+// listener too, and after the target was closed.
+//
+// For implementers: build on [Registry], or on packages link and hub, which
+// keep most of these for you:
+//
+//  1. Add returns nil only when the registration is live (A02). ctx bounds the
+//     call, not the registration.
+//  2. Remove never waits (A11, A12). It is true for the call that ended the
+//     registration and false for any other, on a nil or foreign registration
+//     too (A08, A09). An event whose Dispatch begins after Remove returned is
+//     never delivered to it; waiting events are discarded (A10).
+//  3. Dispatch returning nil means accepted. It never waits for a listener but
+//     one that asked for [Block], and then no longer than ctx (A26, D01). After
+//     that, every loss that can be known is announced: an error, a counted
+//     drop, or a gap.
+//  4. A goroutine's events arrive at an endpoint in the order of its Dispatch
+//     calls, over all topics (A17), each exactly once (A01) unless the target
+//     declares at-least-once and sets Redelivered.
+//  5. The caller may reuse its buffers once Dispatch returned (A35).
+//  6. No lock is held and no connection waits while a listener runs (A14, D12,
+//     D13); a panic in one is reported and the others still run (A23).
+//  7. After Close, Add and Dispatch return [ErrClosed] (A29).
+type TypedEventTarget[T any] interface {
+	Add(ctx context.Context, topic Topic, l Listener[T]) (*Registration, error)
+	Remove(r *Registration) bool
+	Dispatch(ctx context.Context, e Event[T]) error
+}
+
+// Target is what every wire adapter implements: an event target whose payloads
+// are JSON text. [Typed] gives it a Go type.
+type Target = TypedEventTarget[Raw]
+
+// Peer is the other end of a conversation, seen as a target: what is dispatched
+// to it reaches that end alone, and a listener on it hears that end alone.
+type Peer interface {
+	Target
+	// ID names the peer among those of its hub or link; it is never empty.
+	ID() string
+	// Identity is who the peer proved to be, or empty.
+	Identity() string
+}
+
+// Endpoint is a target with a life of its own: what opening a URL returns. The
+// targets of all our adapters are Endpoints; their own types offer more.
+type Endpoint interface {
+	Target
+	// Close ends the target at once and never waits. What was accepted and is
+	// not yet out is discarded: counted, and told in one fault. It returns nil,
+	// also when called again.
+	Close() error
+	// Shutdown drains what was accepted, ends the target and waits for its
+	// listeners; ctx bounds the wait. It returns nil when everything was
+	// drained and ctx's cause when it was not. Called with a context that a
+	// listener was given, it returns [ErrWouldBlock] and does nothing.
+	Shutdown(ctx context.Context) error
+	// Done is closed when the target is closed and every goroutine that it
+	// owned has ended.
+	Done() <-chan struct{}
+	// State tells how the target stands now.
+	State() State
+	// Ready waits until the target is up. It returns [ErrClosed] if it never
+	// will be, and ctx's cause if ctx ends first.
+	Ready(ctx context.Context) error
+}
+
+// State is how a target stands.
+type State uint8
+
+// The states of a target. Listeners stay registered through all but the last.
+const (
+	StateConnecting State = iota // not up yet
+	StateUp                      // connected, or in no need of a connection
+	StateDown                    // the connection was lost; it is being made again
+	StateClosed                  // closed, for good
+)
+
+// String returns "connecting", "up", "down" or "closed".
+func (s State) String() string {
+	switch s {
+	case StateConnecting:
+		return "connecting"
+	case StateUp:
+		return "up"
+	case StateDown:
+		return "down"
+	default:
+		return "closed"
+	}
+}

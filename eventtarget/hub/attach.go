@@ -1,0 +1,188 @@
+package hub
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+)
+
+// Attach makes conn a spoke of the hub, which owns it from now on, in case of an
+// error too. It returns when OnConnect has. The error is [eventtarget.ErrClosed],
+// [eventtarget.ErrGone] when the spoke was closed in OnConnect, or says that the id
+// is taken.
+func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
+	s := h.newSpoke(conn, meta)
+	if err := h.join(s); err != nil {
+		s.cancel(err)
+		return nil, h.fail("attach", eventtarget.Topic{}, err)
+	}
+	h.connected(s)
+	s.mu.Lock()
+	s.ready = true
+	ending, reason := s.ending, s.reason
+	s.mu.Unlock()
+	if ending {
+		s.leave()
+		h.wg.Done()
+		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
+	}
+	s.shard.add(s)
+	go func() {
+		defer h.wg.Done()
+		s.read()
+		s.leave()
+	}()
+	return s, nil
+}
+
+func (h *Hub) newSpoke(conn link.Conn, meta Meta) *Spoke {
+	if meta.ID == "" {
+		meta.ID = newID()
+	}
+	if !meta.Since.valid {
+		meta.Since = h.Position()
+	}
+	s := &Spoke{hub: h, conn: conn, meta: meta, release: make(chan struct{})}
+	s.frames, _ = conn.(FrameWriter)
+	s.pinger, _ = conn.(link.Pinger)
+	s.moved(meta.Since.at)
+	s.ctx, s.cancel = context.WithCancelCause(context.Background())
+	return s
+}
+
+// join puts s into the set, and counts its reader.
+func (h *Hub) join(s *Spoke) error {
+	h.mu.Lock()
+	_, taken := h.spokes[s.meta.ID]
+	accepting := h.accepting
+	if accepting && !taken {
+		h.spokes[s.meta.ID] = s
+		s.shard = h.shards[h.next%len(h.shards)]
+		h.next++
+		h.wg.Add(1)
+	}
+	h.mu.Unlock()
+	switch {
+	case !accepting:
+		_ = s.conn.Close(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
+		return eventtarget.ErrClosed
+	case taken:
+		_ = s.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "id is taken"})
+		return fmt.Errorf("a spoke with id %q exists", s.meta.ID)
+	}
+	return nil
+}
+
+// connected calls OnConnect. One that panics has not accepted the spoke.
+func (h *Hub) connected(s *Spoke) {
+	if h.opts.OnConnect == nil {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			h.hookPanicked(s, "OnConnect", recover())
+			s.end(eventtarget.Reason{Code: eventtarget.CodeInternal})
+		}
+	}()
+	h.opts.OnConnect(s)
+	returned = true
+}
+
+// disconnected calls OnDisconnect.
+func (h *Hub) disconnected(s *Spoke, reason eventtarget.Reason) {
+	if h.opts.OnDisconnect == nil {
+		return
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			h.hookPanicked(s, "OnDisconnect", recover())
+		}
+	}()
+	h.opts.OnDisconnect(s, reason)
+	returned = true
+}
+
+func (h *Hub) hookPanicked(s *Spoke, hook string, cause any) {
+	stack := make([]byte, 16<<10)
+	h.ReportFault(eventtarget.Fault{
+		Kind: eventtarget.FaultPanic, Peer: s.ID(),
+		Err:   fmt.Errorf("%s panicked: %v", hook, cause),
+		Stack: stack[:runtime.Stack(stack, false)],
+	})
+}
+
+// Close ends the spoke at once and never waits: what is not yet out is discarded.
+// The peer is told CodeNormal.
+func (s *Spoke) Close() error {
+	s.end(eventtarget.Reason{Code: eventtarget.CodeNormal})
+	return nil
+}
+
+// Disconnect ends the spoke behind everything that was dispatched so far, and does
+// not wait for that. The peer is told the reason.
+func (s *Spoke) Disconnect(reason eventtarget.Reason) {
+	s.hub.log.With(func(head framelog.Position) {
+		s.inbox.put(item{at: s.placeFor(head), close: &reason}, 0, 0)
+	})
+	s.shard.mark(s)
+}
+
+// end closes the connection, for the first reason that there is. The reader
+// notices and sees to the rest.
+func (s *Spoke) end(reason eventtarget.Reason) {
+	s.mu.Lock()
+	first := !s.ending
+	if first {
+		s.ending, s.reason = true, reason
+	}
+	s.mu.Unlock()
+	if first {
+		s.cancel(reason)
+		_ = s.conn.Close(reason)
+	}
+}
+
+// leave takes the spoke out of the set, tells, and releases what it held. It runs
+// once, when nothing more is read.
+func (s *Spoke) leave() {
+	h := s.hub
+	s.shard.remove(s)
+	undelivered := s.undelivered()
+	h.mu.Lock()
+	delete(h.spokes, s.meta.ID)
+	h.mu.Unlock()
+	reason, _ := s.Reason()
+	if !orderly(reason) {
+		h.ReportFault(eventtarget.Fault{
+			Kind: eventtarget.FaultDisconnected, Peer: s.ID(), Count: undelivered, Err: reason,
+		})
+	}
+	h.disconnected(s, reason)
+	s.mu.Lock()
+	s.gone = true
+	r := s.registry.Load()
+	s.mu.Unlock()
+	if r != nil {
+		r.Close()
+	}
+	close(s.release)
+	h.mu.Lock()
+	close(h.left)
+	h.left = make(chan struct{})
+	h.mu.Unlock()
+}
+
+// orderly tells whether a connection ended as somebody wanted it to.
+func orderly(r eventtarget.Reason) bool {
+	switch r.Code {
+	case eventtarget.CodeNormal, eventtarget.CodeGoingAway, eventtarget.CodeRestart:
+		return true
+	}
+	return false
+}

@@ -1,0 +1,100 @@
+package hub
+
+import (
+	"context"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// Close ends the hub and every spoke at once and never waits. What is not yet out,
+// and what waits for listeners, is discarded: counted, and told in faults. It
+// returns nil.
+func (h *Hub) Close() error {
+	h.mu.Lock()
+	if h.closed {
+		h.mu.Unlock()
+		return nil
+	}
+	h.accepting, h.closed = false, true
+	h.mu.Unlock()
+	h.cancel(eventtarget.ErrClosed)
+	var discarded uint64
+	for s := range h.Spokes() {
+		discarded += s.undelivered()
+		s.end(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
+	}
+	if discarded > 0 {
+		h.ReportFault(eventtarget.Fault{
+			Kind: eventtarget.FaultDiscarded, Count: discarded, Err: eventtarget.ErrClosed,
+		})
+	}
+	h.registry.Close()
+	return nil
+}
+
+// Shutdown refuses new spokes and events, brings every spoke what was accepted,
+// closes it with CodeGoingAway behind that, lets listeners finish and ends the
+// hub; ctx bounds all of it. See [eventtarget.Endpoint].
+func (h *Hub) Shutdown(ctx context.Context) error {
+	if eventtarget.CallerOf(ctx) != eventtarget.NotListener {
+		return h.fail("shutdown", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
+	}
+	defer h.Close()
+	h.mu.Lock()
+	h.accepting = false
+	h.mu.Unlock()
+	for s := range h.Spokes() {
+		s.Disconnect(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
+	}
+	if err := h.awaitEmpty(ctx); err != nil {
+		return h.fail("shutdown", eventtarget.Topic{}, err)
+	}
+	if err := h.registry.Shutdown(ctx); err != nil {
+		return err
+	}
+	_ = h.Close()
+	select {
+	case <-h.done:
+	case <-ctx.Done(): // everything is drained
+	}
+	return nil
+}
+
+// awaitEmpty waits until the last spoke has left.
+func (h *Hub) awaitEmpty(ctx context.Context) error {
+	for {
+		h.mu.Lock()
+		n, left := len(h.spokes), h.left
+		h.mu.Unlock()
+		if n == 0 {
+			return nil
+		}
+		select {
+		case <-left:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Done is closed when the hub is closed and its goroutines have ended.
+func (h *Hub) Done() <-chan struct{} { return h.done }
+
+// State is up until the hub is closed.
+func (h *Hub) State() eventtarget.State {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.accepting {
+		return eventtarget.StateClosed
+	}
+	return eventtarget.StateUp
+}
+
+// Ready returns at once: nil, or [eventtarget.ErrClosed]. A hub is up without
+// spokes too.
+func (h *Hub) Ready(context.Context) error {
+	if h.State() == eventtarget.StateClosed {
+		return h.fail("ready", eventtarget.Topic{}, eventtarget.ErrClosed)
+	}
+	return nil
+}

@@ -1,0 +1,145 @@
+package link
+
+import (
+	"context"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// Close ends the link at once and never waits. What was accepted and is not yet
+// out, and what waits for listeners, is discarded: counted, and told in faults.
+// It returns nil.
+func (l *Link) Close() error {
+	l.end(eventtarget.ErrClosed)
+	return nil
+}
+
+// end is Close, with the cause for whoever waits.
+func (l *Link) end(cause error) {
+	l.mu.Lock()
+	if l.state == eventtarget.StateClosed {
+		l.mu.Unlock()
+		return
+	}
+	l.setState(eventtarget.StateClosed, cause)
+	conn, unsent := l.conn, l.out.Head().Seq-l.sent.Seq
+	l.broadcast()
+	l.mu.Unlock()
+	l.cancel(cause)
+	if conn != nil {
+		_ = conn.Close(l.goodbye())
+	}
+	if unsent > 0 {
+		l.ReportFault(eventtarget.Fault{
+			Kind: eventtarget.FaultDiscarded, Peer: l.opts.ID, Count: unsent, Err: cause,
+		})
+	}
+	l.registry.Close()
+	l.tell()
+}
+
+// Shutdown refuses new events, sends what was accepted, lets listeners finish and
+// ends the link; ctx bounds all of it. See [eventtarget.Endpoint].
+func (l *Link) Shutdown(ctx context.Context) error {
+	if eventtarget.CallerOf(ctx) != eventtarget.NotListener {
+		return l.fail("shutdown", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
+	}
+	defer l.end(eventtarget.ErrClosed)
+	if err := l.flush(ctx); err != nil {
+		return l.fail("shutdown", eventtarget.Topic{}, err)
+	}
+	if err := l.registry.Shutdown(ctx); err != nil {
+		return err
+	}
+	l.end(eventtarget.ErrClosed)
+	select {
+	case <-l.done:
+	case <-ctx.Done(): // everything is drained; only the connection's end is not awaited
+	}
+	return nil
+}
+
+// flush waits until everything that was accepted has been sent.
+func (l *Link) flush(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		l.draining = true
+		flushed := l.sent == l.out.Head()
+		closed := l.state == eventtarget.StateClosed
+		changed := l.changed
+		l.mu.Unlock()
+		switch {
+		case flushed:
+			return nil
+		case closed:
+			return eventtarget.ErrClosed
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// Done is closed when the link is closed and its goroutines have ended.
+func (l *Link) Done() <-chan struct{} { return l.done }
+
+// State tells how the link stands.
+func (l *Link) State() eventtarget.State {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.state
+}
+
+// Ready waits until the link is connected. It returns the cause if the link was
+// closed, and ctx's cause if ctx ends first.
+func (l *Link) Ready(ctx context.Context) error {
+	for {
+		l.mu.Lock()
+		state, changed := l.state, l.changed
+		l.mu.Unlock()
+		switch state {
+		case eventtarget.StateUp:
+			return nil
+		case eventtarget.StateClosed:
+			return l.fail("ready", eventtarget.Topic{}, context.Cause(l.ctx))
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return l.fail("ready", eventtarget.Topic{}, context.Cause(ctx))
+		}
+	}
+}
+
+// setState changes the state; call tell once mu is released. Under mu.
+func (l *Link) setState(s eventtarget.State, cause error) {
+	if l.state == s {
+		return
+	}
+	l.state = s
+	if l.opts.OnState != nil {
+		l.changes = append(l.changes, stateChange{s, cause})
+	}
+}
+
+// tell calls OnState for the changes not yet told, one caller at a time so that
+// they are heard in order.
+func (l *Link) tell() {
+	for {
+		l.mu.Lock()
+		if l.telling || len(l.changes) == 0 {
+			l.mu.Unlock()
+			return
+		}
+		l.telling = true
+		c := l.changes[0]
+		l.changes = l.changes[1:]
+		l.mu.Unlock()
+		l.opts.OnState(c.state, c.cause)
+		l.mu.Lock()
+		l.telling = false
+		l.mu.Unlock()
+	}
+}

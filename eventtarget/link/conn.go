@@ -1,0 +1,38 @@
+package link
+
+import "github.com/eventtarget-go/toolkit/eventtarget"
+
+// Conn is a message connection: all that a transport has to offer to become a
+// spoke (package link) and a hub (package hub). The engines bring everything
+// else: envelopes, order, queues, heartbeats, reconnecting.
+//
+// For implementers: the engine calls Send from one goroutine at a time and
+// Receive from one goroutine at a time, the two concurrently, and Close from any
+// goroutine at any time, more than once. No context of a caller ever reaches a
+// Conn: the engine ends a call that takes too long by closing.
+type Conn interface {
+	// Send sends one message. It may block; it must not keep msg. An error
+	// means that the peer has not got the message and that the connection is
+	// of no more use.
+	Send(msg []byte) error
+	// Receive returns the next message, which the caller may keep. It refuses
+	// a message over the size that the transport was set to. When the peer
+	// closed with a reason, the error is, or wraps, an [eventtarget.Reason]
+	// with Remote set.
+	Receive() ([]byte, error)
+	// Close ends the connection and returns without waiting for the peer. What
+	// was sent before still arrives if the peer reads it soon; the peer is told
+	// the reason where the transport can. Blocked calls of Send return at once,
+	// those of Receive within two seconds.
+	Close(reason eventtarget.Reason) error
+}
+
+// Pinger is implemented by a Conn whose transport can ask the peer for a sign of
+// life. Without it a dead peer is noticed only by a write that fails.
+type Pinger interface {
+	// Ping asks for a sign of life and does not wait for it.
+	Ping() error
+	// Heard returns a number that has changed whenever there was a sign of life
+	// since it was last asked for.
+	Heard() uint64
+}

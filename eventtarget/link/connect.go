@@ -1,0 +1,177 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// run connects, reads until the connection ends, and begins again.
+func (l *Link) run() {
+	for attempt := 0; ; {
+		conn, err := l.dial()
+		if err == nil {
+			began := time.Now()
+			l.up(conn)
+			err = l.read(conn)
+			_ = conn.Close(l.goodbye())
+			if time.Since(began) >= l.opts.Backoff.Healthy {
+				attempt = 0
+			}
+		}
+		l.down(err)
+		if l.ctx.Err() != nil {
+			return
+		}
+		if l.opts.Dial == nil || terminal(err) {
+			l.finish(err)
+			return
+		}
+		pause := time.NewTimer(l.opts.Backoff.pause(attempt))
+		attempt++
+		select {
+		case <-pause.C:
+		case <-l.ctx.Done():
+			pause.Stop()
+			return
+		}
+	}
+}
+
+func (l *Link) dial() (Conn, error) {
+	if l.opts.Conn != nil {
+		return l.opts.Conn, nil
+	}
+	ctx, cancel := context.WithTimeout(l.ctx, l.opts.DialTimeout)
+	defer cancel()
+	return l.opts.Dial(ctx)
+}
+
+// terminal tells whether dialling again is of no use: the other end said that it
+// does not want us.
+func terminal(err error) bool {
+	if errors.Is(err, eventtarget.ErrForbidden) {
+		return true
+	}
+	r, ok := errors.AsType[eventtarget.Reason](err)
+	return ok && r.Remote && r.Code == eventtarget.CodePolicy
+}
+
+// finish ends a link that has nothing to connect to any more: what arrived is
+// still handled.
+func (l *Link) finish(cause error) {
+	l.mu.Lock()
+	l.draining = true
+	l.broadcast()
+	l.mu.Unlock()
+	_ = l.registry.Shutdown(l.ctx) // fails when Close was called, which then sees to the rest
+	l.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, cause))
+}
+
+// goodbye is the reason that a connection is closed with.
+func (l *Link) goodbye() eventtarget.Reason {
+	if l.ctx.Err() != nil {
+		return eventtarget.Reason{Code: eventtarget.CodeNormal}
+	}
+	return eventtarget.Reason{Code: eventtarget.CodeLost}
+}
+
+// up makes conn the link's connection and sends what waits.
+func (l *Link) up(conn Conn) {
+	ended := make(chan struct{})
+	l.mu.Lock()
+	l.conn, l.writable, l.ended = conn, conn, ended
+	l.connects++
+	again := l.connects > 1
+	if l.state != eventtarget.StateClosed {
+		l.setState(eventtarget.StateUp, nil)
+	}
+	l.wakeWriter()
+	l.broadcast()
+	l.mu.Unlock()
+	l.tell()
+	if l.ctx.Err() != nil { // closed meanwhile, and did not see conn
+		_ = conn.Close(l.goodbye())
+	}
+	if again {
+		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultReconnected, Peer: l.opts.ID})
+		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: l.opts.ID})
+	}
+	l.heartbeat(conn, ended)
+}
+
+func (l *Link) down(cause error) {
+	l.mu.Lock()
+	wasUp := l.conn != nil
+	l.conn, l.writable = nil, nil
+	if wasUp {
+		close(l.ended)
+	}
+	if l.state != eventtarget.StateClosed {
+		l.setState(eventtarget.StateDown, cause)
+	}
+	l.broadcast()
+	l.mu.Unlock()
+	l.tell()
+	if wasUp && l.ctx.Err() == nil {
+		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Peer: l.opts.ID, Err: cause})
+	}
+}
+
+// read delivers what arrives until the connection ends.
+func (l *Link) read(conn Conn) error {
+	for {
+		frame, err := conn.Receive()
+		if err != nil {
+			return err
+		}
+		m, err := wire.Decode(frame, l.opts.Limits)
+		switch {
+		case err != nil:
+			l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: err})
+		case m.Control():
+			l.ignored.Add(1)
+		default:
+			// The error is ErrClosed: what arrives now is for nobody.
+			_ = l.registry.Deliver(l.ctx, eventtarget.Event[eventtarget.Raw]{
+				Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: l,
+			})
+		}
+	}
+}
+
+// heartbeat ends conn when the other end gives no sign of life.
+func (l *Link) heartbeat(conn Conn, ended <-chan struct{}) {
+	p, ok := conn.(Pinger)
+	if !ok || l.opts.Heartbeat < 0 {
+		return
+	}
+	l.wg.Go(func() {
+		tick := time.NewTicker(l.opts.Heartbeat)
+		defer tick.Stop()
+		heard, misses := p.Heard(), 0
+		for {
+			select {
+			case <-tick.C:
+			case <-ended:
+				return
+			}
+			now := p.Heard()
+			if now != heard {
+				heard, misses = now, 0
+				continue
+			}
+			if misses++; misses > l.opts.Misses {
+				_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeTimeout})
+				return
+			}
+			if p.Ping() != nil {
+				return // Receive says why
+			}
+		}
+	})
+}

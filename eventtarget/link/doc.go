@@ -1,0 +1,42 @@
+// Package link is one conversation over a message connection: the engine of every
+// adapter that talks to one other end.
+//
+// # Usage
+//
+//	l, err := link.New(link.Options{Dial: func(ctx context.Context) (link.Conn, error) { … }})
+//
+// gives a whole target out of a [Conn]; an adapter adds only how to dial. A [Link]
+// connects by itself, again whenever the connection is lost, and keeps its
+// listeners through that. [Pipe] is a connection in memory, for tests.
+//
+// # Delivery
+//
+// An event that Dispatch accepted waits in a bounded log until the connection
+// takes it; it waits there too while the link is down. What was on its way when a
+// connection was lost is lost with it: the link tells a gap once it is back.
+//
+// # Ordering
+//
+// Events arrive at the other end in the order in which they were accepted, and
+// what arrives is delivered in the order in which the other end sent it.
+//
+// # Slow listeners
+//
+// Queued listeners never run on the goroutine that reads the connection. One that
+// asked for Block holds that goroutine up while its queue is full, and with it
+// the other end.
+//
+// # Errors and faults
+//
+// A full log makes Dispatch return ErrOverflow, or wait, as Overflow says. A
+// message that is no envelope is dropped and told as a decode fault; so are lost
+// and remade connections.
+//
+// # Closing
+//
+// Close discards what is not yet out. Shutdown sends it first.
+//
+// # Limits
+//
+// Those of [eventtarget.Limits], and Options.LogBytes and LogEvents.
+package link

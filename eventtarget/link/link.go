@@ -1,0 +1,161 @@
+package link
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// Link is an [eventtarget.Endpoint] that talks to one other end, and the
+// [eventtarget.Peer] that it names as the source of what that end sends. All
+// methods may be called from any goroutine and from inside a listener.
+//
+// Owns: one goroutine that dials and reads, one that writes while there is
+// something to write, one timer for heartbeats, and its registry's workers.
+type Link struct {
+	opts     Options
+	registry *eventtarget.Registry[eventtarget.Raw]
+	ctx      context.Context // ends with the link
+	cancel   context.CancelCauseFunc
+	wg       sync.WaitGroup
+	done     chan struct{}
+	ignored  atomic.Uint64
+
+	out *framelog.Log // what waits to be sent
+
+	mu       sync.Mutex
+	state    eventtarget.State
+	changed  chan struct{} // closed and replaced whenever anything below changes
+	draining bool          // Shutdown has begun
+	conn     Conn          // nil while there is none
+	ended    chan struct{} // closed when conn is no longer in use
+	writable Conn          // conn, until a write on it failed
+	writing  bool          // the writer runs
+	sent     framelog.Position
+	connects int
+	changes  []stateChange // not yet told to OnState
+	telling  bool          // somebody is telling them
+}
+
+type stateChange struct {
+	state eventtarget.State
+	cause error
+}
+
+// New returns a link, which begins to connect at once; wait for Ready where that
+// matters. The error says what is wrong with the options.
+func New(opts Options) (*Link, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, &eventtarget.Error{Op: "open", Adapter: opts.Adapter, Err: err}
+	}
+	l := &Link{
+		opts:    opts,
+		out:     framelog.New(nil, opts.LogBytes, opts.LogEvents),
+		changed: make(chan struct{}),
+		done:    make(chan struct{}),
+	}
+	l.registry = eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{
+		Adapter: opts.Adapter, OnFault: opts.OnFault,
+	})
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	l.wg.Go(l.run)
+	go l.reap()
+	return l, nil
+}
+
+// reap closes done when everything that the link owned has ended.
+func (l *Link) reap() {
+	<-l.ctx.Done()
+	l.wg.Wait()
+	<-l.registry.Done()
+	close(l.done)
+}
+
+// ID names the other end.
+func (l *Link) ID() string { return l.opts.ID }
+
+// Identity is who the other end proved to be, or empty.
+func (l *Link) Identity() string { return l.opts.Identity }
+
+// Add makes lis hear what the other end dispatches on topic. The other end is not
+// asked for anything: the listener is live when Add returns, connected or not.
+func (l *Link) Add(ctx context.Context, topic eventtarget.Topic, lis eventtarget.Listener[eventtarget.Raw]) (*eventtarget.Registration, error) {
+	return l.registry.Add(ctx, topic, lis)
+}
+
+// Remove ends a registration; see [eventtarget.TypedEventTarget].
+func (l *Link) Remove(r *eventtarget.Registration) bool { return l.registry.Remove(r) }
+
+// Dispatch accepts e for the other end. It returns [eventtarget.ErrOverflow] when
+// the log of what waits is full, or waits for room if the link is set to Block:
+// then no longer than ctx, and not at all inside a listener
+// ([eventtarget.ErrWouldBlock]).
+func (l *Link) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
+	if err := l.registry.CheckDispatch(ctx, e.Topic()); err != nil {
+		return err
+	}
+	if err := wire.Check(&e, l.opts.Limits); err != nil {
+		return l.fail("dispatch", e.Topic(), err)
+	}
+	buf := wire.GetBuffer()
+	defer wire.PutBuffer(buf)
+	*buf = wire.Append((*buf)[:0], &e)
+	if err := l.accept(ctx, *buf); err != nil {
+		return l.fail("dispatch", e.Topic(), err)
+	}
+	if l.opts.Echo {
+		return l.registry.Deliver(ctx, wire.Clone(&e))
+	}
+	return nil
+}
+
+// accept puts a message into the log.
+func (l *Link) accept(ctx context.Context, msg []byte) error {
+	for {
+		l.mu.Lock()
+		if l.draining || l.state == eventtarget.StateClosed {
+			l.mu.Unlock()
+			return eventtarget.ErrClosed
+		}
+		accepted := l.out.TryAppend(msg)
+		changed := l.changed
+		if accepted {
+			l.wakeWriter()
+		}
+		l.mu.Unlock()
+		switch {
+		case accepted:
+			return nil
+		case l.opts.Overflow == eventtarget.Reject:
+			return eventtarget.ErrOverflow
+		case eventtarget.CallerOf(ctx) != eventtarget.NotListener:
+			return eventtarget.ErrWouldBlock
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// broadcast tells whoever waits that something changed. Under mu.
+func (l *Link) broadcast() {
+	close(l.changed)
+	l.changed = make(chan struct{})
+}
+
+// Ignored returns how many control messages arrived that the link does not know.
+func (l *Link) Ignored() uint64 { return l.ignored.Load() }
+
+// ReportFault hands f to the OnFault hook.
+func (l *Link) ReportFault(f eventtarget.Fault) { l.registry.ReportFault(f) }
+
+func (l *Link) fail(op string, topic eventtarget.Topic, err error) error {
+	return &eventtarget.Error{Op: op, Adapter: l.opts.Adapter, Topic: topic, Err: err}
+}

@@ -1,0 +1,107 @@
+package link
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// Options configures a [Link]. Exactly one of Dial and Conn is required; every
+// other zero field means its default.
+type Options struct {
+	// Dial makes a connection. It is called again whenever one is lost, and
+	// must return when ctx ends. An error that is [eventtarget.ErrForbidden]
+	// ends the link: asking again would not help.
+	Dial func(ctx context.Context) (Conn, error)
+	// Conn is a connection that exists already. The link closes when it ends.
+	Conn Conn
+
+	// Adapter names the kind of target in errors and faults. Default "link".
+	Adapter string
+	// ID and Identity are what the link says of the other end as a
+	// [eventtarget.Peer]. ID defaults to Adapter.
+	ID, Identity string
+	// Limits bounds a message.
+	Limits eventtarget.Limits
+	// LogBytes and LogEvents bound what waits to be sent. Default 16 MiB and
+	// 65536.
+	LogBytes, LogEvents int
+	// Overflow is what Dispatch does when the log is full: [eventtarget.Reject]
+	// (the default) or [eventtarget.Block].
+	Overflow eventtarget.Overflow
+	// Echo makes the link hear its own dispatches, once they are accepted.
+	Echo bool
+
+	// Heartbeat is how often the other end is asked for a sign of life when it
+	// gave none. Default 15 s; negative: never.
+	Heartbeat time.Duration
+	// Misses is how many unanswered ones end the connection. Default 2.
+	Misses int
+	// WriteTimeout ends a connection that takes nothing for so long. Default 5 s.
+	WriteTimeout time.Duration
+	// DialTimeout bounds one call of Dial. Default 5 s.
+	DialTimeout time.Duration
+	// Backoff is the pause before dialling again.
+	Backoff Backoff
+
+	// OnFault hears the faults; nil logs them.
+	OnFault func(eventtarget.Fault)
+	// OnState hears each change of the state, in order, with the cause of
+	// being down. It must be quick and must not wait for the link.
+	OnState func(s eventtarget.State, cause error)
+}
+
+// Backoff is an exponential pause with full jitter: before the n-th attempt in a
+// row a random time up to Min·2ⁿ, at most Max.
+type Backoff struct {
+	Min time.Duration // default 100 ms
+	Max time.Duration // default 10 s
+	// Healthy is how long a connection must have lasted for the next pause to
+	// begin at Min again. Default 10 s. Without it, an end that accepts and
+	// hangs up would be dialled in a tight loop.
+	Healthy time.Duration
+}
+
+func (b Backoff) pause(attempt int) time.Duration {
+	most := b.Max
+	if shift := min(attempt, 30); b.Min<<shift < most && b.Min<<shift > 0 {
+		most = b.Min << shift
+	}
+	return rand.N(most) + 1
+}
+
+func (o Options) withDefaults() (Options, error) {
+	switch {
+	case (o.Dial == nil) == (o.Conn == nil):
+		return o, errors.New("exactly one of Dial and Conn is required")
+	case o.Overflow != eventtarget.DropNewest && o.Overflow != eventtarget.Reject && o.Overflow != eventtarget.Block:
+		return o, fmt.Errorf("a link cannot have Overflow %v", o.Overflow)
+	case o.LogBytes < 0 || o.LogEvents < 0 || o.Misses < 0:
+		return o, errors.New("a bound is negative")
+	}
+	o.Limits = o.Limits.WithDefaults()
+	def(&o.Adapter, "link")
+	def(&o.ID, o.Adapter)
+	def(&o.LogBytes, 16<<20)
+	def(&o.LogEvents, 65536)
+	def(&o.Overflow, eventtarget.Reject) // DropNewest is Overflow's zero
+	def(&o.Heartbeat, 15*time.Second)
+	def(&o.Misses, 2)
+	def(&o.WriteTimeout, 5*time.Second)
+	def(&o.DialTimeout, 5*time.Second)
+	def(&o.Backoff.Min, 100*time.Millisecond)
+	def(&o.Backoff.Max, 10*time.Second)
+	def(&o.Backoff.Healthy, 10*time.Second)
+	return o, nil
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,65 @@
+package link
+
+import (
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+)
+
+// wakeWriter starts the writer if there is something to write and nobody does.
+// Under mu.
+func (l *Link) wakeWriter() {
+	if l.writing || l.writable == nil || l.state == eventtarget.StateClosed || l.sent == l.out.Head() {
+		return
+	}
+	l.writing = true
+	l.wg.Go(l.write)
+}
+
+// write sends what waits until there is nothing left or the connection fails.
+func (l *Link) write() {
+	for {
+		l.mu.Lock()
+		conn, from, head := l.writable, l.sent, l.out.Head()
+		if conn == nil || from == head {
+			l.writing = false
+			l.broadcast()
+			l.mu.Unlock()
+			return
+		}
+		l.mu.Unlock()
+		sent, err := l.send(conn, from, head)
+		l.mu.Lock()
+		l.sent = sent
+		l.out.Release(sent)
+		if err != nil && l.writable == conn {
+			l.writable = nil
+		}
+		l.broadcast()
+		l.mu.Unlock()
+		if err != nil {
+			_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()}) // so that the reader notices
+		}
+	}
+}
+
+// send writes a run of messages and returns how far it came. A message whose Send
+// failed is sent again over the next connection: the peer has not got it.
+func (l *Link) send(conn Conn, from, head framelog.Position) (sent framelog.Position, err error) {
+	run, _ := l.out.Read(from, head)
+	stalled := time.AfterFunc(l.opts.WriteTimeout, func() {
+		_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeSlow})
+	})
+	defer stalled.Stop()
+	sent = from
+	run.Messages(func(msg []byte, after framelog.Position) bool {
+		if err = conn.Send(msg); err != nil {
+			return false
+		}
+		sent = after
+		stalled.Reset(l.opts.WriteTimeout)
+		return true
+	})
+	return sent, err
+}

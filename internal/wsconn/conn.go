@@ -1,0 +1,174 @@
+// Package wsconn makes a [link.Conn] out of a connection of coder/websocket, for
+// both ends.
+package wsconn
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"time"
+	"unicode/utf8"
+
+	"github.com/coder/websocket"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// CloseTimeout is how long the peer has to answer a close frame before the
+// connection is cut.
+const CloseTimeout = time.Second
+
+// Conn is a message connection over one WebSocket. No context of a caller reaches
+// the library, which takes a cancelled one for the end of the connection: the
+// only one that it sees is the Conn's own, and that is what it is cancelled for.
+type Conn struct {
+	heard  atomic.Uint64
+	ws     *websocket.Conn
+	ctx    context.Context
+	cut    context.CancelFunc
+	closed sync.Once
+}
+
+// New returns a Conn over ws with a limit on the size of what is read.
+func New(ws *websocket.Conn, readLimit int) *Conn {
+	c := &Conn{ws: ws}
+	ws.SetReadLimit(int64(readLimit))
+	c.ctx, c.cut = context.WithCancel(context.Background())
+	return c
+}
+
+// Send sends one text message.
+func (c *Conn) Send(msg []byte) error {
+	// Without a deadline: whoever sends closes when it takes too long.
+	return c.ws.Write(context.Background(), websocket.MessageText, msg)
+}
+
+// Receive returns the next message, text or binary.
+func (c *Conn) Receive() ([]byte, error) {
+	_, r, err := c.ws.Reader(c.ctx)
+	if err != nil {
+		return nil, Reason(err)
+	}
+	c.heard.Add(1)
+	return ReadMessage(r)
+}
+
+// Close sends a close frame and gives the peer CloseTimeout to answer, in the
+// background.
+func (c *Conn) Close(reason eventtarget.Reason) error {
+	c.closed.Do(func() {
+		if reason.Code == eventtarget.CodeLost || reason.Code == eventtarget.CodeTimeout {
+			c.cut() // nobody there to be told
+			go c.ws.CloseNow()
+			return
+		}
+		go func() {
+			defer c.cut()
+			late := time.AfterFunc(CloseTimeout, c.cut)
+			defer late.Stop()
+			_ = c.ws.Close(websocket.StatusCode(reason.Code.WebSocket()), Text(reason.Text))
+		}()
+	})
+	return nil
+}
+
+// pongTimeout bounds how long a ping is waited for. It ends nothing else.
+const pongTimeout = 10 * time.Second
+
+// Ping sends a ping; the pong is heard.
+func (c *Conn) Ping() error {
+	go func() {
+		ctx, cancel := context.WithTimeout(c.ctx, pongTimeout)
+		defer cancel()
+		if c.ws.Ping(ctx) == nil {
+			c.heard.Add(1)
+		}
+	}()
+	return nil
+}
+
+// Heard counts messages and pongs.
+func (c *Conn) Heard() uint64 { return c.heard.Load() }
+
+// scratch is what messages are read into before their size is known.
+var scratch = sync.Pool{New: func() any { return new([4096]byte) }}
+
+// ReadMessage returns the message behind r in memory of its own and of its size.
+func ReadMessage(r io.Reader) ([]byte, error) {
+	buf := scratch.Get().(*[4096]byte)
+	defer scratch.Put(buf)
+	n, err := io.ReadFull(r, buf[:])
+	msg := append([]byte(nil), buf[:n]...)
+	switch {
+	case err == io.EOF || err == io.ErrUnexpectedEOF:
+		return nonNil(msg), nil
+	case err != nil:
+		return nil, Reason(err)
+	}
+	for {
+		if len(msg) == cap(msg) {
+			msg = append(msg, 0)[:len(msg)]
+		}
+		n, err := r.Read(msg[len(msg):cap(msg)])
+		msg = msg[:len(msg)+n]
+		if err == io.EOF {
+			return msg, nil
+		}
+		if err != nil {
+			return nil, Reason(err)
+		}
+	}
+}
+
+func nonNil(b []byte) []byte {
+	if b == nil {
+		return []byte{}
+	}
+	return b
+}
+
+// Reason is the reason behind an error of the library.
+func Reason(err error) eventtarget.Reason {
+	if ce, ok := errors.AsType[websocket.CloseError](err); ok {
+		return eventtarget.Reason{
+			Code: eventtarget.CodeOfWebSocket(int(ce.Code)), Text: ce.Reason, Remote: true,
+		}
+	}
+	r := eventtarget.Reason{Code: eventtarget.CodeProtocol, Text: err.Error()}
+	switch {
+	case errors.Is(err, websocket.ErrMessageTooBig):
+		r.Code = eventtarget.CodeTooLarge
+	case isLost(err):
+		r.Code = eventtarget.CodeLost
+	}
+	return r
+}
+
+// isLost tells the network's errors from what the library says of its peer.
+func isLost(err error) bool {
+	if _, ok := errors.AsType[net.Error](err); ok {
+		return true
+	}
+	if _, ok := errors.AsType[syscall.Errno](err); ok {
+		return true
+	}
+	return errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) || errors.Is(err, net.ErrClosed) ||
+		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.Canceled)
+}
+
+// Text cuts a reason to what a close frame holds (RFC 6455 §5.5).
+func Text(s string) string {
+	const most = 123
+	if len(s) <= most {
+		return s
+	}
+	s = s[:most]
+	for !utf8.ValidString(s) {
+		s = s[:len(s)-1]
+	}
+	return s
+}

@@ -1,0 +1,89 @@
+package wsclient
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"github.com/coder/websocket"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+	"github.com/eventtarget-go/toolkit/internal/wsconn"
+)
+
+// Options configures a [Client]: the link's own, and what concerns the dialling.
+type Options struct {
+	// Options are those of the link. Dial and Adapter are set by New.
+	link.Options
+	// Header is sent with the request for the upgrade.
+	Header http.Header
+	// HTTPClient makes the request for the upgrade. nil: one with the default
+	// transport that follows no redirect to another host.
+	HTTPClient *http.Client
+}
+
+// Client is a [link.Link] over WebSocket.
+type Client struct{ *link.Link }
+
+// New returns a client of the server at rawURL, ws:// or wss://, which it begins
+// to connect to; wait for Ready where that matters. The error says what is wrong
+// with the URL or the options.
+func New(rawURL string, opts *Options) (*Client, error) {
+	u, err := url.Parse(rawURL)
+	if err != nil || u.Host == "" || u.Scheme != "ws" && u.Scheme != "wss" {
+		return nil, &eventtarget.Error{
+			Op: "open", Adapter: adapter, Err: fmt.Errorf("not a ws:// or wss:// URL with a host"),
+		}
+	}
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	d := &dialer{url: u.String(), header: o.Header, limit: wire.MaxFrame(o.Limits.WithDefaults())}
+	d.client = o.HTTPClient
+	if d.client == nil {
+		d.client = &http.Client{CheckRedirect: sameHost}
+	}
+	o.Options.Adapter = adapter
+	o.Options.Dial = d.dial
+	l, err := link.New(o.Options)
+	if err != nil {
+		return nil, err
+	}
+	return &Client{Link: l}, nil
+}
+
+const adapter = "wsclient"
+
+type dialer struct {
+	url    string
+	header http.Header
+	limit  int
+	client *http.Client
+}
+
+func (d *dialer) dial(ctx context.Context) (link.Conn, error) {
+	ws, res, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{
+		HTTPClient:      d.client,
+		HTTPHeader:      d.header,
+		CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		if res != nil && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden) {
+			return nil, fmt.Errorf("%w: the server answered %s", eventtarget.ErrForbidden, res.Status)
+		}
+		return nil, err
+	}
+	return wsconn.New(ws, d.limit), nil
+}
+
+// sameHost refuses redirects to another host, which must not get the header.
+func sameHost(req *http.Request, via []*http.Request) error {
+	if len(via) >= 5 || req.URL.Host != via[0].URL.Host {
+		return http.ErrUseLastResponse
+	}
+	return nil
+}

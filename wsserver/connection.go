@@ -1,0 +1,66 @@
+package wsserver
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wsconn"
+)
+
+// framesOverhead is how much larger a message may be on the network than its
+// payload: room for frames and for control frames between them. It ends a message
+// of endless empty fragments.
+const framesOverhead = 64 << 10
+
+// connection is the hub's side of a socket: the [link.Conn] of a spoke, with the
+// socket's [hub.FrameWriter] and a [link.Pinger].
+type connection struct {
+	*socket
+	ws     *websocket.Conn
+	budget int // of one message, in bytes on the network
+}
+
+func newConnection(s *socket, ws *websocket.Conn, readLimit int) *connection {
+	ws.SetReadLimit(int64(readLimit))
+	return &connection{socket: s, ws: ws, budget: 2*readLimit + framesOverhead}
+}
+
+// Receive returns the next message, text or binary.
+func (c *connection) Receive() ([]byte, error) {
+	_, r, err := c.ws.Reader(context.Background())
+	if err != nil {
+		return nil, wsconn.Reason(err)
+	}
+	c.begin(c.budget)
+	msg, err := wsconn.ReadMessage(r)
+	c.end()
+	if errors.Is(err, errEndless) {
+		return nil, eventtarget.Reason{Code: eventtarget.CodeTooLarge, Text: errEndless.Error()}
+	}
+	return msg, err
+}
+
+// Send sends one message by itself. A hub uses the FrameWriter instead.
+func (c *connection) Send(msg []byte) error {
+	return c.WriteFrames(append(appendHeader(nil, len(msg)), msg...))
+}
+
+// Ping sends a ping. The pong is heard as every byte is.
+func (c *connection) Ping() error { return c.putControl([]byte{finPing, 0}) }
+
+// Heard counts the bytes that were read.
+func (c *connection) Heard() uint64 { return c.heard.Load() }
+
+// Close sends a close frame behind what was taken. The connection is cut when the
+// reader sees the peer's answer, and when that does not come in time.
+func (c *connection) Close(reason eventtarget.Reason) error {
+	if reason.Code == eventtarget.CodeLost || reason.Code == eventtarget.CodeTimeout {
+		return c.Conn.Close() // nobody there to be told
+	}
+	time.AfterFunc(wsconn.CloseTimeout, func() { _ = c.Conn.Close() })
+	return c.putControl(closeFrame(reason.Code.WebSocket(), wsconn.Text(reason.Text)))
+}

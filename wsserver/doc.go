@@ -1,0 +1,45 @@
+// Package wsserver is a hub for WebSocket: an [http.Handler] that makes a spoke out
+// of every connection that is upgraded.
+//
+// # Usage
+//
+//	h, err := wsserver.New(&wsserver.Options{Options: hub.Options{Relay: true}})
+//	http.Handle("/ws", h)
+//
+// The caller owns the HTTP server; set its ReadHeaderTimeout. A connection that
+// was upgraded elsewhere can be handed in with [Hub.AttachConn]. Every spoke is a
+// plain one: each message is an envelope, so that a browser's
+// ws.send(JSON.stringify({type, id, payload})) is all that a peer needs.
+//
+// # Delivery
+//
+// As package hub: an event is framed once for all spokes and written to each in as
+// few writes as its socket takes. A spoke begins in the log where the upgrade was
+// answered, so what is dispatched once the peer knows that it is connected
+// reaches it.
+//
+// # Ordering
+//
+// As package hub.
+//
+// # Slow spokes
+//
+// A socket that is full never holds up another. A spoke that takes nothing for
+// WriteTimeout, or falls off the log, is closed with 4008.
+//
+// # Errors and faults
+//
+// A message that is no envelope closes its connection with 1007, one over the
+// limit with 1009, a breach of RFC 6455 with 1002.
+//
+// # Closing
+//
+// Close and Shutdown close the spokes with 1001. A peer has one second to answer a
+// close frame, also one that never reads.
+//
+// # Limits
+//
+// Those of package hub. Compression is off: it costs over a megabyte for each
+// connection, or a compression for each spoke and event. WebSocket over HTTP/2
+// (RFC 8441) is not supported.
+package wsserver

@@ -1,0 +1,95 @@
+package wsserver
+
+import (
+	"net/http"
+
+	"github.com/coder/websocket"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+	"github.com/eventtarget-go/toolkit/internal/wsconn"
+)
+
+// Options configures a [Hub]: the hub's own, and what concerns the upgrade.
+type Options struct {
+	// Options are those of the hub. Adapter and Framing are set by New.
+	hub.Options
+	// Origins are the hosts, or origins with a scheme, that pages of other
+	// origins may connect from, as patterns of [path.Match]. The host that was
+	// asked itself is always allowed, and so is a request without an Origin,
+	// which no browser sends.
+	Origins []string
+	// KeepHeaders names the headers of the request that a spoke keeps.
+	KeepHeaders []string
+}
+
+// Hub is a [hub.Hub] and an [http.Handler] whose every upgraded connection is a
+// spoke.
+type Hub struct {
+	*hub.Hub
+	opts Options
+}
+
+// New returns a hub; nil options are the defaults. The error says what is wrong
+// with the options.
+func New(opts *Options) (*Hub, error) {
+	h := &Hub{}
+	if opts != nil {
+		h.opts = *opts
+	}
+	h.opts.Adapter = "wsserver"
+	h.opts.Framing = appendHeader
+	h.opts.Limits = h.opts.Limits.WithDefaults()
+	engine, err := hub.New(h.opts.Options)
+	if err != nil {
+		return nil, err
+	}
+	h.Hub = engine
+	return h, nil
+}
+
+// ServeHTTP upgrades the request and makes the connection a spoke. It returns when
+// OnConnect has; the connection lives on.
+func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if h.State() == eventtarget.StateClosed {
+		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+		return
+	}
+	since := h.Position()
+	up := &upgrade{ResponseWriter: w}
+	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
+		OriginPatterns:  h.opts.Origins,
+		CompressionMode: websocket.CompressionDisabled,
+	})
+	if err != nil {
+		return // Accept has answered
+	}
+	meta := h.meta(r)
+	meta.Since = since
+	// The errors concern the connection alone, and it has been closed.
+	_, _ = h.Attach(newConnection(up.socket, ws, wire.MaxFrame(h.opts.Limits)), meta)
+}
+
+// AttachConn makes a connection that was upgraded elsewhere a spoke, with what is
+// to be known of its request. Nothing else may read from ws or write to it. Such
+// a connection costs a write for each event.
+func (h *Hub) AttachConn(ws *websocket.Conn, r *http.Request) (*hub.Spoke, error) {
+	return h.Attach(wsconn.New(ws, wire.MaxFrame(h.opts.Limits)), h.meta(r))
+}
+
+func (h *Hub) meta(r *http.Request) hub.Meta {
+	if r == nil {
+		return hub.Meta{}
+	}
+	m := hub.Meta{Addr: r.RemoteAddr, Path: r.URL.Path}
+	for _, name := range h.opts.KeepHeaders {
+		if v := r.Header.Get(name); v != "" {
+			if m.Headers == nil {
+				m.Headers = make(map[string]string)
+			}
+			m.Headers[name] = v
+		}
+	}
+	return m
+}

@@ -1,0 +1,68 @@
+package wsserver
+
+import (
+	"errors"
+	"net"
+	"sync"
+	"sync/atomic"
+)
+
+// socket is the net.Conn of the library, and stands between it and the network.
+// The library reads through it and writes its control frames; the hub writes
+// framed messages beside it. At any time at most one of them is inside a frame:
+// while a frame is cut short, or a write is under way, control frames wait for its
+// end and are reported as written, because the library gives a connection up when
+// its own writes take long.
+type socket struct {
+	net.Conn
+	raw rawWriter // nil where writing without waiting is not possible
+
+	heard  atomic.Uint64 // bytes read
+	inside bool          // a message is being read; the reader's
+	budget int           // what it may still cost in bytes; the reader's
+
+	mu      sync.Mutex
+	turn    sync.Cond // signalled when busy ends
+	busy    bool      // somebody writes without holding mu
+	rest    []byte    // of a frame that was cut short
+	control []byte    // control frames that wait
+	closing bool      // a close frame stands last in all that
+	failed  error
+}
+
+// maxControl bounds the control frames that wait. Beyond it they are dropped: a
+// peer that pings and does not read gets fewer pongs.
+const maxControl = 4 << 10
+
+func newSocket(conn net.Conn) *socket {
+	s := &socket{Conn: conn, raw: newRawWriter(conn)}
+	s.turn.L = &s.mu
+	return s
+}
+
+var errEndless = errors.New("message of too many fragments")
+
+// begin and end bound what one message may cost on the network, its fragments and
+// the control frames between them included.
+func (s *socket) begin(budget int) { s.inside, s.budget = true, budget }
+func (s *socket) end()             { s.inside = false }
+
+// Read is the library's.
+func (s *socket) Read(p []byte) (int, error) {
+	n, err := s.Conn.Read(p)
+	s.heard.Add(uint64(n))
+	if s.inside {
+		if s.budget -= n; s.budget < 0 {
+			return 0, errEndless
+		}
+	}
+	return n, err
+}
+
+// Write is the library's, for one control frame.
+func (s *socket) Write(frame []byte) (int, error) {
+	if err := s.putControl(frame); err != nil {
+		return 0, err
+	}
+	return len(frame), nil
+}

@@ -1,0 +1,50 @@
+package wsserver
+
+import (
+	"bufio"
+	"bytes"
+	"io"
+	"net"
+	"net/http"
+)
+
+const (
+	// readBuffer is what a connection keeps for reading. Small, because an idle
+	// connection keeps it; larger payloads go past it.
+	readBuffer = 512
+	// controlFrame is the largest frame that the library writes by itself: a
+	// control frame of a server, unmasked (RFC 6455 §5.5). Its buffer must hold
+	// one whole, so that each is one Write.
+	controlFrame = 2 + 125
+)
+
+// upgrade is the ResponseWriter that the library hijacks. It gets our socket
+// instead of the net.Conn, and small buffers instead of those of net/http, which
+// are freed.
+type upgrade struct {
+	http.ResponseWriter
+	socket *socket
+}
+
+// Hijack implements [http.Hijacker].
+func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
+	conn, rw, err := http.NewResponseController(u.ResponseWriter).Hijack()
+	if err != nil {
+		return nil, nil, err
+	}
+	if err := rw.Flush(); err != nil { // the 101 that answers the request
+		conn.Close()
+		return nil, nil, err
+	}
+	u.socket = newSocket(conn)
+	var from io.Reader = u.socket
+	if n := rw.Reader.Buffered(); n > 0 { // what the client sent at once
+		early := make([]byte, n)
+		_, _ = io.ReadFull(rw.Reader, early)
+		from = io.MultiReader(bytes.NewReader(early), u.socket)
+	}
+	return u.socket, bufio.NewReadWriter(
+		bufio.NewReaderSize(from, readBuffer),
+		bufio.NewWriterSize(u.socket, controlFrame),
+	), nil
+}

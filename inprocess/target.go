@@ -56,8 +56,8 @@ func (t *Target[T]) Remove(r *eventtarget.Registration) bool { return t.registry
 func (t *Target[T]) Dispatch(ctx context.Context, e eventtarget.Event[T]) error {
 	e.Source, e.Redelivered = nil, false
 	if t.opts.Codec != nil {
-		if t.registry.Closed() {
-			return t.fail(e.Topic(), eventtarget.ErrClosed)
+		if err := t.registry.CheckDispatch(ctx, e.Topic()); err != nil {
+			return err
 		}
 		carried, err := t.carry(e)
 		if err != nil || carried == nil {

@@ -1,0 +1,91 @@
+package wire
+
+import (
+	"maps"
+	"slices"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// Message is an envelope that was read.
+type Message struct {
+	Type, ID string
+	Payload  eventtarget.Raw // a part of the message that was read; nil when absent
+	Headers  map[string]string
+}
+
+// Control tells whether the message is the protocol's own.
+func (m *Message) Control() bool {
+	return len(m.Type) >= 2 && m.Type[:2] == eventtarget.ReservedPrefix
+}
+
+// Append appends e's message to dst, in the order type, id, payload, headers. The
+// topic and the payload have been checked. An absent payload has no member.
+func Append(dst []byte, e *eventtarget.Event[eventtarget.Raw]) []byte {
+	dst = append(dst, `{"type":"`...)
+	dst = appendText(dst, e.Type)
+	dst = append(dst, `","id":"`...)
+	dst = appendText(dst, e.ID)
+	dst = append(dst, '"')
+	if e.Payload != nil {
+		dst = append(dst, `,"payload":`...)
+		dst = append(dst, e.Payload...)
+	}
+	if len(e.Headers) > 0 {
+		dst = appendHeaders(dst, e.Headers)
+	}
+	return append(dst, '}')
+}
+
+func appendHeaders(dst []byte, headers map[string]string) []byte {
+	dst = append(dst, `,"headers":{`...)
+	for i, name := range slices.Sorted(maps.Keys(headers)) {
+		if i > 0 {
+			dst = append(dst, ',')
+		}
+		dst = append(dst, '"')
+		dst = appendText(dst, name)
+		dst = append(dst, `":"`...)
+		dst = appendText(dst, headers[name])
+		dst = append(dst, '"')
+	}
+	return append(dst, '}')
+}
+
+// appendText appends valid UTF-8 as the inside of a JSON string.
+func appendText(dst []byte, s string) []byte {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
+			return appendEscaped(append(dst, s[:i]...), s[i:])
+		}
+	}
+	return append(dst, s...)
+}
+
+func appendEscaped(dst []byte, s string) []byte {
+	const hex = "0123456789abcdef"
+	for i := range len(s) {
+		switch c := s[i]; {
+		case c == '"' || c == '\\':
+			dst = append(dst, '\\', c)
+		case c < ' ':
+			dst = append(dst, '\\', 'u', '0', '0', hex[c>>4], hex[c&0xf])
+		default:
+			dst = append(dst, c)
+		}
+	}
+	return dst
+}
+
+// MaxFrame returns the size of the largest message that an event within limits
+// becomes: what a transport must be able to read.
+func MaxFrame(l eventtarget.Limits) int {
+	l = l.WithDefaults()
+	const (
+		escape  = 6 // a byte of text is at most \u00xx
+		members = len(`{"type":"","id":"","payload":,"headers":{}}`)
+		header  = len(`"":"",`)
+	)
+	text := eventtarget.MaxTypeBytes + eventtarget.MaxIDBytes + l.Headers*l.HeaderBytes
+	return l.Message + escape*text + members + l.Headers*header
+}

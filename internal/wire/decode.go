@@ -1,0 +1,212 @@
+package wire
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// ErrMalformed: a message is not an envelope.
+var ErrMalformed = errors.New("malformed message")
+
+// Decode reads one message. The payload is a part of frame. The error is
+// [ErrMalformed], also [eventtarget.ErrInvalidTopic] or [eventtarget.ErrLimit] where
+// that is what is wrong, or [eventtarget.ErrTooLarge].
+func Decode(frame []byte, l eventtarget.Limits) (Message, error) {
+	// One level more, for the envelope itself.
+	d := decoder{scanner: scanner{b: frame, maxDepth: l.Depth + 1}, limits: l}
+	m, err := d.decode()
+	switch {
+	case err == nil:
+		return m, nil
+	case errors.Is(err, eventtarget.ErrTooLarge):
+		return Message{}, err
+	default:
+		return Message{}, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+}
+
+type decoder struct {
+	scanner
+	limits eventtarget.Limits
+	have   uint8
+	others names // of unknown members
+}
+
+const (
+	haveType = 1 << iota
+	haveID
+	havePayload
+	haveHeaders
+)
+
+func (d *decoder) decode() (m Message, err error) {
+	if !d.take('{') {
+		return m, d.fail("no JSON object")
+	}
+	var eventType, id text
+	for end := d.take('}'); !end; {
+		name, err := d.name()
+		if err != nil {
+			return m, err
+		}
+		which := d.member(name)
+		if d.have&which != 0 {
+			return m, d.fail("a duplicate member")
+		}
+		d.have |= which
+		switch which {
+		case haveType:
+			eventType, err = d.wantString("type")
+		case haveID:
+			id, err = d.wantString("id")
+		case havePayload:
+			d.space()
+			from := d.i
+			err = d.value(1)
+			m.Payload = frameOf(d.b, from, d.i)
+		case haveHeaders:
+			m.Headers, err = d.headers()
+		default:
+			if !d.others.add(name) {
+				return m, d.fail("a duplicate member")
+			}
+			err = d.value(1)
+		}
+		if err != nil {
+			return m, err
+		}
+		if end, err = d.memberEnd(); err != nil {
+			return m, err
+		}
+	}
+	if err := d.nothingMore(); err != nil {
+		return m, err
+	}
+	if d.have&(haveType|haveID) != haveType|haveID {
+		return m, errors.New("no type or no id")
+	}
+	m.Type, m.ID = both(eventType, id)
+	return m, d.check(&m)
+}
+
+// frameOf keeps the payload from reaching into what stands behind it.
+func frameOf(b []byte, from, to int) eventtarget.Raw { return b[from:to:to] }
+
+// member tells which member has a name; 0 is an unknown one.
+func (d *decoder) member(name text) uint8 {
+	s := name.raw
+	if name.escaped {
+		s = name.appendTo(nil)
+	}
+	switch string(s) {
+	case "type":
+		return haveType
+	case "id":
+		return haveID
+	case "payload":
+		return havePayload
+	case "headers":
+		return haveHeaders
+	}
+	return 0
+}
+
+func (d *decoder) wantString(member string) (text, error) {
+	if d.peek() != '"' {
+		return text{}, d.fail("the " + member + " is no string")
+	}
+	return d.str()
+}
+
+// both returns two strings out of one allocation.
+func both(a, b text) (string, string) {
+	buf := make([]byte, 0, 128)
+	if n := len(a.raw) + len(b.raw); n > cap(buf) {
+		buf = make([]byte, 0, n)
+	}
+	buf = a.appendTo(buf)
+	n := len(buf)
+	s := string(b.appendTo(buf))
+	return s[:n], s[n:]
+}
+
+// headers reads an object of strings.
+func (d *decoder) headers() (map[string]string, error) {
+	if !d.take('{') {
+		return nil, d.fail("the headers are no object")
+	}
+	headers := make(map[string]string)
+	for end := d.take('}'); !end; {
+		t, err := d.name()
+		if err != nil {
+			return nil, err
+		}
+		name := string(t.appendTo(nil))
+		if _, found := headers[name]; found {
+			return nil, d.fail("a duplicate header")
+		}
+		if t, err = d.wantString("header"); err != nil {
+			return nil, err
+		}
+		headers[name] = string(t.appendTo(nil))
+		if len(headers) > d.limits.Headers {
+			return nil, fmt.Errorf("%w: more than %d headers", eventtarget.ErrLimit, d.limits.Headers)
+		}
+		if end, err = d.memberEnd(); err != nil {
+			return nil, err
+		}
+	}
+	return headers, nil
+}
+
+// check holds what was read against the grammar of topics and the limits.
+func (d *decoder) check(m *Message) error {
+	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
+	if m.Control() { // the same grammar, but for the prefix
+		topic.Type = "x" + m.Type[len(eventtarget.ReservedPrefix):]
+	}
+	if err := topic.Check(); err != nil {
+		return err
+	}
+	if n := size(m.Type, m.ID, m.Payload, m.Headers); n > d.limits.Message {
+		return fmt.Errorf("%w: %d bytes, more than %d", eventtarget.ErrTooLarge, n, d.limits.Message)
+	}
+	if len(m.Headers) == 0 {
+		m.Headers = nil
+		return nil
+	}
+	return checkHeaders(m.Headers, d.limits)
+}
+
+// names is a set of member names: a short list first, because there are few if
+// any, and a map before that would cost the square of their number.
+type names struct {
+	few  []string
+	many map[string]struct{}
+}
+
+// add is false when the name was there.
+func (n *names) add(t text) bool {
+	const short = 8
+	name := string(t.appendTo(nil))
+	if n.many != nil {
+		before := len(n.many)
+		n.many[name] = struct{}{}
+		return len(n.many) > before
+	}
+	for _, other := range n.few {
+		if other == name {
+			return false
+		}
+	}
+	n.few = append(n.few, name)
+	if len(n.few) > short {
+		n.many = make(map[string]struct{})
+		for _, other := range n.few {
+			n.many[other] = struct{}{}
+		}
+	}
+	return true
+}

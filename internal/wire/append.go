@@ -26,9 +26,10 @@ func Append(dst []byte, e *eventtarget.Event[eventtarget.Raw]) []byte {
 	dst = appendText(dst, e.Type)
 	dst = append(dst, `","id":"`...)
 	dst = appendText(dst, e.ID)
-	dst = append(dst, '"')
-	if e.Payload != nil {
-		dst = append(dst, `,"payload":`...)
+	if e.Payload == nil {
+		dst = append(dst, '"')
+	} else {
+		dst = append(dst, `","payload":`...)
 		dst = append(dst, e.Payload...)
 	}
 	if len(e.Headers) > 0 {
@@ -54,12 +55,24 @@ func appendHeaders(dst []byte, headers map[string]string) []byte {
 
 // appendText appends valid UTF-8 as the inside of a JSON string.
 func appendText(dst []byte, s string) []byte {
-	for i := range len(s) {
+	i := 0
+	for ; i+8 <= len(s); i += 8 {
+		if special(load8(s[i:]))&tops != 0 {
+			return appendEscaped(dst, s)
+		}
+	}
+	for ; i < len(s); i++ {
 		if c := s[i]; c < ' ' || c == '"' || c == '\\' {
-			return appendEscaped(append(dst, s[:i]...), s[i:])
+			return appendEscaped(dst, s)
 		}
 	}
 	return append(dst, s...)
+}
+
+func load8(s string) uint64 {
+	_ = s[7]
+	return uint64(s[0]) | uint64(s[1])<<8 | uint64(s[2])<<16 | uint64(s[3])<<24 |
+		uint64(s[4])<<32 | uint64(s[5])<<40 | uint64(s[6])<<48 | uint64(s[7])<<56
 }
 
 func appendEscaped(dst []byte, s string) []byte {

@@ -4,6 +4,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -224,6 +225,18 @@ func (s *scanner) number() error {
 	return nil
 }
 
+const (
+	ones = 0x0101010101010101
+	tops = 0x8080808080808080
+)
+
+// special sets the top bit of every byte of w that is under ' ', a quote or a
+// backslash. It may set those of bytes over 0x7f too, and a borrow those of bytes
+// behind a special one: the first that it sets in ASCII is right.
+func special(w uint64) uint64 {
+	return (w - ones*' ') | ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)
+}
+
 // text is the inside of a JSON string, as it stands.
 type text struct {
 	raw     []byte
@@ -233,13 +246,6 @@ type text struct {
 // str reads a string. Most bytes of most messages stand in strings, so plain
 // ASCII is read eight bytes at a time.
 func (s *scanner) str() (text, error) {
-	const (
-		ones  = 0x0101010101010101
-		tops  = 0x8080808080808080
-		space = ones * ' '
-		quote = ones * '"'
-		slash = ones * '\\'
-	)
 	b := s.b
 	i := s.i + 1
 	start := i
@@ -247,11 +253,9 @@ func (s *scanner) str() (text, error) {
 	for {
 		for i+8 <= len(b) {
 			w := binary.LittleEndian.Uint64(b[i:])
-			q, e := w^quote, w^slash
-			// A top bit for every byte that is not plain: over 0x7f, under
-			// ' ', a quote or a backslash. A borrow may mark a byte too many
-			// behind such a one, never one too few.
-			if (w|(w-space)|(q-ones)|(e-ones))&tops != 0 {
+			// Over 0x7f, or special.
+			if marks := (w | special(w)) & tops; marks != 0 {
+				i += bits.TrailingZeros64(marks) / 8
 				break
 			}
 			i += 8

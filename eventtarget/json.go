@@ -19,6 +19,9 @@ type jsonCodec[T any] struct{}
 
 func (jsonCodec[T]) Append(dst []byte, _ string, v T) ([]byte, error) {
 	if raw, ok := any(v).(Raw); ok {
+		if raw != nil && len(raw) == 0 { // not to be taken for an absent one
+			return dst, errors.New("an empty payload is no JSON value")
+		}
 		return append(dst, raw...), nil
 	}
 	return appendJSON(dst, v)

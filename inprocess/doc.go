@@ -8,8 +8,8 @@
 //
 // # Delivery
 //
-// Every listener on the topic hears the event, the dispatcher's own too: a bus
-// hears itself. Without a codec the Go value itself is carried and shared. With
+// Every listener on the topic hears the event, the dispatcher's own too. A [Bus]
+// has several members, of which each hears itself unless told not to. Without a codec the Go value itself is carried and shared. With
 // a codec in the options every payload is encoded, checked against the limits and
 // decoded again, as a wire would, so that its surprises show up in unit tests.
 //

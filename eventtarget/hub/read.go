@@ -42,14 +42,14 @@ func (s *Spoke) receive(msg []byte) error {
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
+	if h.opts.Relay { // before listeners here can spoil the payload for others
+		h.relay(s, msg)
+	}
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)
 	}
 	_ = h.registry.Deliver(s.ctx, e)
-	if h.opts.Relay {
-		h.relay(s, msg)
-	}
 	return nil
 }
 

@@ -1,0 +1,120 @@
+package conformance
+
+import (
+	"context"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+)
+
+// Topology is how the endpoints of a rig are joined.
+type Topology string
+
+// The topologies.
+const (
+	Local Topology = "local" // one endpoint, which hears itself
+	Bus   Topology = "bus"   // everyone to everyone
+	Link  Topology = "link"  // two ends
+	Hub   Topology = "hub"   // endpoint 0 is the hub, the others are its spokes
+)
+
+// Capabilities is what an adapter declares of itself. The suite verifies it, both
+// ways where that can be seen, and prints it as the adapter's card.
+type Capabilities struct {
+	Topology Topology
+	// Wire tells that payloads are carried as JSON text within limits. Without
+	// it the Go value itself is carried: there is nothing to measure, to copy
+	// or to be malformed.
+	Wire bool
+	// Echo tells that an endpoint hears its own dispatches.
+	Echo bool
+	// Relay tells that a hub passes on what a spoke sends to the others.
+	Relay bool
+	// Source tells that an event names the peer that it came from.
+	Source bool
+	// Reconnects tells that an endpoint connects again by itself.
+	Reconnects bool
+	// Ordering and Delivery are for the card.
+	Ordering, Delivery string
+}
+
+// Harness makes rigs for the laws to run on.
+type Harness struct {
+	Name string
+	Caps Capabilities
+	// New makes a fresh rig, connected and ready: what an endpoint dispatches
+	// from then on must be heard wherever it reaches.
+	New func(ctx context.Context, s Setup) (*Rig, error)
+	// Open opens a target by URL, and URL returns one that works, for law C19.
+	Open func(ctx context.Context, url string) (eventtarget.Endpoint, error)
+	URL  string
+}
+
+// Setup is what a law asks of a rig.
+type Setup struct {
+	// Endpoints is how many there are. A Local rig has 1 and a Link 2, whatever
+	// stands here.
+	Endpoints int
+	// MaxMessage is the limit of a message; 0 is the default one.
+	MaxMessage int
+	// OnFault must be called for each fault of an endpoint.
+	OnFault func(endpoint int, f eventtarget.Fault)
+	// OnConnect and OnDisconnect must be called by a hub for each spoke.
+	OnConnect    func(p eventtarget.Peer)
+	OnDisconnect func(p eventtarget.Peer, reason eventtarget.Reason)
+}
+
+// Limits returns the limits that the setup asks for.
+func (s Setup) Limits() eventtarget.Limits { return eventtarget.Limits{Message: s.MaxMessage} }
+
+// FaultsOf returns the OnFault of one endpoint.
+func (s Setup) FaultsOf(endpoint int) func(eventtarget.Fault) {
+	return func(f eventtarget.Fault) { s.OnFault(endpoint, f) }
+}
+
+// Rig is a set of connected endpoints.
+type Rig struct {
+	Endpoints []eventtarget.Endpoint
+	// Reaches is the reach matrix. nil: the one of the capabilities.
+	Reaches func(from, to int) bool
+	// Close takes down what the endpoints' own Close does not.
+	Close func()
+
+	// Spokes returns the hub's spokes, and Spoke the one that is an endpoint.
+	Spokes func() []eventtarget.Peer
+	Spoke  func(endpoint int) eventtarget.Peer
+	// Kill breaks the connection of an endpoint without a word, for good.
+	Kill func(endpoint int)
+	// Sever breaks it and Heal lets it connect again; Heal returns when it has.
+	Sever, Heal func(endpoint int)
+	// Stall makes an endpoint stop reading.
+	Stall func(endpoint int)
+	// Foreign connects a plain peer to endpoint 0: a connection on which the
+	// law itself writes and reads messages.
+	Foreign func() (link.Conn, error)
+}
+
+// reaches is the matrix that follows from the capabilities.
+func (c Capabilities) reaches(from, to int) bool {
+	switch {
+	case from == to:
+		return c.Echo
+	case c.Topology == Hub && from != 0 && to != 0:
+		return c.Relay
+	default:
+		return true
+	}
+}
+
+func (c Capabilities) endpoints(asked int) int {
+	switch c.Topology {
+	case Local:
+		return 1
+	case Link:
+		return 2
+	case Hub:
+		return max(asked, 2)
+	default:
+		return max(asked, 1)
+	}
+}

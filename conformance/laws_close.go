@@ -1,0 +1,246 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/pprof"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+var closeLaws = []Law{
+	{"A28", "close-idempotent", Must, "Close twice, and from many goroutines: nil, and all return",
+		"libraries disagree: it is fixed here", lawCloseIdempotent},
+	{"A29", "use-after-close", Must, "after Close Add and Dispatch are ErrClosed and Remove is false; after Shutdown no listener is called",
+		"a nil from a target that is gone is a silent loss", lawUseAfterClose},
+	{"A30", "shutdown-drains", Must, "Shutdown delivers what was accepted and waits for listeners, within its context; what it could not is told",
+		"losses at exit", lawShutdownDrains},
+	{"A31", "close-unblocks", Must, "Close ends a Dispatch that waits",
+		"a program that cannot exit", lawCloseUnblocks},
+}
+
+var leakLaws = []Law{
+	{"A32", "no-goroutine-leak", Must, "after Close, and after many Adds and Removes, no goroutine is left",
+		"leaks", lawNoGoroutineLeak},
+	{"A33", "no-topic-leak", Must, "memory returns to where it was after many topics were added and removed",
+		"a map that only grows", lawNoTopicLeak},
+}
+
+func lawCloseIdempotent(t *T) {
+	r := t.rig(2)
+	for n, e := range r.Endpoints {
+		var wg sync.WaitGroup
+		for range 8 {
+			wg.Go(func() {
+				if err := e.Close(); err != nil {
+					t.Errorf("Close of endpoint %d: %v", n, err)
+				}
+			})
+		}
+		wg.Wait()
+		if err := e.Close(); err != nil {
+			t.Errorf("another Close of endpoint %d: %v", n, err)
+		}
+		t.await("Done", e.Done())
+		if s := e.State(); s != eventtarget.StateClosed {
+			t.Errorf("state of endpoint %d after Close: %v", n, s)
+		}
+	}
+}
+
+func lawUseAfterClose(t *T) {
+	for _, end := range []func(e eventtarget.Endpoint) error{
+		func(e eventtarget.Endpoint) error { return e.Close() },
+		func(e eventtarget.Endpoint) error { return e.Shutdown(t.ctx) },
+	} {
+		r := t.rig(2)
+		_, j := r.cell()
+		topic := eventtarget.T(t.name(), "")
+		var over, late atomic.Bool
+		reg := r.add(j, topic, eventtarget.Func(func(context.Context, event) {
+			if over.Load() {
+				late.Store(true)
+			}
+		}))
+		e := r.Endpoints[j]
+		if err := end(e); err != nil {
+			t.Errorf("ending endpoint %d: %v", j, err)
+		}
+		t.await("the registration's Done", reg.Done())
+		over.Store(true)
+		if _, err := e.Add(t.ctx, topic, eventtarget.Func(func(context.Context, event) {})); !errors.Is(err, eventtarget.ErrClosed) {
+			t.Errorf("Add after the end: %v", err)
+		}
+		for range 3 {
+			if err := e.Dispatch(t.ctx, event{Type: topic.Type}); !errors.Is(err, eventtarget.ErrClosed) {
+				t.Errorf("Dispatch after the end: %v", err)
+			}
+		}
+		if e.Remove(reg) {
+			t.Errorf("Remove after the end is true")
+		}
+		t.await("the endpoint's Done", e.Done())
+		if late.Load() {
+			t.Errorf("a listener was called after the end")
+		}
+		if err := e.Ready(t.ctx); !errors.Is(err, eventtarget.ErrClosed) {
+			t.Errorf("Ready after the end: %v", err)
+		}
+	}
+}
+
+func lawShutdownDrains(t *T) {
+	const events = 1000
+	r := t.rig(2)
+	i, j := r.cell()
+	topic := eventtarget.T(t.name(), "")
+	rec := r.listen(j, topic)
+	for n := range events {
+		r.dispatch(i, event{Type: topic.Type, Payload: raw(strconv.Itoa(n))})
+	}
+	if err := r.Endpoints[i].Shutdown(t.ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	for n, p := range payloads(rec.wait(events)) {
+		if p != strconv.Itoa(n) {
+			t.Fatalf("event %d is %s", n, p)
+		}
+	}
+	// The listeners of the endpoint that shuts down, in flight and waiting.
+	r = t.rig(2)
+	i, j = r.cell()
+	gate, entered := make(chan struct{}), make(chan struct{})
+	var calls atomic.Int32
+	r.add(j, topic, eventtarget.Func(func(context.Context, event) {
+		if calls.Add(1) == 1 {
+			close(entered)
+		}
+		<-gate
+	}))
+	for range 10 {
+		r.dispatch(i, event{Type: topic.Type})
+	}
+	t.await("a call", entered)
+	r.settle(i, j)
+	result := make(chan error)
+	go func() { result <- r.Endpoints[j].Shutdown(t.ctx) }()
+	close(gate)
+	if err := <-result; err != nil || calls.Load() != 10 {
+		t.Errorf("Shutdown with 10 events in a listener's queue: %v after %d calls", err, calls.Load())
+	}
+	// A listener that does not end in time.
+	r = t.rig(2)
+	i, j = r.cell()
+	_, release := r.blocked(i, j, topic, eventtarget.DropNewest)
+	r.settle(i, j)
+	ctx, cancel := context.WithCancelCause(t.ctx)
+	late := errors.New("too late")
+	cancel(late)
+	if err := r.Endpoints[j].Shutdown(ctx); !errors.Is(err, late) {
+		t.Errorf("Shutdown that ran out of time: %v", err)
+	}
+	t.awaitFault("one event was discarded", j, func(f eventtarget.Fault) bool {
+		return f.Kind == eventtarget.FaultDiscarded && f.Count > 0
+	})
+	release()
+}
+
+func lawCloseUnblocks(t *T) {
+	r := t.rig(2)
+	at := r.local()
+	topic := eventtarget.T(t.name(), "")
+	_, release := r.blocked(at, at, topic, eventtarget.Block)
+	defer release()
+	done := make(chan struct{})
+	began := make(chan struct{})
+	go func() {
+		close(began)
+		_ = r.Endpoints[at].Dispatch(t.ctx, event{Type: topic.Type})
+		close(done)
+	}()
+	<-began
+	runtime.Gosched()
+	_ = r.Endpoints[at].Close()
+	t.await("the end of a Dispatch that waited, after Close", done)
+}
+
+// goroutines counts those that carry a label.
+func goroutines(label string) int {
+	var b strings.Builder
+	_ = pprof.Lookup("goroutine").WriteTo(&b, 1)
+	n, group := 0, 0
+	for line := range strings.Lines(b.String()) {
+		_, _ = fmt.Sscanf(line, "%d @", &group) // what follows is about so many
+		if strings.HasPrefix(line, "# labels:") && strings.Contains(line, strconv.Quote(label)) {
+			n += group
+		}
+	}
+	return n
+}
+
+func lawNoGoroutineLeak(t *T) {
+	label := t.name()
+	pprof.Do(t.ctx, pprof.Labels("rig", label), func(context.Context) {
+		r := t.rig(3)
+		i, j := r.cell()
+		topic := eventtarget.T(t.name(), "")
+		r.settle(i, j)
+		before := goroutines(label)
+		for n := range 1000 {
+			reg := r.add(j, topic, eventtarget.Func(func(context.Context, event) {}))
+			if n%10 == 0 {
+				r.dispatch(i, event{Type: topic.Type})
+			}
+			r.Endpoints[j].Remove(reg)
+		}
+		r.settle(i, j)
+		t.eventually("as many goroutines as before 1000 Adds and Removes", func() bool { return goroutines(label) <= before })
+		for range 10 {
+			r.listen(j, topic)
+		}
+		for range 10 {
+			r.dispatch(i, event{Type: topic.Type})
+		}
+		r.takeDown()
+	})
+	// The law's own goroutine has left the label.
+	t.eventually("no goroutine of a rig that was closed", func() bool { return goroutines(label) == 0 })
+}
+
+func lawNoTopicLeak(t *T) {
+	const topics = 10_000
+	r := t.rig(2)
+	i, j := r.cell()
+	round := func(prefix string) {
+		regs := make([]*eventtarget.Registration, 0, topics)
+		for n := range topics {
+			regs = append(regs, r.add(j, eventtarget.T(prefix+strconv.Itoa(n), "x"), eventtarget.Func(func(context.Context, event) {})))
+		}
+		for _, reg := range regs {
+			r.Endpoints[j].Remove(reg)
+		}
+		r.settle(i, j)
+	}
+	heap := func() uint64 {
+		runtime.GC()
+		runtime.GC()
+		var m runtime.MemStats
+		runtime.ReadMemStats(&m)
+		return m.HeapAlloc
+	}
+	round("warm")
+	before := heap()
+	for n := range 3 {
+		round(fmt.Sprint("round", n, "."))
+	}
+	const slack = 1 << 20 // 30 000 topics cost many times that
+	if after := heap(); after > before+slack {
+		t.Errorf("%d topics added and removed left %d KiB behind", 3*topics, (after-before)>>10)
+	}
+}

@@ -1,0 +1,214 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+var dispatchLaws = []Law{
+	{"A14", "dispatch-inside", Must, "Dispatch inside a listener completes, also nested a hundred deep",
+		"a lock held while listeners run", lawDispatchInside},
+	{"A15", "close-inside", Must, "Close inside a listener does not deadlock",
+		"a hub that is shut down from a handler", lawCloseInside},
+	{"A16", "once", Must, "a listener with Once is called once under concurrent dispatches, and others as ever",
+		"a flag that is checked and set in two steps", lawOnce},
+	{"A17", "order-per-dispatcher", Must, "one goroutine's events arrive at an endpoint in order, on one topic and over many",
+		"the promise of order", lawOrder},
+	{"A19", "total-order", Optional, "all listeners of an endpoint see one sequence",
+		"replicas that apply events in different orders", lawTotalOrder},
+	{"A20", "listener-order", Must, "for one event Inline listeners are called in the order of Add, exact and wildcard alike",
+		"what was added to go first goes second", lawListenerOrder},
+	{"A21", "no-overlap", Must, "a queued listener is never called concurrently with itself",
+		"handlers with state", lawNoOverlap},
+	{"A22", "concurrent-use", Stochastic, "adders, removers and dispatchers at once, and random operations that a model predicts",
+		"races", lawConcurrentUse},
+}
+
+func lawDispatchInside(t *T) {
+	r := t.rig(2)
+	at := r.local()
+	topic, other := eventtarget.T(t.name(), ""), eventtarget.T(t.name(), "")
+	rec := r.listen(at, other)
+	for _, inline := range []bool{true, false} {
+		var depth atomic.Int32
+		done := make(chan struct{})
+		reg := r.add(at, topic, eventtarget.Listener[raw]{Inline: inline, Handle: func(ctx context.Context, e event) {
+			if err := r.Endpoints[at].Dispatch(ctx, event{Type: other.Type}); err != nil {
+				t.Errorf("Dispatch inside a listener: %v", err)
+			}
+			if depth.Add(1) == 100 {
+				close(done)
+				return
+			}
+			if err := r.Endpoints[at].Dispatch(ctx, e); err != nil {
+				t.Errorf("nested Dispatch: %v", err)
+			}
+		}})
+		r.dispatch(at, event{Type: topic.Type})
+		t.await("a hundred nested dispatches", done)
+		r.Endpoints[at].Remove(reg)
+		t.await("Done", reg.Done())
+	}
+	rec.wait(200)
+}
+
+func lawCloseInside(t *T) {
+	for _, inline := range []bool{true, false} {
+		r := t.rig(2)
+		i, j := r.cell()
+		topic := eventtarget.T(t.name(), "")
+		closed := make(chan struct{})
+		r.add(j, topic, eventtarget.Listener[raw]{Inline: inline, Once: true, Handle: func(context.Context, event) {
+			_ = r.Endpoints[j].Close()
+			close(closed)
+		}})
+		r.dispatch(i, event{Type: topic.Type})
+		t.await("Close inside a listener", closed)
+		t.await("Done after Close inside a listener", r.Endpoints[j].Done())
+	}
+}
+
+func lawOnce(t *T) {
+	r := t.rig(2)
+	i, j := r.cell()
+	for _, inline := range []bool{true, false} {
+		topic := eventtarget.T(t.name(), "")
+		var once [3]atomic.Int32
+		var regs []*eventtarget.Registration
+		for n := range once {
+			regs = append(regs, r.add(j, topic, eventtarget.Listener[raw]{
+				Once: true, Inline: inline, Handle: func(context.Context, event) { once[n].Add(1) },
+			}))
+		}
+		on := r.listenInline(j, topic)
+		var wg sync.WaitGroup
+		for range 100 {
+			wg.Go(func() {
+				if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type}); err != nil {
+					t.Errorf("Dispatch: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+		r.settle(i, j)
+		on.wait(100)
+		for n, reg := range regs {
+			t.await("Done of a listener with Once", reg.Done())
+			if got := once[n].Load(); got != 1 {
+				t.Errorf("inline %v: a listener with Once was called %d times", inline, got)
+			}
+			if r.Endpoints[j].Remove(reg) {
+				t.Errorf("inline %v: Remove of a served Once is true", inline)
+			}
+		}
+	}
+}
+
+func lawOrder(t *T) {
+	const events = 10_000
+	r := t.rig(2)
+	i, j := r.cell()
+	a := t.name()
+	one, many := r.listen(j, eventtarget.T(a, "one")), r.listen(j, eventtarget.T(a, "*"))
+	for n := range events {
+		id := "one"
+		if n%2 == 1 {
+			id = strconv.Itoa(n % 7)
+		}
+		r.dispatch(i, event{Type: a, ID: id, Payload: raw(strconv.Itoa(n))})
+	}
+	check := func(what string, got []event, step int) {
+		for n, e := range got {
+			if want := strconv.Itoa(n * step); string(e.Payload) != want {
+				t.Fatalf("%s: event %d from endpoint %d to %d is %s, want %s", what, n, i, j, e.Payload, want)
+			}
+		}
+	}
+	check("one topic", one.wait(events/2), 2)
+	check("many topics", many.wait(events), 1)
+}
+
+func lawTotalOrder(t *T) {
+	t.need(t.Harness.Caps.Ordering == "total", "declares no total order")
+	const events, dispatchers = 500, 4
+	r := t.rig(2)
+	i, j := r.cell()
+	a := t.name()
+	first, second := r.listen(j, eventtarget.T(a, "*")), r.listen(j, eventtarget.T(a, "*"))
+	var wg sync.WaitGroup
+	for d := range dispatchers {
+		wg.Go(func() {
+			for n := range events {
+				r.dispatch(i, event{Type: a, ID: strconv.Itoa(d), Payload: raw(strconv.Itoa(n))})
+			}
+		})
+	}
+	wg.Wait()
+	x, y := first.wait(events*dispatchers), second.wait(events*dispatchers)
+	for n := range x {
+		if x[n].ID != y[n].ID || string(x[n].Payload) != string(y[n].Payload) {
+			t.Fatalf("two listeners see event %d differently", n)
+		}
+	}
+}
+
+func lawListenerOrder(t *T) {
+	r := t.rig(2)
+	i, j := r.cell()
+	a := t.name()
+	selectors := []eventtarget.Topic{{Type: a, ID: "x"}, {Type: a, ID: "*"}, {Type: "*", ID: "*"}}
+	var order []int
+	var want []int
+	for n := range 12 {
+		want = append(want, n)
+		r.add(j, selectors[(n*5+n/3)%3], eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e event) {
+			if e.Type == a {
+				order = append(order, n)
+			}
+		}})
+	}
+	r.dispatch(i, event{Type: a, ID: "x"})
+	r.settle(i, j)
+	if !slices.Equal(order, want) {
+		t.Errorf("called in the order %v", order)
+	}
+}
+
+func lawNoOverlap(t *T) {
+	const dispatchers, events = 8, 200
+	r := t.rig(2)
+	i, j := r.cell()
+	topic := eventtarget.T(t.name(), "")
+	var inside, calls atomic.Int32
+	done := make(chan struct{})
+	r.add(j, topic, eventtarget.Func(func(context.Context, event) {
+		if inside.Add(1) > 1 {
+			t.Errorf("the listener is called while it runs")
+		}
+		for range 10 {
+			_ = fmt.Sprint("some work")
+		}
+		inside.Add(-1)
+		if calls.Add(1) == dispatchers*events {
+			close(done)
+		}
+	}))
+	var wg sync.WaitGroup
+	for range dispatchers {
+		wg.Go(func() {
+			for range events {
+				if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type}); err != nil {
+					t.Errorf("Dispatch: %v", err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+	t.await("all events", done)
+}

@@ -1,0 +1,210 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+var failureLaws = []Law{
+	{"A23", "panic-isolated", Must, "when a listener panics the others still run, the target works on, and OnFault hears of it with topic and stack",
+		"libraries that skip the rest", lawPanic},
+	{"A24", "goexit-listener", Must, "a listener that ends its goroutine does not wedge the target",
+		"t.FailNow in a listener", lawGoexit},
+	{"A25", "cancelled-context", Must, "Dispatch with a context that has ended returns its error, and nothing is delivered",
+		"work that goes on after it was called off", lawCancelled},
+	{"A26", "cancel-in-flight", Must, "cancelling a Dispatch that waits for a listener with Block returns promptly, and the target is still usable",
+		"a caller's context that reaches the connection ends it", lawCancelInFlight},
+	{"A27", "add-for", Must, "a listener of AddFor ends with its context, by the law of Remove, and no other does",
+		"a common wish", lawAddFor},
+	{"A34", "error-surface", Must, "what cannot be sent is an error of Dispatch, and nothing of it is delivered",
+		"failures that nobody hears of", lawErrorSurface},
+	{"B11", "control-characters", Must, "control characters in a type or id, ':' or '*' in a type, '*' as an id: ErrInvalidTopic",
+		"header, log and pattern injection", lawControlCharacters},
+}
+
+func lawPanic(t *T) {
+	r := t.rig(2)
+	i, j := r.cell()
+	for _, inline := range []bool{true, false} {
+		topic := eventtarget.T(t.name(), "subject")
+		before := r.listen(j, topic)
+		r.add(j, topic, eventtarget.Listener[raw]{Inline: inline, Handle: func(context.Context, event) { panic("as the law wants") }})
+		after := r.listen(j, topic)
+		afterInline := r.listenInline(j, topic)
+		for range 3 {
+			r.dispatch(i, event{Type: topic.Type, ID: topic.ID})
+		}
+		r.settle(i, j)
+		before.wait(3)
+		after.wait(3)
+		afterInline.wait(3)
+		t.awaitFault("the panic with topic and stack", j, func(f eventtarget.Fault) bool {
+			return f.Kind == eventtarget.FaultPanic && f.Topic == topic && len(f.Stack) > 0 &&
+				f.Err != nil && strings.Contains(f.Err.Error(), "as the law wants")
+		})
+	}
+}
+
+func lawGoexit(t *T) {
+	r := t.rig(2)
+	i, j := r.cell()
+	topic := eventtarget.T(t.name(), "")
+	r.add(j, topic, eventtarget.Func(func(context.Context, event) { runtime.Goexit() }))
+	rec := r.listen(j, topic)
+	for range 3 {
+		r.dispatch(i, event{Type: topic.Type})
+	}
+	rec.wait(3)
+	if !r.Reaches(j, j) {
+		return // an Inline listener would end a goroutine of the transport's
+	}
+	// Inline: the goroutine that ends is the dispatcher's.
+	inline := eventtarget.T(t.name(), "")
+	r.add(j, inline, eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, event) { runtime.Goexit() }})
+	rec = r.listen(j, inline)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = r.Endpoints[j].Dispatch(t.ctx, event{Type: inline.Type})
+	}()
+	t.await("the end of a dispatching goroutine", done)
+	rec.wait(1)
+	r.settle(j, j)
+}
+
+func lawCancelled(t *T) {
+	r := t.rig(2)
+	i, j := r.cell()
+	topic := eventtarget.T(t.name(), "")
+	rec := r.listenInline(j, topic)
+	ctx, cancel := context.WithCancel(t.ctx)
+	cancel()
+	if err := r.Endpoints[i].Dispatch(ctx, event{Type: topic.Type}); !errors.Is(err, context.Canceled) {
+		t.Errorf("Dispatch with a cancelled context: %v", err)
+	}
+	if _, err := r.Endpoints[j].Add(ctx, topic, eventtarget.Func(func(context.Context, event) {})); !errors.Is(err, context.Canceled) {
+		t.Errorf("Add with a cancelled context: %v", err)
+	}
+	r.settle(i, j)
+	if rec.len() != 0 {
+		t.Errorf("an event of a cancelled Dispatch was delivered")
+	}
+}
+
+// blocked adds a listener that blocks, with a full queue of size 1 behind it, and
+// returns what lets it go.
+func (r *rig) blocked(from, at int, topic eventtarget.Topic, o eventtarget.Overflow) (reg *eventtarget.Registration, release func()) {
+	gate, entered := make(chan struct{}), make(chan struct{}, 1)
+	reg = r.add(at, topic, eventtarget.Listener[raw]{Queue: 1, Overflow: o, Handle: func(context.Context, event) {
+		select {
+		case entered <- struct{}{}:
+		default:
+		}
+		<-gate
+	}})
+	r.dispatch(from, event{Type: topic.Type})
+	select {
+	case <-entered:
+	case <-r.t.ctx.Done():
+		r.t.Fatalf("the listener was not called")
+	}
+	r.dispatch(from, event{Type: topic.Type})
+	return reg, func() { close(gate) }
+}
+
+func lawCancelInFlight(t *T) {
+	r := t.rig(2)
+	at := r.local()
+	topic := eventtarget.T(t.name(), "")
+	_, release := r.blocked(at, at, topic, eventtarget.Block)
+	ctx, cancel := context.WithTimeout(t.ctx, 20*time.Millisecond)
+	defer cancel()
+	if err := r.Endpoints[at].Dispatch(ctx, event{Type: topic.Type}); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a Dispatch that waited until its deadline: %v", err)
+	}
+	other := r.listen(at, eventtarget.T(t.name(), ""))
+	r.dispatch(at, event{Type: other.reg.Topic().Type})
+	other.wait(1)
+	release()
+	r.settle(at, at)
+}
+
+func lawAddFor(t *T) {
+	r := t.rig(2)
+	i, j := r.cell()
+	topic := eventtarget.T(t.name(), "")
+	other := r.listenInline(j, topic)
+	ctx, cancel := context.WithCancel(t.ctx)
+	rec := &record{t: t, more: make(chan struct{})}
+	reg, err := eventtarget.AddFor(ctx, eventtarget.Target(r.Endpoints[j]), topic, eventtarget.Listener[raw]{Handle: rec.handle, Inline: true})
+	if err != nil {
+		t.Fatalf("AddFor: %v", err)
+	}
+	r.dispatch(i, event{Type: topic.Type})
+	r.settle(i, j)
+	cancel()
+	t.await("Done after the context ended", reg.Done())
+	r.dispatch(i, event{Type: topic.Type})
+	r.settle(i, j)
+	if rec.len() != 1 || other.len() != 2 {
+		t.Errorf("the listener heard %d events, want 1; another %d, want 2", rec.len(), other.len())
+	}
+}
+
+func lawErrorSurface(t *T) {
+	r := t.rigWith(Setup{Endpoints: 2, MaxMessage: 4096})
+	i, j := r.cell()
+	a := t.name()
+	rec := r.listenInline(j, eventtarget.T(a, "*"))
+	bad := map[string]event{
+		"an empty type":    {ID: "x"},
+		"a reserved type":  {Type: "__x"},
+		"a wildcard event": {Type: a, ID: "*"},
+	}
+	if t.Harness.Caps.Wire {
+		bad["a payload that is no JSON"] = event{Type: a, Payload: raw(`{`)}
+		bad["a payload that breaks out"] = event{Type: a, Payload: raw(`1,"type":"x"`)}
+		bad["an empty payload"] = event{Type: a, Payload: raw(``)}
+		bad["a message over the limit"] = event{Type: a, Payload: raw(`"` + strings.Repeat("x", 4096) + `"`)}
+		bad["a header with a line break"] = event{Type: a, Headers: map[string]string{"x": "a\r\nb"}}
+	}
+	for what, e := range bad {
+		if err := r.Endpoints[i].Dispatch(t.ctx, e); err == nil {
+			t.Errorf("Dispatch of %s returned nil", what)
+		}
+	}
+	r.dispatch(i, event{Type: a, Payload: raw(`1`)})
+	r.settle(i, j)
+	if got := rec.all(); len(got) != 1 || string(got[0].Payload) != "1" {
+		t.Errorf("besides the one good event were heard: %v", got)
+	}
+}
+
+func lawControlCharacters(t *T) {
+	r := t.rig(2)
+	i, j := r.cell()
+	a := t.name()
+	for _, topic := range []eventtarget.Topic{
+		{Type: a + "\r\n", ID: ""}, {Type: a + "\x00", ID: ""}, {Type: a + "\x7f", ID: ""}, {Type: a, ID: "\n"}, {Type: a, ID: "\x00"}, {Type: a, ID: "\u0085"},
+		{Type: a + "*", ID: ""}, {Type: "*", ID: "x"}, {Type: "", ID: ""}, {Type: "__" + a, ID: ""}, {Type: a, ID: "\xff"}, {Type: a + "\xc0\x80", ID: ""},
+		{Type: strings.Repeat("a", 129), ID: ""}, {Type: a, ID: strings.Repeat("a", 257)},
+	} {
+		if _, err := r.Endpoints[j].Add(t.ctx, topic, eventtarget.Func(func(context.Context, event) {})); !errors.Is(err, eventtarget.ErrInvalidTopic) {
+			t.Errorf("Add on %q: %v", topic, err)
+		}
+		if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type, ID: topic.ID}); !errors.Is(err, eventtarget.ErrInvalidTopic) {
+			t.Errorf("Dispatch on %q: %v", topic, err)
+		}
+	}
+	for _, id := range []string{"*"} {
+		if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: a, ID: id}); !errors.Is(err, eventtarget.ErrInvalidTopic) {
+			t.Errorf("Dispatch on id %q: %v", id, err)
+		}
+	}
+	r.settle(i, j)
+}

@@ -1,0 +1,250 @@
+package conformance
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"sync"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+var hubLaws = []Law{
+	{"C03", "fan-out", Must, "what a hub dispatches reaches each of 1, 2 and 50 spokes once",
+		"a spoke that is skipped when the set changes", lawFanOut},
+	{"C04", "per-spoke-target", Must, "what is dispatched to a spoke reaches it alone, and a listener on it hears it alone",
+		"the core of a hub", lawPerSpoke},
+	{"C05", "spoke-isolation", Must, "a spoke never hears another unless the hub relays",
+		"one customer who hears another", lawSpokeIsolation},
+	{"C06", "join-order", Must, "joining is told before a spoke's first event and leaving after its last; they alternate",
+		"state that is set up too late", lawJoinOrder},
+	{"C07", "join-visible", Must, "what a hub dispatches once joining was told reaches that spoke",
+		"a gap between history and live", lawJoinVisible},
+	{"C08", "leave-cleanup", Must, "a spoke that closes or crashes leaves the set, and its registrations end",
+		"zombies", lawLeaveCleanup},
+	{"C09", "dispatch-to-gone", Must, "dispatching to a spoke that is gone is ErrGone, and to the hub is nil for the rest",
+		"a send into nothing", lawDispatchToGone},
+}
+
+func lawFanOut(t *T) {
+	t.onlyHub()
+	for _, n := range []int{1, 2, 50} {
+		r := t.rig(n + 1)
+		a := t.name()
+		var recs []*record
+		for j := 1; j <= n; j++ {
+			recs = append(recs, r.listenInline(j, eventtarget.T(a, "*")))
+		}
+		for k := range 20 {
+			r.dispatch(0, event{Type: a, ID: strconv.Itoa(k)})
+		}
+		for j, rec := range recs {
+			r.settle(0, j+1)
+			if got := rec.all(); len(got) != 20 {
+				t.Errorf("spoke %d of %d heard %d of 20 events", j+1, n, len(got))
+			}
+		}
+	}
+}
+
+func lawPerSpoke(t *T) {
+	t.onlyHub()
+	r := t.rig(4)
+	t.need(r.Spoke != nil, "the harness has no hook Spoke")
+	a := t.name()
+	var recs []*record
+	for j := range r.Endpoints {
+		recs = append(recs, r.listenInline(j, eventtarget.T(a, "*")))
+	}
+	own := &record{t: t, more: make(chan struct{})}
+	if _, err := r.Spoke(2).Add(t.ctx, eventtarget.T(a, "*"), eventtarget.Listener[raw]{Handle: own.handle, Inline: true}); err != nil {
+		t.Fatalf("Add on a spoke: %v", err)
+	}
+	if err := r.Spoke(2).Dispatch(t.ctx, event{Type: a, ID: "to 2"}); err != nil {
+		t.Fatalf("Dispatch to a spoke: %v", err)
+	}
+	recs[2].wait(1)
+	for j := 1; j < len(r.Endpoints); j++ {
+		r.dispatch(j, event{Type: a, ID: "from " + strconv.Itoa(j)})
+	}
+	r.quiesce()
+	for j, rec := range recs {
+		for _, e := range rec.all() {
+			if e.ID == "to 2" && j != 2 {
+				t.Errorf("endpoint %d heard what was for 2", j)
+			}
+		}
+	}
+	want := []string{"from 2"}
+	if t.Harness.Caps.Echo {
+		want = []string{"to 2", "from 2"}
+	}
+	var heard []string
+	for _, e := range own.all() {
+		heard = append(heard, e.ID)
+	}
+	if !slices.Equal(heard, want) {
+		t.Errorf("a listener on spoke 2 heard %q, want %q", heard, want)
+	}
+}
+
+func lawSpokeIsolation(t *T) {
+	t.onlyHub()
+	t.need(!t.Harness.Caps.Relay, "the hub relays")
+	r := t.rig(3)
+	a := t.name()
+	rec := r.listenInline(2, eventtarget.T("*", "*"))
+	heard := r.listen(0, eventtarget.T(a, "*"))
+	r.dispatch(1, event{Type: a, ID: "private"})
+	heard.wait(1)
+	r.quiesce()
+	for _, e := range rec.all() {
+		if e.Type == a {
+			t.Errorf("spoke 2 heard spoke 1")
+		}
+	}
+}
+
+// notices records what happens to spokes, in order.
+type notices struct {
+	mu   sync.Mutex
+	seen map[string][]string
+}
+
+func (n *notices) add(id, what string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if n.seen == nil {
+		n.seen = make(map[string][]string)
+	}
+	n.seen[id] = append(n.seen[id], what)
+}
+
+func (n *notices) count(what string) int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	count := 0
+	for _, list := range n.seen {
+		for _, w := range list {
+			if w == what {
+				count++
+			}
+		}
+	}
+	return count
+}
+
+func lawJoinOrder(t *T) {
+	t.onlyHub()
+	var n notices
+	const spokes = 5
+	r := t.rigWith(Setup{
+		Endpoints:    spokes + 1,
+		OnConnect:    func(p eventtarget.Peer) { n.add(p.ID(), "join") },
+		OnDisconnect: func(p eventtarget.Peer, _ eventtarget.Reason) { n.add(p.ID(), "leave") },
+	})
+	a := t.name()
+	r.record(0, eventtarget.T(a, "*"), eventtarget.Listener[raw]{Inline: true})
+	rec := r.listenInline(0, eventtarget.T(a, "*"))
+	for j := 1; j <= spokes; j++ {
+		r.dispatch(j, event{Type: a})
+	}
+	for _, e := range rec.wait(spokes) {
+		if e.Source == nil {
+			t.Fatalf("an event of a spoke has no source")
+		}
+		n.mu.Lock()
+		joined := len(n.seen[e.Source.ID()]) > 0
+		n.mu.Unlock()
+		if !joined {
+			t.Errorf("an event of a spoke was heard before it joined")
+		}
+	}
+	for j := 1; j <= spokes; j++ {
+		_ = r.Endpoints[j].Close()
+	}
+	t.eventually("all spokes to leave", func() bool { return n.count("leave") >= spokes })
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if len(n.seen) != spokes {
+		t.failures = append(t.failures, "notices of "+strconv.Itoa(len(n.seen))+" spokes")
+	}
+	for id, list := range n.seen {
+		if len(list) != 2 || list[0] != "join" || list[1] != "leave" {
+			t.failures = append(t.failures, "spoke "+id+" saw "+list[0]+" first and "+strconv.Itoa(len(list))+" notices")
+		}
+	}
+}
+
+func lawJoinVisible(t *T) {
+	t.onlyHub()
+	var mu sync.Mutex
+	var joined []eventtarget.Peer
+	r := t.rigWith(Setup{Endpoints: 4, OnConnect: func(p eventtarget.Peer) {
+		mu.Lock()
+		defer mu.Unlock()
+		joined = append(joined, p)
+	}})
+	a := t.name()
+	var recs []*record
+	for j := 1; j < len(r.Endpoints); j++ {
+		recs = append(recs, r.listen(j, eventtarget.T(a, "*")))
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(joined) != len(recs) {
+		t.Fatalf("%d spokes joined, want %d", len(joined), len(recs))
+	}
+	for _, p := range joined {
+		if err := p.Dispatch(t.ctx, event{Type: a, ID: "single"}); err != nil {
+			t.Errorf("Dispatch to a spoke that joined: %v", err)
+		}
+	}
+	r.dispatch(0, event{Type: a, ID: "all"})
+	for _, rec := range recs {
+		if got := rec.wait(2); got[0].ID != "single" || got[1].ID != "all" {
+			t.Errorf("a spoke heard %q, then %q", got[0].ID, got[1].ID)
+		}
+	}
+}
+
+func lawLeaveCleanup(t *T) {
+	t.onlyHub()
+	r := t.rig(4)
+	t.need(r.Spoke != nil && r.Spokes != nil, "the harness has no hooks Spoke and Spokes")
+	closing, killed := r.Spoke(1), r.Spoke(2)
+	var regs []*eventtarget.Registration
+	for _, p := range []eventtarget.Peer{closing, killed} {
+		rec := &record{t: t, more: make(chan struct{})}
+		reg, err := p.Add(t.ctx, eventtarget.T(t.name(), ""), eventtarget.Func(rec.handle))
+		if err != nil {
+			t.Fatalf("Add on a spoke: %v", err)
+		}
+		regs = append(regs, reg)
+	}
+	_ = r.Endpoints[1].Close()
+	t.await("the end of a registration on a spoke that closed", regs[0].Done())
+	want := 2
+	if r.Kill != nil {
+		r.Kill(2)
+		t.await("the end of a registration on a spoke that crashed", regs[1].Done())
+		want = 1
+	}
+	t.eventually("a set without the spokes that left", func() bool { return len(r.Spokes()) == want })
+	r.settle(0, 3)
+}
+
+func lawDispatchToGone(t *T) {
+	t.onlyHub()
+	r := t.rig(3)
+	t.need(r.Spoke != nil && r.Spokes != nil, "the harness has no hooks Spoke and Spokes")
+	gone := r.Spoke(1)
+	_ = r.Endpoints[1].Close()
+	t.eventually("a set without the spoke that left", func() bool { return len(r.Spokes()) == 1 })
+	if err := gone.Dispatch(t.ctx, event{Type: t.name()}); !errors.Is(err, eventtarget.ErrGone) {
+		t.Errorf("Dispatch to a spoke that is gone: %v", err)
+	}
+	rec := r.listen(2, eventtarget.T(t.name(), ""))
+	r.dispatch(0, event{Type: rec.reg.Topic().Type})
+	rec.wait(1)
+}

@@ -1,0 +1,100 @@
+package conformance
+
+import (
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Outcome is how a law went.
+type Outcome string
+
+// The outcomes.
+const (
+	Passed  Outcome = "pass"
+	Failed  Outcome = "FAIL"
+	Skipped Outcome = "skip"
+)
+
+// Result is one law's outcome.
+type Result struct {
+	Law     Law
+	Outcome Outcome
+	Detail  string // what was seen, or why it was skipped
+	Took    time.Duration
+}
+
+// Report is the outcome of all laws, and with the capabilities the adapter's card.
+type Report struct {
+	Name    string
+	Caps    Capabilities
+	Results []Result
+}
+
+// Count returns how many laws had an outcome.
+func (r Report) Count(o Outcome) int {
+	n := 0
+	for _, result := range r.Results {
+		if result.Outcome == o {
+			n++
+		}
+	}
+	return n
+}
+
+// Failed returns the ids of the laws that do not hold.
+func (r Report) Failed() []string {
+	var ids []string
+	for _, result := range r.Results {
+		if result.Outcome == Failed {
+			ids = append(ids, result.Law.ID)
+		}
+	}
+	return ids
+}
+
+// OK tells whether no law failed. A law that was skipped was not seen to hold.
+func (r Report) OK() bool { return r.Count(Failed) == 0 }
+
+// Summary returns the counts in a line.
+func (r Report) Summary() string {
+	s := fmt.Sprintf("%s: %d laws hold, %d do not, %d were skipped",
+		r.Name, r.Count(Passed), r.Count(Failed), r.Count(Skipped))
+	for _, result := range r.Results {
+		if result.Outcome == Skipped {
+			s += fmt.Sprintf("\n  skipped %s %s: %s", result.Law.ID, result.Law.Name, result.Detail)
+		}
+	}
+	return s
+}
+
+// Markdown returns the capability card and a table of the laws.
+func (r Report) Markdown() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "### %s\n\n", r.Name)
+	fmt.Fprintf(&b, "| topology | ordering | delivery | echo | relay | source | reconnects |\n|---|---|---|---|---|---|---|\n")
+	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n\n", r.Caps.Topology,
+		or(r.Caps.Ordering, "per dispatcher"), or(r.Caps.Delivery, "at most once"),
+		yes(r.Caps.Echo), yes(r.Caps.Relay), yes(r.Caps.Source), yes(r.Caps.Reconnects))
+	fmt.Fprintf(&b, "| law | name | class | outcome | |\n|---|---|---|---|---|\n")
+	for _, result := range r.Results {
+		detail, _, _ := strings.Cut(result.Detail, "\n")
+		fmt.Fprintf(&b, "| %s | %s | %s | %s | %s |\n", result.Law.ID, result.Law.Name, result.Law.Class,
+			result.Outcome, strings.ReplaceAll(detail, "|", "\\|"))
+	}
+	return b.String()
+}
+
+func or(s, otherwise string) string {
+	if s == "" {
+		return otherwise
+	}
+	return s
+}
+
+func yes(b bool) string {
+	if b {
+		return "yes"
+	}
+	return "no"
+}

@@ -1,0 +1,85 @@
+package conformance
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"runtime/pprof"
+	"slices"
+	"testing"
+	"time"
+)
+
+// Watchdog is how long one law may take before it counts as hanging.
+const Watchdog = time.Minute
+
+// Run checks h against every law, each in a subtest of its own.
+func Run(t *testing.T, h Harness) {
+	t.Helper()
+	report := Report{Name: h.Name, Caps: h.Caps}
+	for _, law := range Laws() {
+		t.Run(law.ID+"_"+law.Name, func(t *testing.T) {
+			r := check(t.Context(), h, law)
+			report.Results = append(report.Results, r)
+			switch r.Outcome {
+			case Failed:
+				t.Errorf("law %s (%s) does not hold: %s\nwhy it matters: %s\nseen: %s",
+					law.ID, law.Name, law.Statement, law.Why, r.Detail)
+			case Skipped:
+				t.Logf("skipped: %s", r.Detail)
+			}
+		})
+	}
+	t.Log(report.Summary())
+}
+
+// Check checks h against the laws with the given ids, or all, and returns what it
+// has seen.
+func Check(ctx context.Context, h Harness, ids ...string) Report {
+	report := Report{Name: h.Name, Caps: h.Caps}
+	for _, law := range Laws() {
+		if len(ids) == 0 || slices.Contains(ids, law.ID) {
+			report.Results = append(report.Results, check(ctx, h, law))
+		}
+	}
+	return report
+}
+
+// check runs one law, in a goroutine that carries its label, so that what it
+// leaves behind can be told from what others do.
+func check(ctx context.Context, h Harness, law Law) Result {
+	ctx, cancel := context.WithTimeout(ctx, Watchdog)
+	defer cancel()
+	t := &T{Harness: h, ctx: ctx, law: law}
+	done := make(chan struct{})
+	begin := time.Now()
+	go pprof.Do(ctx, pprof.Labels("law", law.ID), func(context.Context) {
+		defer close(done)
+		defer t.cleanUp()
+		defer t.recover()
+		law.run(t)
+	})
+	select {
+	case <-done:
+	case <-time.After(Watchdog + 10*time.Second): // the law's own waits have ended with ctx
+		buf := make([]byte, 1<<20)
+		t.Errorf("it hangs:\n%s", buf[:runtime.Stack(buf, true)])
+	}
+	return t.result(time.Since(begin))
+}
+
+func (t *T) result(took time.Duration) Result {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	r := Result{Law: t.law, Outcome: Passed, Took: took}
+	switch {
+	case len(t.failures) > 0:
+		r.Outcome, r.Detail = Failed, t.failures[0]
+		if n := len(t.failures); n > 1 {
+			r.Detail += fmt.Sprintf(" (and %d more)", n-1)
+		}
+	case t.skipped != "":
+		r.Outcome, r.Detail = Skipped, t.skipped
+	}
+	return r
+}

@@ -1,0 +1,239 @@
+package conformance
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+type (
+	raw   = eventtarget.Raw
+	event = eventtarget.Event[eventtarget.Raw]
+)
+
+// T is a law at work on a harness.
+type T struct {
+	Harness Harness
+	ctx     context.Context
+	law     Law
+
+	mu       sync.Mutex
+	failures []string
+	skipped  string
+	cleanups []func()
+	faults   []seenFault
+	names    atomic.Int64
+}
+
+type seenFault struct {
+	endpoint int
+	fault    eventtarget.Fault
+}
+
+// errStop ends a law from the inside.
+var errStop = errors.New("law ended")
+
+// Errorf says that the law does not hold.
+func (t *T) Errorf(format string, args ...any) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.failures = append(t.failures, fmt.Sprintf(format, args...))
+}
+
+// Fatalf says so and ends the law. It must be called on the law's own goroutine.
+func (t *T) Fatalf(format string, args ...any) {
+	t.Errorf(format, args...)
+	panic(errStop)
+}
+
+// Skipf ends the law without an outcome.
+func (t *T) Skipf(format string, args ...any) {
+	t.mu.Lock()
+	t.skipped = fmt.Sprintf(format, args...)
+	t.mu.Unlock()
+	panic(errStop)
+}
+
+func (t *T) recover() {
+	if cause := recover(); cause != nil && cause != errStop { //nolint:errorlint // the very value
+		t.Errorf("it panicked: %v\n%s", cause, debug.Stack())
+	}
+}
+
+func (t *T) cleanUp() {
+	for i := len(t.cleanups) - 1; i >= 0; i-- {
+		t.cleanups[i]()
+	}
+}
+
+func (t *T) need(has bool, what string) {
+	if !has {
+		t.Skipf("%s", what)
+	}
+}
+
+func (t *T) wire()    { t.need(t.Harness.Caps.Wire, "carries Go values, not a wire") }
+func (t *T) onlyHub() { t.need(t.Harness.Caps.Topology == Hub, "not a hub") }
+
+// rig makes a rig of about n endpoints and takes it down when the law ends.
+func (t *T) rig(n int) *rig { return t.rigWith(Setup{Endpoints: n}) }
+
+func (t *T) rigWith(s Setup) *rig {
+	s.Endpoints = t.Harness.Caps.endpoints(s.Endpoints)
+	s.OnFault = func(endpoint int, f eventtarget.Fault) {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		t.faults = append(t.faults, seenFault{endpoint, f})
+	}
+	if s.OnConnect == nil {
+		s.OnConnect = func(eventtarget.Peer) {}
+	}
+	if s.OnDisconnect == nil {
+		s.OnDisconnect = func(eventtarget.Peer, eventtarget.Reason) {}
+	}
+	made, err := t.Harness.New(t.ctx, s)
+	if err != nil {
+		t.Fatalf("the harness cannot make a rig: %v", err)
+	}
+	r := &rig{Rig: made, t: t}
+	if r.Reaches == nil {
+		r.Reaches = t.Harness.Caps.reaches
+	}
+	t.cleanups = append(t.cleanups, r.takeDown)
+	return r
+}
+
+// has waits for a fault at an endpoint that fits.
+func (t *T) awaitFault(what string, endpoint int, fits func(eventtarget.Fault) bool) {
+	t.eventually("a fault: "+what, func() bool {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, s := range t.faults {
+			if s.endpoint == endpoint && fits(s.fault) {
+				return true
+			}
+		}
+		return false
+	})
+}
+
+// eventually polls for something that nothing can be waited for on.
+func (t *T) eventually(what string, holds func() bool) {
+	for pause := 10 * time.Microsecond; !holds(); pause = min(2*pause, 10*time.Millisecond) {
+		select {
+		case <-time.After(pause):
+		case <-t.ctx.Done():
+			t.Fatalf("never seen: %s", what)
+		}
+	}
+}
+
+// await waits for a channel to be closed.
+func (t *T) await(what string, c <-chan struct{}) {
+	select {
+	case <-c:
+	case <-t.ctx.Done():
+		buf := make([]byte, 64<<10)
+		t.Fatalf("never happened: %s\n%s", what, buf[:runtime.Stack(buf, true)])
+	}
+}
+
+// rig is a Rig at work.
+type rig struct {
+	*Rig
+	t *T
+}
+
+func (r *rig) takeDown() {
+	for _, e := range r.Endpoints {
+		_ = e.Close()
+	}
+	if r.Rig.Close != nil {
+		r.Rig.Close()
+	}
+	for i, e := range r.Endpoints {
+		select {
+		case <-e.Done():
+		case <-time.After(20 * time.Second):
+			r.t.Errorf("endpoint %d was closed and is not done", i)
+		}
+	}
+}
+
+// cells calls fn for each pair of endpoints of which one reaches the other.
+func (r *rig) cells(fn func(from, to int)) {
+	for i := range r.Endpoints {
+		for j := range r.Endpoints {
+			if r.Reaches(i, j) {
+				fn(i, j)
+			}
+		}
+	}
+}
+
+// cell returns one pair, with different ends if there is one.
+func (r *rig) cell() (from, to int) {
+	from, to = -1, -1
+	r.cells(func(i, j int) {
+		if from < 0 || from == to && i != j {
+			from, to = i, j
+		}
+	})
+	return from, to
+}
+
+// local returns an endpoint that reaches itself.
+func (r *rig) local() int {
+	at := -1
+	r.cells(func(i, j int) {
+		if i == j && at < 0 {
+			at = i
+		}
+	})
+	r.t.need(at >= 0, "no endpoint hears itself")
+	return at
+}
+
+func (r *rig) add(at int, topic eventtarget.Topic, l eventtarget.Listener[raw]) *eventtarget.Registration {
+	reg, err := r.Endpoints[at].Add(r.t.ctx, topic, l)
+	if err != nil {
+		r.t.Fatalf("Add on %v at endpoint %d: %v", topic, at, err)
+	}
+	return reg
+}
+
+func (r *rig) dispatch(from int, e event) {
+	if err := r.Endpoints[from].Dispatch(r.t.ctx, e); err != nil {
+		r.t.Fatalf("Dispatch on %v at endpoint %d: %v", e.Topic(), from, err)
+	}
+}
+
+// name returns a type or id that nothing else uses.
+func (t *T) name() string { return fmt.Sprintf("conf.%s.%d", t.law.ID, t.names.Add(1)) }
+
+// settle returns when everything that was dispatched from one endpoint before has
+// been delivered at another: when a sentinel, sent behind it, has.
+func (r *rig) settle(from, to int) {
+	topic := eventtarget.T(r.t.name(), "sentinel")
+	heard := make(chan struct{})
+	reg := r.add(to, topic, eventtarget.Listener[raw]{
+		Handle: func(context.Context, event) { close(heard) }, Inline: true, Once: true,
+	})
+	r.dispatch(from, event{Type: topic.Type, ID: topic.ID})
+	r.t.await(fmt.Sprintf("the sentinel from endpoint %d to %d", from, to), heard)
+	r.Endpoints[to].Remove(reg)
+}
+
+// quiesce settles every cell, twice, so that what one event sets off is settled too.
+func (r *rig) quiesce() {
+	for range 2 {
+		r.cells(r.settle)
+	}
+}

@@ -1,0 +1,178 @@
+package eventtarget
+
+import (
+	"context"
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+)
+
+const (
+	// BridgeHeader is the header by which bridges know what they have carried:
+	// "origin/sequence/hops". Origin names the bridge that took the event first
+	// and is new whenever a bridge is made, so a sequence never begins again.
+	BridgeHeader = "bridge"
+	// DefaultHopLimit is how many bridges an event passes by default.
+	DefaultHopLimit = 8
+
+	// bridgeWindow is how many events a bridge remembers to have carried.
+	bridgeWindow = 8192
+)
+
+// BridgeOptions configures a [Bridge]. A zero field means its default.
+type BridgeOptions struct {
+	// Topics are the selectors of what is carried. Default: everything. They
+	// should not overlap: what two of them select is carried once.
+	Topics []Topic
+	// HopLimit is how many bridges an event may have passed, this one
+	// included. Default [DefaultHopLimit].
+	HopLimit int
+	// Queue is how many events may wait in each direction. When it is full,
+	// whoever delivers waits, so that the slower side sets the pace. Default
+	// [DefaultQueue].
+	Queue int
+	// OnFault hears of events that could not be carried; nil hands them to the
+	// target that they came from.
+	OnFault func(Fault)
+}
+
+// Bridging is two targets joined by [Bridge].
+type Bridging struct {
+	opts   BridgeOptions
+	origin string
+	seq    atomic.Uint64
+	sides  [2]Target
+	regs   [2][]*Registration
+	done   chan struct{}
+
+	mu   sync.Mutex
+	seen map[string]struct{}
+	ring []string // what is in seen, oldest at next
+	next int
+}
+
+// Bridge joins two targets: what is heard on one is dispatched on the other, with
+// its headers. It holds for any number of bridges, hubs and echoing buses that no
+// event goes round for ever: an event carries the bridge that took it first, its
+// number there and how many bridges it passed, and a bridge drops what it has
+// carried before and what is over the hop limit. Where two paths lead from one
+// target to another, an event without such a header may take both: it then has
+// two origins and is heard twice.
+//
+// ctx bounds the call only. nil options are the defaults.
+func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, error) {
+	g := &Bridging{
+		origin: rand.Text(), sides: [2]Target{a, b}, done: make(chan struct{}),
+		seen: make(map[string]struct{}),
+	}
+	if opts != nil {
+		g.opts = *opts
+	}
+	if len(g.opts.Topics) == 0 {
+		g.opts.Topics = []Topic{{Wildcard, Wildcard}}
+	}
+	if g.opts.HopLimit == 0 {
+		g.opts.HopLimit = DefaultHopLimit
+	}
+	for side, target := range g.sides {
+		for _, topic := range g.opts.Topics {
+			r, err := target.Add(ctx, topic, Listener[Raw]{
+				Handle:   func(ctx context.Context, e Event[Raw]) { g.carry(ctx, side, e) },
+				Queue:    g.opts.Queue,
+				Overflow: Block,
+			})
+			if err != nil {
+				g.Close()
+				return nil, err
+			}
+			g.regs[side] = append(g.regs[side], r)
+		}
+	}
+	go g.reap()
+	return g, nil
+}
+
+// Close takes the bridge down and never waits. It returns nil.
+func (g *Bridging) Close() error {
+	for side, target := range g.sides {
+		for _, r := range g.regs[side] {
+			target.Remove(r)
+		}
+	}
+	return nil
+}
+
+// Done is closed when the bridge carries nothing any more: after Close, or when
+// both targets were closed.
+func (g *Bridging) Done() <-chan struct{} { return g.done }
+
+// reap waits for the registrations to end.
+func (g *Bridging) reap() {
+	for _, side := range g.regs {
+		for _, r := range side {
+			<-r.Done()
+		}
+	}
+	close(g.done)
+}
+
+// carry takes an event that was heard on one side to the other.
+func (g *Bridging) carry(ctx context.Context, side int, e Event[Raw]) {
+	origin, hops := g.trace(e.Headers[BridgeHeader])
+	if hops >= g.opts.HopLimit {
+		g.fault(side, e, fmt.Errorf("%w: passed %d bridges", ErrLimit, hops))
+		return
+	}
+	if !g.first(origin) {
+		return
+	}
+	headers := make(map[string]string, len(e.Headers)+1)
+	maps.Copy(headers, e.Headers)
+	headers[BridgeHeader] = origin + "/" + strconv.Itoa(hops+1)
+	err := g.sides[1-side].Dispatch(ctx, Event[Raw]{Type: e.Type, ID: e.ID, Payload: e.Payload, Headers: headers})
+	if err != nil {
+		g.fault(side, e, err)
+	}
+}
+
+// trace reads the header of an event: who took it first, as "origin/sequence",
+// and how many bridges it passed. An event without a readable one begins here.
+func (g *Bridging) trace(header string) (origin string, hops int) {
+	if i := strings.LastIndexByte(header, '/'); i > 0 {
+		if n, err := strconv.Atoi(header[i+1:]); err == nil && n > 0 {
+			return header[:i], n
+		}
+	}
+	return g.origin + "/" + strconv.FormatUint(g.seq.Add(1), 10), 0
+}
+
+// first tells whether an event has not been carried before, and remembers it.
+func (g *Bridging) first(origin string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if _, found := g.seen[origin]; found {
+		return false
+	}
+	if len(g.ring) < bridgeWindow {
+		g.ring = append(g.ring, origin)
+	} else {
+		delete(g.seen, g.ring[g.next])
+		g.ring[g.next] = origin
+		g.next = (g.next + 1) % bridgeWindow
+	}
+	g.seen[origin] = struct{}{}
+	return true
+}
+
+func (g *Bridging) fault(side int, e Event[Raw], err error) {
+	f := Fault{Kind: FaultDispatch, Adapter: "bridge", Topic: e.Topic(), Peer: peerID(e.Source), Count: 1, Err: err}
+	if g.opts.OnFault != nil {
+		g.opts.OnFault(f)
+	} else if r, ok := g.sides[side].(FaultReporter); ok {
+		r.ReportFault(f)
+	}
+}

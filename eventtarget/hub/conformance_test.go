@@ -1,0 +1,90 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/conformance"
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+)
+
+func TestConformance(t *testing.T)      { run(t, "hub over memory", false, false) }
+func TestConformanceRelay(t *testing.T) { run(t, "hub over memory, relay with echo", true, true) }
+
+func run(t *testing.T, name string, relay, echo bool) {
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Relay: relay, Echo: echo}
+	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+		return (&rig{caps: caps, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
+	}})
+}
+
+type rig struct {
+	caps    conformance.Capabilities
+	hub     *hub.Hub
+	mu      sync.Mutex
+	ends    map[int]*link.PipeConn
+	severed map[int]bool
+}
+
+func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
+	r.hub, err = hub.New(hub.Options{
+		Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, OnFault: s.FaultsOf(0),
+		OnConnect:    func(sp *hub.Spoke) { s.OnConnect(sp) },
+		OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
+	})
+	out := &conformance.Rig{
+		Endpoints: []eventtarget.Endpoint{r.hub},
+		Spokes:    r.spokes,
+		Spoke:     func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
+		Kill:      func(i int) { r.sever(i, true) },
+		Sever:     func(i int) { r.sever(i, true) },
+		Heal:      func(i int) { r.sever(i, false) },
+		Foreign:   func() (link.Conn, error) { return r.dial("", nil) },
+	}
+	for i := 1; err == nil && i < s.Endpoints; i++ {
+		var l *link.Link
+		l, err = link.New(link.Options{
+			Limits: s.Limits(), Echo: r.caps.Echo, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 5 * time.Millisecond},
+			Dial: func(context.Context) (link.Conn, error) {
+				return r.dial(strconv.Itoa(i), func(c *link.PipeConn) { r.ends[i] = c })
+			},
+		})
+		out.Endpoints = append(out.Endpoints, l)
+		err = errors.Join(err, l.Ready(ctx))
+	}
+	return out, err
+}
+
+func (r *rig) spokes() (all []eventtarget.Peer) {
+	for sp := range r.hub.Spokes() {
+		all = append(all, sp)
+	}
+	return all
+}
+
+func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	near, far := link.Pipe()
+	if n, _ := strconv.Atoi(id); r.severed[n] {
+		return nil, errors.New("severed")
+	}
+	if keep != nil {
+		keep(near)
+	}
+	_, err := r.hub.Attach(far, hub.Meta{ID: id})
+	return near, err
+}
+
+func (r *rig) sever(i int, cut bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.severed[i] = cut
+	r.ends[i].Cut()
+}

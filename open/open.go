@@ -1,0 +1,128 @@
+// Package open opens event targets by URL, with every scheme of this module:
+//
+//	mem://NAME             a bus in this process, shared by all who open the name
+//	ws://HOST/PATH         a WebSocket client
+//	wss://HOST/PATH        the same over TLS
+//
+// Whatever the scheme, an opened target hears its own dispatches unless the
+// parameter echo=false says otherwise, so that swapping the URL never changes who
+// hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
+// message in bytes). An unknown scheme or parameter is an error that names it.
+package open
+
+import (
+	"context"
+	"fmt"
+	"maps"
+	"net/url"
+	"strconv"
+	"sync"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/wsclient"
+)
+
+// Options is what a URL cannot say.
+type Options struct {
+	// OnFault hears the faults of what is opened; nil logs them.
+	OnFault func(eventtarget.Fault)
+}
+
+// Open opens the target that rawURL names, with default options. A target with a
+// connection may still be connecting: wait for Ready where that matters.
+func Open(ctx context.Context, rawURL string) (eventtarget.Endpoint, error) {
+	return standard.Open(ctx, rawURL)
+}
+
+// standard is what Open uses, so that a mem:// name means the same bus everywhere
+// in a program.
+var standard = NewMux(nil)
+
+// NewMux returns a mux that knows every scheme of this module, to be extended by
+// [eventtarget.Mux.Handle]. nil options are the defaults.
+func NewMux(opts *Options) *eventtarget.Mux {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	m := &eventtarget.Mux{}
+	buses := &buses{named: make(map[string]*inprocess.Bus)}
+	m.Handle("mem", func(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) { return o.mem(buses, u) })
+	m.Handle("ws", o.webSocket)
+	m.Handle("wss", o.webSocket)
+	return m
+}
+
+// common are the parameters that every scheme has.
+type common struct {
+	echo   bool
+	limits eventtarget.Limits
+}
+
+func parse(u *url.URL) (c common, err error) {
+	if err := eventtarget.CheckParameters(u, "echo", "max"); err != nil {
+		return c, err
+	}
+	q := u.Query()
+	c.echo = true
+	if q.Has("echo") {
+		if c.echo, err = strconv.ParseBool(q.Get("echo")); err != nil {
+			return c, fmt.Errorf("parameter echo: %q is neither true nor false", q.Get("echo"))
+		}
+	}
+	if q.Has("max") {
+		n, err := strconv.Atoi(q.Get("max"))
+		if err != nil || n <= 0 {
+			return c, fmt.Errorf("parameter max: %q is no positive number of bytes", q.Get("max"))
+		}
+		c.limits.Message = n
+	}
+	return c, nil
+}
+
+func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u)
+	if err != nil {
+		return nil, err
+	}
+	server := *u
+	server.RawQuery = ""
+	client, err := wsclient.New(server.String(), &wsclient.Options{
+		Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+func (o Options) mem(b *buses, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u)
+	switch {
+	case err != nil:
+		return nil, err
+	case u.Host == "" || u.Path != "":
+		return nil, fmt.Errorf("write mem://NAME")
+	}
+	return b.join(u.Host, inprocess.MemberOptions{Limits: c.limits, NoEcho: !c.echo, OnFault: o.OnFault}), nil
+}
+
+// buses are the mem:// targets of one mux. A bus without members is forgotten.
+type buses struct {
+	mu    sync.Mutex
+	named map[string]*inprocess.Bus
+}
+
+func (b *buses) join(name string, o inprocess.MemberOptions) *inprocess.Member {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	maps.DeleteFunc(b.named, func(_ string, bus *inprocess.Bus) bool { return bus.Len() == 0 })
+	bus := b.named[name]
+	if bus == nil {
+		bus = new(inprocess.Bus)
+		b.named[name] = bus
+	}
+	return bus.Join(&o)
+}

@@ -105,46 +105,36 @@ func lawNoCallAfterRemove(t *T) {
 		}
 	}
 	// Removes in the middle of a stream of events.
-	stop := make(chan struct{})
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		for {
-			select {
-			case <-stop:
-				return
-			case <-t.ctx.Done():
-				return
-			default:
-				// A full queue may refuse; the law is about what is heard.
-				_ = r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type})
-			}
-		}
-	})
 	for n := range 60 {
+		inline := n%2 == 0
 		var over atomic.Bool
 		var calls, late atomic.Int32
-		reg := r.add(j, topic, eventtarget.Listener[raw]{Inline: n%2 == 0, Handle: func(context.Context, event) {
+		reg := r.add(j, topic, eventtarget.Listener[raw]{Inline: inline, Handle: func(context.Context, event) {
 			calls.Add(1)
 			if over.Load() {
 				late.Add(1)
 			}
 		}})
+		var stream sync.WaitGroup
+		stream.Go(func() {
+			for range 100 {
+				if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type}); err != nil {
+					t.Errorf("Dispatch: %v", err)
+				}
+			}
+		})
 		if n%3 == 0 {
 			t.eventually("a call", func() bool { return calls.Load() > 0 })
 		}
 		r.Endpoints[j].Remove(reg)
 		t.await("Done", reg.Done())
 		over.Store(true)
-		if n%10 == 0 {
-			r.settle(i, j)
-		}
+		stream.Wait()
+		r.settle(i, j)
 		if late.Load() > 0 {
-			t.Errorf("inline %v: the listener's code ran after Done", n%2 == 0)
-			break
+			t.Fatalf("inline %v: the listener's code ran after Done", inline)
 		}
 	}
-	close(stop)
-	wg.Wait()
 }
 
 func lawRemoveInsideSelf(t *T) {

@@ -78,6 +78,9 @@ func (t *T) result(took time.Duration) Result {
 		if n := len(t.failures); n > 1 {
 			r.Detail += fmt.Sprintf(" (and %d more)", n-1)
 		}
+		for _, s := range t.faults[:min(len(t.faults), 5)] {
+			r.Detail += fmt.Sprintf("\nfault at endpoint %d: %v", s.endpoint, s.fault)
+		}
 	case t.skipped != "":
 		r.Outcome, r.Detail = Skipped, t.skipped
 	}

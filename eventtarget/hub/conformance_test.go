@@ -45,27 +45,19 @@ func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Ri
 		Kill:      func(i int) { r.sever(i, true) },
 		Sever:     func(i int) { r.sever(i, true) },
 		Heal:      func(i int) { r.sever(i, false) },
-		Foreign:   func() (link.Conn, error) { return r.dial("", nil) },
+		Foreign:   func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
-		var l *link.Link
-		l, err = link.New(link.Options{
+		l, failed := link.New(link.Options{
 			Limits: s.Limits(), Echo: r.caps.Echo, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 5 * time.Millisecond},
 			Dial: func(context.Context) (link.Conn, error) {
 				return r.dial(strconv.Itoa(i), func(c *link.PipeConn) { r.ends[i] = c })
 			},
 		})
 		out.Endpoints = append(out.Endpoints, l)
-		err = errors.Join(err, l.Ready(ctx))
+		err = errors.Join(failed, l.Ready(ctx))
 	}
 	return out, err
-}
-
-func (r *rig) spokes() (all []eventtarget.Peer) {
-	for sp := range r.hub.Spokes() {
-		all = append(all, sp)
-	}
-	return all
 }
 
 func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
@@ -75,9 +67,7 @@ func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
 	if n, _ := strconv.Atoi(id); r.severed[n] {
 		return nil, errors.New("severed")
 	}
-	if keep != nil {
-		keep(near)
-	}
+	keep(near)
 	_, err := r.hub.Attach(far, hub.Meta{ID: id})
 	return near, err
 }

@@ -7,15 +7,18 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
 )
 
 const (
 	// stallAfter is how long a parked spoke may take nothing and still be
-	// waited for.
-	stallAfter = 100 * time.Millisecond
+	// waited for. A kernel asks for more only when a good part of its buffer,
+	// which may be megabytes, has been read: a peer that reads well can take
+	// nothing for a good part of a second.
+	stallAfter = time.Second
 	// slowAfter is how long a spoke that reads, but more slowly than others,
 	// may hold Dispatch up each time that it is parked.
-	slowAfter = time.Second
+	slowAfter = 2 * time.Second
 )
 
 // pace keeps Dispatch from lapping its readers. An append costs far less than a
@@ -29,8 +32,8 @@ const (
 // policy.
 type pace struct {
 	hub    *Hub
-	window uint64
-	clear  atomic.Uint64 // offset up to which nobody needs to be waited for
+	window framelog.Position                 // a quarter of the log's bounds
+	clear  atomic.Pointer[framelog.Position] // as far as nobody needs to be waited for
 
 	mu      sync.Mutex
 	parks   map[*Spoke]*parking
@@ -40,15 +43,15 @@ type pace struct {
 
 // parking is the pace's view of a parked spoke.
 type parking struct {
-	offset    uint64
-	since     time.Time // it was at offset first
+	at        framelog.Position
+	since     time.Time // it was there first
 	heldSince time.Time // it was waited for first; zero: not yet
 }
 
 func (p *pace) init(h *Hub) {
 	p.hub = h
-	p.window = uint64(max(h.opts.LogBytes/4, 1))
-	p.clear.Store(p.window)
+	p.window = framelog.Position{Offset: uint64(max(h.opts.LogBytes/4, 1)), Seq: uint64(max(h.opts.LogEvents/4, 1))}
+	p.clear.Store(&framelog.Position{})
 	p.parks = make(map[*Spoke]*parking)
 	p.moved = make(chan struct{})
 }
@@ -57,8 +60,8 @@ func (p *pace) init(h *Hub) {
 // Inline listener, which may stand on a reader, it never waits.
 func (p *pace) wait(ctx context.Context) error {
 	for {
-		head := p.hub.log.Head().Offset
-		if head <= p.clear.Load() {
+		head := p.hub.log.Head()
+		if clear := p.clear.Load(); head.Offset <= clear.Offset && head.Seq <= clear.Seq {
 			return nil
 		}
 		p.mu.Lock()
@@ -101,43 +104,56 @@ func (p *pace) sleep(ctx context.Context, moved <-chan struct{}, until time.Dura
 
 // look finds out whether somebody must be waited for, and for how long at most
 // before looking again. Under mu.
-func (p *pace) look(head uint64, now time.Time) (held bool, until time.Duration) {
+func (p *pace) look(head framelog.Position, now time.Time) (held bool, until time.Duration) {
 	slowest := head // of those that are waited for
 	for _, sh := range p.hub.shards {
 		if sh.busy() {
-			slowest = min(slowest, sh.swept.Load())
+			slowest = earlier(slowest, *sh.swept.Load())
 		}
 	}
-	fastest, reading := uint64(0), 0 // of the parked ones that read
+	var fastest framelog.Position // of the parked ones that read
 	for s, k := range p.parks {
-		if at := s.written.Load(); at != k.offset {
-			k.offset, k.since = at, now
+		if at := s.position(); at != k.at {
+			k.at, k.since = at, now
 		}
-		if now.Sub(k.since) < stallAfter {
-			fastest, reading = max(fastest, k.offset), reading+1
+		if now.Sub(k.since) < stallAfter && k.at.Offset >= fastest.Offset {
+			fastest = k.at
 		}
 	}
+	all := len(p.parks) == p.hub.Len()
 	until = stallAfter
 	for _, k := range p.parks {
-		if now.Sub(k.since) >= stallAfter || k.offset+p.window >= head {
+		stalled := now.Sub(k.since)
+		if stalled >= stallAfter {
 			continue
 		}
-		if k.heldSince.IsZero() {
+		if p.tooFar(k.at, head) && k.heldSince.IsZero() {
 			k.heldSince = now
 		}
-		alone := len(p.parks) == p.hub.Len() && k.offset == fastest
-		if alone || now.Sub(k.heldSince) < slowAfter {
-			slowest = min(slowest, k.offset)
-			until = min(until, stallAfter-now.Sub(k.since))
+		slow := !k.heldSince.IsZero() && now.Sub(k.heldSince) >= slowAfter
+		if slow && !(all && k.at == fastest) {
+			continue
 		}
+		slowest = earlier(slowest, k.at)
+		until = min(until, stallAfter-stalled)
 	}
-	if slowest+p.window < head {
+	if p.tooFar(slowest, head) {
 		return true, until
 	}
-	// Whoever is parked may have to be looked at again before the window is
-	// used up; otherwise nobody can be further behind than this.
-	p.clear.Store(slowest + p.window)
+	p.clear.Store(&framelog.Position{Offset: slowest.Offset + p.window.Offset, Seq: slowest.Seq + p.window.Seq})
 	return false, 0
+}
+
+// tooFar tells whether head is more than a window ahead of at.
+func (p *pace) tooFar(at, head framelog.Position) bool {
+	return head.Offset > at.Offset+p.window.Offset || head.Seq > at.Seq+p.window.Seq
+}
+
+func earlier(a, b framelog.Position) framelog.Position {
+	if b.Offset < a.Offset {
+		return b
+	}
+	return a
 }
 
 // progressed tells that somebody got on.
@@ -152,7 +168,7 @@ func (p *pace) progressed() {
 
 func (p *pace) parked(s *Spoke) {
 	p.mu.Lock()
-	p.parks[s] = &parking{offset: s.written.Load(), since: time.Now()}
+	p.parks[s] = &parking{at: s.position(), since: time.Now()}
 	p.mu.Unlock()
 }
 

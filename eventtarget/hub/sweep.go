@@ -16,7 +16,7 @@ type shard struct {
 	hub   *Hub
 	awake atomic.Int32
 	wake  chan struct{}
-	swept atomic.Uint64 // offset that every spoke here has reached unless parked
+	swept atomic.Pointer[framelog.Position] // what every spoke here has reached unless parked
 
 	mu     sync.Mutex
 	spokes []*Spoke
@@ -34,7 +34,9 @@ const (
 )
 
 func newShard(h *Hub) *shard {
-	return &shard{hub: h, wake: make(chan struct{}, 1)}
+	sh := &shard{hub: h, wake: make(chan struct{}, 1)}
+	sh.swept.Store(&framelog.Position{})
+	return sh
 }
 
 // notify makes the sweeper look for something to write.
@@ -85,7 +87,7 @@ func (sh *shard) sweep() {
 	head := sh.hub.log.Head()
 	sh.mu.Lock()
 	sh.turn = sh.turn[:0]
-	if head.Offset != sh.swept.Load() {
+	if head != *sh.swept.Load() {
 		sh.turn = append(sh.turn, sh.spokes...)
 	} else {
 		sh.turn = append(sh.turn, sh.dirty...)
@@ -103,7 +105,7 @@ func (sh *shard) sweep() {
 	}
 	clear(sh.turn)
 	sh.run = framelog.Run{}
-	sh.swept.Store(head.Offset)
+	sh.swept.Store(&head)
 	sh.hub.pace.progressed()
 }
 

@@ -93,6 +93,12 @@ func (s *Spoke) moved(to framelog.Position) {
 	s.writtenSeq.Store(to.Seq)
 }
 
+// position returns how far the spoke is, to others than its writer. The two halves
+// may be of different moments, which are close.
+func (s *Spoke) position() framelog.Position {
+	return framelog.Position{Offset: s.written.Load(), Seq: s.writtenSeq.Load()}
+}
+
 // undelivered returns how many events the spoke has not got.
 func (s *Spoke) undelivered() uint64 {
 	n := uint64(s.inbox.waiting())

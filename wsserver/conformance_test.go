@@ -1,0 +1,76 @@
+package wsserver_test
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/eventtarget-go/toolkit/conformance"
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/wsconn"
+	"github.com/eventtarget-go/toolkit/open"
+	"github.com/eventtarget-go/toolkit/wsclient"
+	"github.com/eventtarget-go/toolkit/wsserver"
+)
+
+func TestConformance(t *testing.T)      { run(t, "wsserver with wsclient", false) }
+func TestConformanceRelay(t *testing.T) { run(t, "wsserver, relay", true) }
+
+func run(t *testing.T, name string, relay bool) {
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Relay: relay}
+	_, url := newHub(t, wsserver.Options{})
+	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Options: hub.Options{
+			Limits: s.Limits(), Relay: relay, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
+			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
+		}})
+		server := httptest.NewServer(h)
+		url := "ws" + strings.TrimPrefix(server.URL, "http")
+		net := &network{conns: map[int]net.Conn{}, severed: map[int]bool{}}
+		rig := &conformance.Rig{
+			Endpoints: []eventtarget.Endpoint{h}, Close: server.Close,
+			Kill: func(i int) { net.set(i, true) }, Sever: func(i int) { net.set(i, true) }, Heal: func(i int) { net.set(i, false) },
+			Spokes: func() []eventtarget.Peer { return peers(h) },
+			Spoke: func(i int) (found eventtarget.Peer) {
+				for sp := range h.Spokes() {
+					if sp.Header("Endpoint") == strconv.Itoa(i) {
+						found = sp
+					}
+				}
+				return found
+			},
+			Foreign: func() (link.Conn, error) {
+				before := h.Len()
+				ws, _, err := websocket.Dial(ctx, url, nil)
+				for err == nil && h.Len() == before && ctx.Err() == nil {
+					time.Sleep(time.Millisecond) // plain peers are not told when they are in the set
+				}
+				return wsconn.New(ws, 1<<21), err
+			},
+		}
+		for i := 1; err == nil && i < s.Endpoints; i++ {
+			var c *wsclient.Client
+			c, err = wsclient.New(url, &wsclient.Options{
+				Header:     http.Header{"Endpoint": {strconv.Itoa(i)}},
+				HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dialer(i)}},
+				Options:    link.Options{Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
+			})
+			rig.Endpoints = append(rig.Endpoints, c)
+			err = errors.Join(err, c.Ready(ctx))
+		}
+		for h.Len() < s.Endpoints-1 && ctx.Err() == nil {
+			time.Sleep(time.Millisecond)
+		}
+		return rig, err
+	}})
+}

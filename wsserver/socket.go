@@ -15,7 +15,8 @@ import (
 // its own writes take long.
 type socket struct {
 	net.Conn
-	raw rawWriter // nil where writing without waiting is not possible
+	raw   rawWriter // nil where writing without waiting is not possible
+	early []byte    // what was read from the network before the socket was; the reader's
 
 	heard  atomic.Uint64 // bytes read
 	inside bool          // a message is being read; the reader's
@@ -49,7 +50,7 @@ func (s *socket) end()             { s.inside = false }
 
 // Read is the library's.
 func (s *socket) Read(p []byte) (int, error) {
-	n, err := s.Conn.Read(p)
+	n, err := s.read(p)
 	s.heard.Add(uint64(n))
 	if s.inside {
 		if s.budget -= n; s.budget < 0 {
@@ -57,6 +58,15 @@ func (s *socket) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+func (s *socket) read(p []byte) (int, error) {
+	if len(s.early) > 0 {
+		n := copy(p, s.early)
+		s.early = s.early[n:]
+		return n, nil
+	}
+	return s.Conn.Read(p)
 }
 
 // Write is the library's, for one control frame.

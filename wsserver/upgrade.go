@@ -2,7 +2,6 @@ package wsserver
 
 import (
 	"bufio"
-	"bytes"
 	"io"
 	"net"
 	"net/http"
@@ -37,14 +36,12 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		return nil, nil, err
 	}
 	u.socket = newSocket(conn)
-	var from io.Reader = u.socket
-	if n := rw.Reader.Buffered(); n > 0 { // what the client sent at once
-		early := make([]byte, n)
-		_, _ = io.ReadFull(rw.Reader, early)
-		from = io.MultiReader(bytes.NewReader(early), u.socket)
+	if n := rw.Reader.Buffered(); n > 0 { // the client has not waited for anything
+		u.socket.early = make([]byte, n)
+		_, _ = io.ReadFull(rw.Reader, u.socket.early)
 	}
 	return u.socket, bufio.NewReadWriter(
-		bufio.NewReaderSize(from, readBuffer),
+		bufio.NewReaderSize(u.socket, readBuffer),
 		bufio.NewWriterSize(u.socket, controlFrame),
 	), nil
 }

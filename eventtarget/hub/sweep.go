@@ -109,34 +109,29 @@ func (sh *shard) sweep() {
 	sh.hub.pace.progressed()
 }
 
-// advance writes what s lacks, as far as that is possible without waiting.
+// advance writes what s lacks, as far as that is possible without waiting. Parking
+// is the last thing that it does: from then on the spoke is another's.
 func (sh *shard) advance(s *Spoke, head framelog.Position) {
 	for {
 		st := s.next(head, &sh.run)
 		if st.kind == stepNone {
 			return
 		}
-		if s.frames == nil && st.kind.writes() {
+		if s.frames == nil {
 			s.park()
 			return
 		}
-		if !s.perform(st, s.tryWrite) {
+		n, blocked, err := s.frames.TryWriteFrames(st.bytes())
+		if err != nil {
+			s.end(reasonOf(err))
+			return
+		}
+		s.wrote(st, n)
+		if blocked {
+			s.park()
 			return
 		}
 	}
-}
-
-// tryWrite writes frames without waiting; it parks the spoke if it has to.
-func (s *Spoke) tryWrite(frames []byte) (n int, more bool) {
-	n, blocked, err := s.frames.TryWriteFrames(frames)
-	if err != nil {
-		s.end(reasonOf(err))
-		return n, false
-	}
-	if blocked {
-		s.park()
-	}
-	return n, !blocked
 }
 
 func (sh *shard) add(s *Spoke) {

@@ -22,7 +22,12 @@ const (
 	stepFrame                 // write a frame that is for this spoke alone
 )
 
-func (k stepKind) writes() bool { return k != stepNone }
+func (st step) bytes() []byte {
+	if st.kind == stepFrame {
+		return st.frame.bytes
+	}
+	return st.run.Bytes
+}
 
 // next finds out what is to be written next, with nothing from behind head: an
 // item that is put in later has a place behind it. last is what another spoke
@@ -64,26 +69,17 @@ func (s *Spoke) next(head framelog.Position, last *framelog.Run) step {
 	}
 }
 
-// perform does a step with a function that writes frames and tells how much was
-// taken, and whether to go on.
-func (s *Spoke) perform(st step, write func(frames []byte) (n int, more bool)) bool {
-	switch st.kind {
-	case stepRun:
-		n, more := write(st.run.Bytes)
-		if n == len(st.run.Bytes) {
-			s.moved(st.run.To)
-		} else if n > 0 {
-			s.moved(st.run.After(n))
-		}
-		return more
-	case stepFrame:
-		n, more := write(st.frame.bytes)
-		if n == len(st.frame.bytes) {
-			s.inbox.shift()
-		}
-		return more
+// wrote notes that n bytes of a step were taken: whole frames.
+func (s *Spoke) wrote(st step, n int) {
+	switch {
+	case n < len(st.bytes()) && (n == 0 || st.kind == stepFrame):
+	case st.kind == stepFrame:
+		s.inbox.shift()
+	case n == len(st.run.Bytes):
+		s.moved(st.run.To)
+	default:
+		s.moved(st.run.After(n))
 	}
-	return false
 }
 
 // moved sets how far the spoke is.
@@ -149,26 +145,24 @@ func (s *Spoke) writeOut(progress func()) {
 		if st.kind == stepNone {
 			return
 		}
-		more := false
-		if s.frames != nil {
-			more = s.perform(st, s.write)
-		} else {
-			more = s.send(st, progress)
-		}
-		if !more {
+		if !s.write(st, progress) {
 			return
 		}
 		progress()
 	}
 }
 
-// write writes frames and waits for it.
-func (s *Spoke) write(frames []byte) (n int, more bool) {
-	if err := s.frames.WriteFrames(frames); err != nil {
-		s.end(reasonOf(err))
-		return 0, false
+// write does a step and waits for it.
+func (s *Spoke) write(st step, progress func()) bool {
+	if s.frames == nil {
+		return s.send(st, progress)
 	}
-	return len(frames), true
+	if err := s.frames.WriteFrames(st.bytes()); err != nil {
+		s.end(reasonOf(err))
+		return false
+	}
+	s.wrote(st, len(st.bytes()))
+	return true
 }
 
 // send does a step on a connection that takes messages one by one.

@@ -2,6 +2,15 @@ module github.com/eventtarget-go/toolkit/cmd
 
 go 1.26
 
-require github.com/eventtarget-go/toolkit v0.0.0
+require (
+	github.com/coder/websocket v1.8.15
+	github.com/eventtarget-go/toolkit v0.0.0
+	github.com/spf13/cobra v1.10.2
+)
+
+require (
+	github.com/inconshreveable/mousetrap v1.1.0 // indirect
+	github.com/spf13/pflag v1.0.9 // indirect
+)
 
 replace github.com/eventtarget-go/toolkit => ../

@@ -48,6 +48,8 @@ type Harness struct {
 	// Open opens a target by URL, and URL returns one that works, for law C19.
 	Open func(ctx context.Context, url string) (eventtarget.Endpoint, error)
 	URL  string
+	// Skip names laws that cannot be asked of this harness, with the reason.
+	Skip map[string]string
 }
 
 // Setup is what a law asks of a rig.

@@ -74,15 +74,15 @@ func lawRemoveIdempotent(t *T) {
 func lawRemoveForeign(t *T) {
 	r, other := t.rig(2), t.rig(2)
 	i, j := r.cell()
-	topic := eventtarget.T(t.name(), "")
+	topic, elsewhere := eventtarget.T(t.name(), ""), eventtarget.T(t.name(), "")
 	rec := r.listenInline(j, topic)
-	foreign := other.listenInline(j, topic)
+	foreign := other.listenInline(j, elsewhere)
 	if r.Endpoints[j].Remove(nil) || r.Endpoints[j].Remove(foreign.reg) || r.Endpoints[j].Remove(new(eventtarget.Registration)) {
 		t.Errorf("Remove of a registration that is not its own is true")
 	}
 	r.dispatch(i, event{Type: topic.Type})
 	r.settle(i, j)
-	other.dispatch(i, event{Type: topic.Type})
+	other.dispatch(i, event{Type: elsewhere.Type})
 	other.settle(i, j)
 	if rec.len() != 1 || foreign.len() != 1 {
 		t.Errorf("after foreign Removes the listeners heard %d and %d", rec.len(), foreign.len())

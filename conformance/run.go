@@ -57,6 +57,9 @@ func check(ctx context.Context, h Harness, law Law) Result {
 		defer close(done)
 		defer t.cleanUp()
 		defer t.recover()
+		if why, found := h.Skip[law.ID]; found {
+			t.Skipf("%s", why)
+		}
 		law.run(t)
 	})
 	select {

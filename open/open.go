@@ -33,12 +33,8 @@ type Options struct {
 // Open opens the target that rawURL names, with default options. A target with a
 // connection may still be connecting: wait for Ready where that matters.
 func Open(ctx context.Context, rawURL string) (eventtarget.Endpoint, error) {
-	return standard.Open(ctx, rawURL)
+	return NewMux(nil).Open(ctx, rawURL)
 }
-
-// standard is what Open uses, so that a mem:// name means the same bus everywhere
-// in a program.
-var standard = NewMux(nil)
 
 // NewMux returns a mux that knows every scheme of this module, to be extended by
 // [eventtarget.Mux.Handle]. nil options are the defaults.
@@ -48,8 +44,7 @@ func NewMux(opts *Options) *eventtarget.Mux {
 		o = *opts
 	}
 	m := &eventtarget.Mux{}
-	buses := &buses{named: make(map[string]*inprocess.Bus)}
-	m.Handle("mem", func(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) { return o.mem(buses, u) })
+	m.Handle("mem", o.mem)
 	m.Handle("ws", o.webSocket)
 	m.Handle("wss", o.webSocket)
 	return m
@@ -98,7 +93,7 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 	return client, nil
 }
 
-func (o Options) mem(b *buses, u *url.URL) (eventtarget.Endpoint, error) {
+func (o Options) mem(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
 	c, err := parse(u)
 	switch {
 	case err != nil:
@@ -106,10 +101,14 @@ func (o Options) mem(b *buses, u *url.URL) (eventtarget.Endpoint, error) {
 	case u.Host == "" || u.Path != "":
 		return nil, fmt.Errorf("write mem://NAME")
 	}
-	return b.join(u.Host, inprocess.MemberOptions{Limits: c.limits, NoEcho: !c.echo, OnFault: o.OnFault}), nil
+	return memory.join(u.Host, inprocess.MemberOptions{Limits: c.limits, NoEcho: !c.echo, OnFault: o.OnFault}), nil
 }
 
-// buses are the mem:// targets of one mux. A bus without members is forgotten.
+// memory is the mem:// targets of this process: a name means the same bus whoever
+// opens it.
+var memory buses
+
+// buses are buses by name. One without members is forgotten.
 type buses struct {
 	mu    sync.Mutex
 	named map[string]*inprocess.Bus
@@ -122,6 +121,9 @@ func (b *buses) join(name string, o inprocess.MemberOptions) *inprocess.Member {
 	bus := b.named[name]
 	if bus == nil {
 		bus = new(inprocess.Bus)
+		if b.named == nil {
+			b.named = make(map[string]*inprocess.Bus)
+		}
 		b.named[name] = bus
 	}
 	return bus.Join(&o)

@@ -2,7 +2,6 @@ package wsserver
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/coder/websocket"
@@ -38,7 +37,7 @@ func (c *connection) Receive() ([]byte, error) {
 	c.begin(c.budget)
 	msg, err := wsconn.ReadMessage(r)
 	c.end()
-	if errors.Is(err, errEndless) {
+	if c.budgetSpent() {
 		return nil, eventtarget.Reason{Code: eventtarget.CodeTooLarge, Text: errEndless.Error()}
 	}
 	return msg, err

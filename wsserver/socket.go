@@ -48,6 +48,9 @@ var errEndless = errors.New("message of too many fragments")
 func (s *socket) begin(budget int) { s.inside, s.budget = true, budget }
 func (s *socket) end()             { s.inside = false }
 
+// budgetSpent tells whether the last message cost too much.
+func (s *socket) budgetSpent() bool { return s.budget < 0 }
+
 // Read is the library's.
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.read(p)

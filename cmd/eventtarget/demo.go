@@ -1,0 +1,202 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/coder/websocket"
+	"github.com/spf13/cobra"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/open"
+	"github.com/eventtarget-go/toolkit/wsserver"
+)
+
+// demoTime bounds the part of the demo that is checked.
+const demoTime = 20 * time.Second
+
+func newDemo() *cobra.Command {
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "demo",
+		Short: "Start a hub, join spokes over every transport, and show who hears what",
+		Args:  cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			l, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				return err
+			}
+			ctx, stop := context.WithCancel(cmd.Context())
+			defer stop()
+			d := &demo{cmd: cmd, url: fmt.Sprintf("ws://%s/ws", l.Addr()), heard: make(map[string]chan string)}
+			h, err := wsserver.New(&wsserver.Options{Options: hub.Options{
+				Relay: true, OnFault: warn(cmd),
+				OnConnect:    func(s *hub.Spoke) { d.say("hub", "a spoke joined from "+s.Addr()) },
+				OnDisconnect: func(s *hub.Spoke, r eventtarget.Reason) { d.say("hub", "a spoke left: "+r.Error()) },
+			}})
+			if err != nil {
+				return err
+			}
+			served := make(chan error, 1)
+			go func() { served <- serve(ctx, l, h) }()
+			d.say("hub", "ready at "+d.url)
+			talked := d.talk(ctx, h)
+			if talked == nil && !once {
+				cmd.Printf("\nThe hub goes on. In another shell:\n  eventtarget listen %s '*'\n  eventtarget dispatch %s chat.said lobby '\"hello\"'\nCtrl-C ends it.\n", d.url, d.url)
+				<-cmd.Context().Done()
+			}
+			stop()
+			return errors.Join(talked, <-served)
+		},
+	}
+	cmd.Flags().BoolVar(&once, "once", false, "end when everything was heard; the exit status is 1 if it was not")
+	return cmd
+}
+
+// demo is the company: a hub, two WebSocket spokes, a plain peer that only knows
+// WebSocket, and a bus in memory that is bridged to the hub.
+type demo struct {
+	cmd   *cobra.Command
+	url   string
+	mu    sync.Mutex
+	heard map[string]chan string // what each hears of the others
+}
+
+func (d *demo) say(who, what string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.cmd.Printf("%-8s %s\n", who, what)
+}
+
+// hears records that somebody heard something.
+func (d *demo) hears(who, eventType, id, payload string) {
+	d.say(who, fmt.Sprintf("hears %s:%s %s", eventType, id, payload))
+	d.mu.Lock()
+	c := d.heard[who]
+	d.mu.Unlock()
+	c <- payload
+}
+
+func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
+	ctx, cancel := context.WithTimeout(ctx, demoTime)
+	defer cancel()
+	names := []string{"hub", "ada", "grace", "plain", "memory"}
+	for _, name := range names {
+		d.heard[name] = make(chan string, 100)
+	}
+	speak := make(map[string]func(payload string) error)
+	targets := map[string]eventtarget.Target{"hub": h}
+	mux := open.NewMux(&open.Options{OnFault: warn(d.cmd)})
+	for name, url := range map[string]string{
+		"ada": d.url + "?echo=false", "grace": d.url + "?echo=false",
+		"memory": "mem://demo?echo=false", "bridge": "mem://demo?echo=false",
+	} {
+		t, err := mux.Open(ctx, url)
+		if err != nil {
+			return err
+		}
+		defer t.Close()
+		if err := t.Ready(ctx); err != nil {
+			return err
+		}
+		targets[name] = t
+	}
+	for _, name := range []string{"hub", "ada", "grace", "memory"} {
+		t := targets[name]
+		if _, err := t.Add(ctx, eventtarget.T("chat.said", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[eventtarget.Raw]) {
+			d.hears(name, e.Type, e.ID, string(e.Payload))
+		})); err != nil {
+			return err
+		}
+		speak[name] = func(payload string) error {
+			return t.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "chat.said", ID: "lobby", Payload: eventtarget.Raw(payload)})
+		}
+	}
+	// The bus in memory is one more spoke: a client that is bridged to it.
+	spoke, err := mux.Open(ctx, d.url+"?echo=false")
+	if err != nil {
+		return err
+	}
+	defer spoke.Close()
+	if err := spoke.Ready(ctx); err != nil {
+		return err
+	}
+	bridge, err := eventtarget.Bridge(ctx, targets["bridge"], spoke, nil)
+	if err != nil {
+		return err
+	}
+	defer bridge.Close()
+	if speak["plain"], err = d.plainPeer(ctx); err != nil {
+		return err
+	}
+	for h.Len() < 4 { // a plain peer is not told when the hub has taken it in
+		select {
+		case <-time.After(time.Millisecond):
+		case <-ctx.Done():
+			return fmt.Errorf("%d of 4 spokes joined", h.Len())
+		}
+	}
+	for _, speaker := range names {
+		payload, _ := json.Marshal(speaker + " says hello")
+		d.say(speaker, "says hello")
+		if err := speak[speaker](string(payload)); err != nil {
+			return err
+		}
+		for _, listener := range names {
+			if listener == speaker {
+				continue
+			}
+			select {
+			case got := <-d.heard[listener]:
+				if got != string(payload) {
+					return fmt.Errorf("%s heard %s instead of %s", listener, got, payload)
+				}
+			case <-ctx.Done():
+				return fmt.Errorf("%s never heard %s", listener, speaker)
+			}
+		}
+	}
+	return d.nothingMore(names)
+}
+
+// nothingMore checks that nobody heard anything that was not expected.
+func (d *demo) nothingMore(names []string) error {
+	for _, name := range names {
+		if n := len(d.heard[name]); n > 0 {
+			return fmt.Errorf("%s heard %d events too many", name, n)
+		}
+	}
+	d.say("demo", fmt.Sprintf("all %d expected hearings were heard, and no other", len(names)*(len(names)-1)))
+	return nil
+}
+
+// plainPeer connects with nothing but a WebSocket, as a page in a browser would.
+func (d *demo) plainPeer(ctx context.Context) (speak func(payload string) error, err error) {
+	ws, _, err := websocket.Dial(ctx, d.url, nil)
+	if err != nil {
+		return nil, err
+	}
+	go func() {
+		defer ws.CloseNow()
+		for {
+			_, msg, err := ws.Read(context.WithoutCancel(ctx))
+			if err != nil {
+				return
+			}
+			var e envelope
+			if json.Unmarshal(msg, &e) == nil && strings.HasPrefix(e.Type, "chat.") {
+				d.hears("plain", e.Type, e.ID, string(e.Payload))
+			}
+		}
+	}()
+	return func(payload string) error {
+		return ws.Write(ctx, websocket.MessageText, []byte(`{"type":"chat.said","id":"lobby","payload":`+payload+`}`))
+	}, nil
+}

@@ -1,0 +1,65 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/wsserver"
+)
+
+// drainTime is how long a hub that was told to end brings its spokes what they
+// lack.
+const drainTime = 10 * time.Second
+
+func newHub() *cobra.Command {
+	var listen string
+	var origins []string
+	cmd := &cobra.Command{
+		Use:   "hub",
+		Short: "Run a hub that relays between its spokes",
+		Long: "Run a hub that relays between its spokes, over WebSocket at /ws. It prints a line\n" +
+			"for each listener when it is ready, and ends on SIGTERM or Ctrl-C by draining.",
+		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			h, err := wsserver.New(&wsserver.Options{
+				Options: hub.Options{Relay: true, OnFault: warn(cmd)}, Origins: origins,
+			})
+			if err != nil {
+				return err
+			}
+			l, err := net.Listen("tcp", listen)
+			if err != nil {
+				return err
+			}
+			cmd.Printf("hub: ready at ws://%s/ws\n", l.Addr())
+			return serve(cmd.Context(), l, h)
+		},
+	}
+	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen at")
+	cmd.Flags().StringSliceVar(&origins, "origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
+	return cmd
+}
+
+// serve runs a hub until ctx ends and drains it.
+func serve(ctx context.Context, l net.Listener, h *wsserver.Hub) error {
+	mux := http.NewServeMux()
+	mux.Handle("/ws", h)
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, h.Close())
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+	defer cancel()
+	return errors.Join(h.Shutdown(ctx), server.Shutdown(ctx))
+}

@@ -1,0 +1,232 @@
+package main_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/wsclient"
+)
+
+type raw = eventtarget.Raw
+
+// program is the path of the built command.
+var program string
+
+func TestMain(m *testing.M) {
+	dir, err := os.MkdirTemp("", "eventtarget")
+	if err != nil {
+		panic(err)
+	}
+	program = filepath.Join(dir, "eventtarget")
+	build := exec.Command("go", "build", "-o", program, ".")
+	build.Stderr = os.Stderr
+	if err := build.Run(); err != nil {
+		panic(err)
+	}
+	status := m.Run()
+	os.RemoveAll(dir)
+	os.Exit(status)
+}
+
+// startHub runs `eventtarget hub` as a process and returns its URL.
+func startHub(t *testing.T, args ...string) (url string, process *exec.Cmd) {
+	t.Helper()
+	cmd := exec.Command(program, append([]string{"hub", "--listen", "127.0.0.1:0"}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() {
+		t.Fatal("the hub says nothing")
+	}
+	_, url, found := strings.Cut(lines.Text(), "ready at ")
+	if !found {
+		t.Fatalf("the hub says %q", lines.Text())
+	}
+	go func() { _, _ = io.Copy(io.Discard, out) }()
+	return url, cmd
+}
+
+// connect returns a client that is up.
+func connect(t *testing.T, url string) *wsclient.Client {
+	t.Helper()
+	c, err := wsclient.New(url, &wsclient.Options{Options: link.Options{OnFault: func(f eventtarget.Fault) { t.Log(f) }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); <-c.Done() })
+	if err := c.Ready(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func deadline(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+// hear adds a listener and returns a channel of what it hears.
+func hear(t *testing.T, target eventtarget.Target, topic eventtarget.Topic) <-chan eventtarget.Event[raw] {
+	t.Helper()
+	c := make(chan eventtarget.Event[raw], 10_000)
+	if _, err := target.Add(t.Context(), topic, eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) { c <- e })); err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+func next(t *testing.T, c <-chan eventtarget.Event[raw]) eventtarget.Event[raw] {
+	t.Helper()
+	select {
+	case e := <-c:
+		return e
+	case <-time.After(30 * time.Second):
+		t.Fatal("nothing was heard")
+		panic("unreachable")
+	}
+}
+
+func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err error) {
+	t.Helper()
+	cmd := exec.CommandContext(deadline(t), program, args...)
+	var out, errs bytes.Buffer
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = strings.NewReader(stdin), &out, &errs
+	err = cmd.Run()
+	return out.String(), errs.String(), err
+}
+
+func TestDemo(t *testing.T) {
+	out, errs, err := run(t, "", "demo", "--once")
+	if err != nil || !strings.Contains(out, "all 20 expected hearings were heard") {
+		t.Errorf("%v\n%s%s", err, out, errs)
+	}
+}
+
+func TestListenAndDispatch(t *testing.T) {
+	url, hub := startHub(t)
+	listen := exec.CommandContext(deadline(t), program, "listen", "--count", "3", url, "chat:*")
+	errs, err := listen.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	listen.Stdout = &out
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ready := bufio.NewScanner(errs)
+	if !ready.Scan() || ready.Text() != "listening" {
+		t.Fatalf("listen says %q", ready.Text())
+	}
+	// A plain client is not told when the hub has taken it in: ask until it hears.
+	probe := connect(t, url)
+	heard := hear(t, probe, eventtarget.T("chat", "*"))
+	for _, args := range [][]string{
+		{"dispatch", url, "chat", "1", `{"text":"<hi>"}`},
+		{"dispatch", url, "chat", "2", "-"},
+	} {
+		if _, errs, err := run(t, "1.10\nnull\n", args...); err != nil {
+			t.Fatal(err, errs)
+		}
+	}
+	for range 3 {
+		next(t, heard)
+	}
+	if err := listen.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	want := `{"type":"chat","id":"1","payload":{"text":"<hi>"}}` + "\n" +
+		`{"type":"chat","id":"2","payload":1.10}` + "\n" + `{"type":"chat","id":"2","payload":null}` + "\n"
+	if out.String() != want {
+		t.Errorf("listen printed\n%s, want\n%s", &out, want)
+	}
+	if err := hub.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := hub.Wait(); err != nil {
+		t.Errorf("the hub ended with %v", err)
+	}
+}
+
+func TestErrors(t *testing.T) {
+	for name, c := range map[string]struct {
+		args []string
+		want string
+	}{
+		"unknown scheme":    {[]string{"dispatch", "gopher://x", "a", "b"}, `unknown scheme "gopher"`},
+		"unknown parameter": {[]string{"dispatch", "mem://x?ehco=1", "a", "b"}, `unknown parameter "ehco"`},
+		"bad topic":         {[]string{"listen", "mem://x", "chat"}, `"chat" has no ':'`},
+		"bad payload":       {[]string{"dispatch", "mem://x", "a", "b", "{"}, "invalid payload"},
+		"bad type":          {[]string{"dispatch", "mem://x", "a:b", "c"}, "invalid topic"},
+		"nobody there":      {[]string{"dispatch", "--wait", "100ms", "ws://user:secret@127.0.0.1:1/ws", "a", "b"}, "deadline"},
+	} {
+		_, errs, err := run(t, "", c.args...)
+		if err == nil || !strings.Contains(errs, c.want) || strings.Contains(errs, "secret") {
+			t.Errorf("%s: %v, %s", name, err, errs)
+		}
+	}
+}
+
+func TestConform(t *testing.T) {
+	url, _ := startHub(t)
+	for _, u := range []string{url, "mem://conform"} {
+		out, errs, err := run(t, "", "conform", u)
+		if err != nil || !strings.Contains(out, "| A01 | deliver | M | pass |") {
+			t.Errorf("%s: %v\n%s\n%s", u, err, out, errs)
+		}
+	}
+}
+
+// TestForeignClient: a WebSocket client that nobody here wrote is a full spoke.
+func TestForeignClient(t *testing.T) {
+	url, _ := startHub(t)
+	c := connect(t, url)
+	ready, answers := hear(t, c, eventtarget.T("spoke.ready", "*")), hear(t, c, eventtarget.T("spoke.answer", "*"))
+	// The client's own start may be faster than the hub's view of ours.
+	spoke := exec.CommandContext(deadline(t), "node", "spoke.js", url)
+	spoke.Dir = "testdata/ws-client"
+	var out, errs bytes.Buffer
+	spoke.Stdout, spoke.Stderr = &out, &errs
+	if err := spoke.Start(); err != nil {
+		t.Fatal("is Node.js installed? make test does it: ", err)
+	}
+	next(t, ready)
+	for _, payload := range []string{`"größe 😀"`, `{"n":1.5}`, `null`} {
+		if err := c.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "spoke.ask", ID: "q", Payload: raw(payload)}); err != nil {
+			t.Fatal(err)
+		}
+		for _, kind := range []string{"text", "binary"} {
+			want := `{"isBinary":false,"payload":` + payload + `}`
+			if e := next(t, answers); e.ID != "q" || string(e.Payload) != want {
+				t.Errorf("as %s: answered %s, want %s", kind, e.Payload, want)
+			}
+		}
+	}
+	if err := c.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "spoke.end"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := spoke.Wait(); err != nil || strings.TrimSpace(out.String()) != "closed 1000 done" {
+		t.Errorf("%v\n%s%s", err, &out, &errs)
+	}
+}

@@ -11,7 +11,7 @@ import (
 // delivered. If a listener that asked for [Block] had no room until ctx ended,
 // or had none and Deliver was called inside a listener ([ErrWouldBlock]), that
 // is returned too: the event was dropped for that listener alone.
-func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) error {
+func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 	if ctx.Err() != nil {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
@@ -22,7 +22,34 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) error {
 	if l == nil {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
-	return r.each(ctx, l, 0, e, pass[T]{})
+	at := 0
+	var p pass[T]
+	// One deferred call serves all listeners: one that panics is reported and
+	// the rest is called from there.
+	defer func() {
+		if at < len(l.entries) {
+			r.caught(l.entries[at].listener, recover(), peerID(e.Source))
+			err = r.resume(ctx, l, at+1, e, p)
+			return
+		}
+		r.leave(l)
+		if p.shared != nil {
+			err = p.finish(r)
+		}
+	}()
+	for i := range l.entries {
+		at = i
+		n := &l.entries[i]
+		switch {
+		case l.stale.Load() && n.removed.Load():
+		case n.handle != nil:
+			n.handle(n.ctx, e)
+		default:
+			n.take(ctx, &e, &p)
+		}
+	}
+	at = len(l.entries)
+	return nil
 }
 
 // open finds a list and enters it.
@@ -97,33 +124,10 @@ func (p *pass[T]) finish(r *Registry[T]) error {
 	return p.err
 }
 
-// each calls the entries of l from the given one on, and leaves l. One deferred
-// call serves all of them: a listener that panics is reported and the rest is
-// called from there.
-func (r *Registry[T]) each(ctx context.Context, l *list[T], from int, e Event[T], p pass[T]) (err error) {
-	at := from
-	defer func() {
-		if at < len(l.entries) {
-			r.caught(l.entries[at].listener, recover(), peerID(e.Source))
-			err = r.each(ctx, l, at+1, e, p)
-			return
-		}
-		r.leave(l)
-		err = p.finish(r)
-	}()
-	for i := from; i < len(l.entries); i++ {
-		at = i
-		n := &l.entries[i]
-		switch {
-		case l.stale.Load() && n.removed.Load():
-		case n.handle != nil:
-			n.handle(n.ctx, e)
-		default:
-			n.take(ctx, &e, &p)
-		}
-	}
-	at = len(l.entries)
-	return nil
+// resume goes on behind a listener that did not return.
+func (r *Registry[T]) resume(ctx context.Context, l *list[T], from int, e Event[T], p pass[T]) error {
+	m := merged[T]{lists: [3]*list[T]{l}, at: [3]int{from}}
+	return r.walk(ctx, m, e, p)
 }
 
 // merged walks the up to three lists that an event reaches once wildcards are in

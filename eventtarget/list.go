@@ -14,13 +14,17 @@ import (
 // that has Inline listeners, and a list that was replaced is settled once nobody
 // is inside.
 type list[T any] struct {
-	sel     *selector[T]
+	hash  uint64
+	topic Topic
+	next  atomic.Pointer[list[T]] // in the table's chain
+
+	inside  atomic.Int64
+	stale   atomic.Bool // replaced: entries may have been removed
+	inline  bool        // any Inline listener in it
 	entries []entry[T]
-	inline  bool // any Inline listener in it
+	single  [1]entry[T] // the entries of most lists, in one piece with it
 
-	inside atomic.Int64
-	stale  atomic.Bool // replaced: entries may have been removed
-
+	sel     *selector[T]
 	waiters []*listener[T] // removed, to be finished when nobody is inside; under the registry's lock
 }
 
@@ -87,12 +91,11 @@ func (r *Registry[T]) link(n *listener[T]) {
 	if n.inline && !n.once {
 		e.handle, e.ctx = n.handle, n.ctx
 	}
-	t := r.tableOf(n.topic)
-	if t == nil {
-		t = newTable[T](minBuckets)
-		r.wild.Store(t)
+	in := r.tableOf(n.topic)
+	if in.Load() == nil {
+		in.Store(newTable[T](minBuckets))
 	}
-	if l := t.find(n.topic.Type, n.topic.ID); l != nil {
+	if l := in.Load().find(n.topic.Type, n.topic.ID); l != nil {
 		n.sel = l.sel
 		r.replace(n.sel, append(slices.Clip(l.entries), e))
 		return
@@ -123,15 +126,40 @@ func (r *Registry[T]) unlink(l *listener[T]) (settled bool) {
 
 // replace gives a selector other entries. Under r.mu.
 func (r *Registry[T]) replace(s *selector[T], entries []entry[T]) {
+	in := r.tableOf(s.topic)
 	before := s.current
 	s.current = nil
 	if len(entries) > 0 {
-		s.current = &list[T]{sel: s, entries: entries}
-		s.current.inline = slices.ContainsFunc(entries, func(e entry[T]) bool { return e.inline })
+		s.current = newList(s, entries)
 	}
+	switch {
+	case r.closing: // the tables are gone
+	case s.current != nil:
+		in.Load().set(s.current)
+	default:
+		in.Load().remove(s.topic)
+	}
+	s.retire(before)
 	if !r.closing {
-		r.publish(s)
+		resize(in)
 	}
+	if r.wild.Load() != nil && r.wild.Load().count == 0 {
+		r.wild.Store(nil) // so that looking for wildcards costs nothing again
+	}
+}
+
+func newList[T any](s *selector[T], entries []entry[T]) *list[T] {
+	l := &list[T]{sel: s, topic: s.topic, entries: entries}
+	if len(entries) == 1 {
+		l.single[0] = entries[0]
+		l.entries = l.single[:]
+	}
+	l.inline = slices.ContainsFunc(entries, func(e entry[T]) bool { return e.inline })
+	return l
+}
+
+// retire marks a list that was replaced.
+func (s *selector[T]) retire(before *list[T]) {
 	if before != nil {
 		before.stale.Store(true)
 		s.old = append(s.old, before)
@@ -139,22 +167,33 @@ func (r *Registry[T]) replace(s *selector[T], entries []entry[T]) {
 	s.prune()
 }
 
-// publish shows a selector's list to Deliver. Under r.mu.
-func (r *Registry[T]) publish(s *selector[T]) {
-	t := r.tableOf(s.topic).set(s.topic, s.current)
-	switch {
-	case !s.topic.isWildcard():
-		r.exact.Store(t)
-	case t.count == 0:
-		r.wild.Store(nil) // so that looking for wildcards costs nothing again
-	default:
-		r.wild.Store(t)
+// resize puts a table of the right size in the place of one that was outgrown. A
+// list hangs in one chain only, so each gets a successor. Under r.mu.
+func resize[T any](in *atomic.Pointer[table[T]]) {
+	old := in.Load()
+	size := old.fit()
+	if size == len(old.buckets) {
+		return
+	}
+	t := newTable[T](size)
+	t.seed = old.seed
+	var retired []*list[T]
+	for i := range old.buckets {
+		for l := old.buckets[i].Load(); l != nil; l = l.next.Load() {
+			l.sel.current = newList(l.sel, l.entries)
+			t.set(l.sel.current)
+			retired = append(retired, l)
+		}
+	}
+	in.Store(t)
+	for _, l := range retired {
+		l.sel.retire(l)
 	}
 }
 
-func (r *Registry[T]) tableOf(t Topic) *table[T] {
+func (r *Registry[T]) tableOf(t Topic) *atomic.Pointer[table[T]] {
 	if t.isWildcard() {
-		return r.wild.Load()
+		return &r.wild
 	}
-	return r.exact.Load()
+	return &r.exact
 }

@@ -98,34 +98,42 @@ func (l *listener[T]) drainHand() (again bool) {
 		}
 		return false
 	}
-	for c := l.box.claim(); c != nil; c = l.box.claim() {
-		l.box.madeRoom()
-		l.call(c)
+	for l.handleHand() {
 	}
 	return true
 }
 
-// call handles one event, unless the listener was removed meanwhile.
-func (l *listener[T]) call(c *cell[T]) {
+// handleHand handles the events of the worker's hand. It is true when a listener
+// panicked on the way, and there may be more. One deferred call serves them all.
+func (l *listener[T]) handleHand() (again bool) {
 	r := l.registry
-	returned := false
+	var c *cell[T]
 	defer func() {
-		if !returned {
+		if c != nil {
 			r.caught(l, recover(), peerID(c.event.Source))
+			r.release(c, 1)
+			again = true
 		}
-		r.release(c, 1)
 	}()
-	switch {
-	case l.once:
-		if l.removed.CompareAndSwap(false, true) {
-			defer r.retire(l)
-			r.unlink(l)
+	for c = l.box.claim(); c != nil; c = l.box.claim() {
+		l.box.madeRoom()
+		switch {
+		case l.once:
+			l.handleOnce(c)
+		case !l.removed.Load():
 			l.handle(l.ctx, c.event)
 		}
-	case !l.removed.Load():
+		r.release(c, 1)
+	}
+	return false
+}
+
+func (l *listener[T]) handleOnce(c *cell[T]) {
+	if l.removed.CompareAndSwap(false, true) {
+		defer l.registry.retire(l)
+		l.registry.unlink(l)
 		l.handle(l.ctx, c.event)
 	}
-	returned = true
 }
 
 // retire ends a queued listener whose only event was handled.

@@ -1,37 +1,51 @@
-MODULES  := . ./cmd ./bench
-FUZZTIME ?= 30s
-GO       ?= go
-# Tools have a module of their own, so that users of the library never see them.
-LINT     := $(GO) run -modfile=tools/go.mod github.com/golangci/golangci-lint/v2/cmd/golangci-lint
+MODULES   := . ./cmd ./bench
+TESTFLAGS := -race -shuffle=on -timeout 8m
+FUZZTIME  ?= 30s
+GO        ?= go
+STEP      := scripts/step.sh
+# Linters have a module of their own, so that users of the library never see
+# what they need; `go tool -n` builds one and prints where it is.
+TOOL      := GOWORK=off $(GO) -C tools tool -n
 
-.PHONY: help test check cross lint bench demo fuzz
+.PHONY: help test check tidy cross lint vuln bench bench-quick demo fuzz
 
 help: ## list the targets
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 10
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
 
 test: ## install what the tests need, check, and run every test with the race detector
-	scripts/deps.sh
-	$(MAKE) --no-print-directory check cross
-	for m in $(MODULES); do (cd $$m && $(GO) test -race -shuffle=on -timeout 8m ./...) || exit 1; done
-	$(GO) test -race -shuffle=on -timeout 8m -tags eventtarget_portable ./wsserver
+	@$(STEP) . scripts/deps.sh
+	@$(MAKE) --no-print-directory check
+	@$(STEP) . scripts/cross.sh quick $(MODULES)
+	@for m in $(MODULES); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
+	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 
-check: ## formatting, vet, and tidy modules
+check: tidy ## formatting, vet and tidy modules
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
-	for m in $(MODULES); do (cd $$m && $(GO) vet ./... && GOWORK=off $(GO) mod tidy -diff) || exit 1; done
+	@for m in $(MODULES); do $(STEP) $$m $(GO) vet ./... || exit 1; done
 
-cross: ## vet for the other systems that we build for
-	scripts/cross.sh $(MODULES)
+tidy: ## go.mod and go.sum of every module are as go mod tidy leaves them
+	@for m in $(MODULES); do $(STEP) $$m env GOWORK=off $(GO) mod tidy -diff || exit 1; done
+
+cross: ## build and vet for every system that we promise
+	@$(STEP) . scripts/cross.sh all $(MODULES)
 
 lint: ## golangci-lint, with the reasons in .golangci.yml
-	for m in $(MODULES); do (cd $$m && $(subst tools/,$(CURDIR)/tools/,$(LINT)) run --config $(CURDIR)/.golangci.yml ./...) || exit 1; done
+	@lint=$$($(TOOL) golangci-lint) && for m in $(MODULES); do \
+		$(STEP) $$m $$lint run --config $(CURDIR)/.golangci.yml ./... || exit 1; done
+
+vuln: ## known vulnerabilities in what we call
+	@vuln=$$($(TOOL) govulncheck) && for m in $(MODULES); do $(STEP) $$m $$vuln ./... || exit 1; done
 
 bench: ## every benchmark beside its floor or its rival; compare the ratios
-	$(GO) test -run '^$$' -bench . -benchtime 500ms ./eventtarget ./internal/wire
+	$(GO) test -run '^$$' -bench . -benchmem -benchtime 500ms ./...
 	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x -count 3 ./...
+
+bench-quick: ## every benchmark once, to see that it runs
+	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
+	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x ./...
 
 demo: ## a hub, spokes and what they hear
 	$(GO) run ./cmd/eventtarget demo
 
 fuzz: ## every fuzz target for FUZZTIME
-	$(GO) test -run '^$$' -fuzz FuzzDecode -fuzztime $(FUZZTIME) ./internal/wire
-	$(GO) test -run '^$$' -fuzz FuzzRoundTrip -fuzztime $(FUZZTIME) ./internal/wire
+	@scripts/fuzz.sh $(FUZZTIME) $(MODULES)

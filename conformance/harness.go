@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
@@ -48,8 +49,18 @@ type Harness struct {
 	// Open opens a target by URL, and URL returns one that works, for law C19.
 	Open func(ctx context.Context, url string) (eventtarget.Endpoint, error)
 	URL  string
+	// Timeout is how long one law may take before it counts as hanging. Default
+	// [Watchdog].
+	Timeout time.Duration
 	// Skip names laws that cannot be asked of this harness, with the reason.
 	Skip map[string]string
+}
+
+func (h Harness) timeout() time.Duration {
+	if h.Timeout == 0 {
+		return Watchdog
+	}
+	return h.Timeout
 }
 
 // Setup is what a law asks of a rig.

@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// Watchdog is how long one law may take before it counts as hanging.
+// Watchdog is how long one law may take by default before it counts as hanging.
 const Watchdog = time.Minute
 
 // Run checks h against every law, each in a subtest of its own.
@@ -48,7 +48,8 @@ func Check(ctx context.Context, h Harness, ids ...string) Report {
 // check runs one law, in a goroutine that carries its label, so that what it
 // leaves behind can be told from what others do.
 func check(ctx context.Context, h Harness, law Law) Result {
-	ctx, cancel := context.WithTimeout(ctx, Watchdog)
+	limit := h.timeout()
+	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	t := &T{Harness: h, ctx: ctx, law: law}
 	done := make(chan struct{})
@@ -64,7 +65,7 @@ func check(ctx context.Context, h Harness, law Law) Result {
 	})
 	select {
 	case <-done:
-	case <-time.After(Watchdog + 10*time.Second): // the law's own waits have ended with ctx
+	case <-time.After(limit + 5*time.Second): // the law's own waits have ended with ctx
 		buf := make([]byte, 1<<20)
 		t.Errorf("it hangs:\n%s", buf[:runtime.Stack(buf, true)])
 	}

@@ -161,7 +161,7 @@ func (r *rig) takeDown() {
 	for i, e := range r.Endpoints {
 		select {
 		case <-e.Done():
-		case <-time.After(20 * time.Second):
+		case <-time.After(r.t.Harness.timeout()):
 			r.t.Errorf("endpoint %d was closed and is not done", i)
 		}
 	}

@@ -1,21 +1,33 @@
 #!/usr/bin/env bash
-# Installs what the tests need and a fresh Debian machine with Go lacks: a C
-# compiler for the race detector, Node.js and the npm client "ws".
+# Installs what the tests need and a fresh Debian machine with Go lacks. A need
+# that cannot be met ends the run: no test is skipped for want of a tool.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-missing=()
-command -v gcc >/dev/null || missing+=(gcc libc6-dev)
-command -v node >/dev/null || missing+=(nodejs)
-command -v npm >/dev/null || missing+=(npm)
-if [ ${#missing[@]} -gt 0 ]; then
+commands=()
+packages=()
+# need COMMAND PACKAGE…: the command, and the Debian packages that bring it.
+need() {
+	commands+=("$1")
+	command -v "$1" >/dev/null || packages+=("${@:2}")
+}
+
+need gcc gcc libc6-dev # the race detector
+need node nodejs       # the npm client "ws", a spoke that nobody here wrote
+need npm npm
+
+if [ ${#packages[@]} -gt 0 ]; then
 	as_root=()
 	[ "$(id -u)" = 0 ] || as_root=(sudo)
 	"${as_root[@]}" apt-get update -q
-	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends "${missing[@]}"
+	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+		apt-get install -q -y --no-install-recommends "${packages[@]}"
 fi
+for command in "${commands[@]}"; do
+	command -v "$command" >/dev/null || { echo "deps.sh: $command is missing" >&2 && exit 1; }
+done
 
 client=cmd/eventtarget/testdata/ws-client
-if [ ! -d "$client/node_modules/ws" ]; then
-	(cd "$client" && npm ci --no-audit --no-fund --loglevel=error)
+if [ ! "$client/node_modules/.package-lock.json" -nt "$client/package-lock.json" ]; then
+	(cd "$client" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error </dev/null)
 fi

@@ -1,0 +1,65 @@
+package mutants
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/conformance"
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/inprocess"
+)
+
+// lifeMutants end wrongly, or leave something behind.
+func lifeMutants() []Mutant {
+	return []Mutant{
+		local("fails to close twice", []string{"A28"}, func(w *wrong) {
+			var n atomic.Int32
+			w.close = func() error {
+				if n.Add(1) > 1 {
+					return errors.New("already closed")
+				}
+				return w.Endpoint.Close()
+			}
+		}),
+		local("drops at Shutdown", []string{"A30"}, func(w *wrong) {
+			w.shutdown = func(context.Context) error { return w.Endpoint.Close() }
+		}),
+		local("does not close", []string{"A28", "A31"}, func(w *wrong) {
+			w.close = func() error { return nil }
+		}),
+		local("closes where it is called", []string{"A15"}, func(w *wrong) {
+			w.close = func() error {
+				err := w.Endpoint.Close()
+				<-w.Endpoint.Done()
+				return err
+			}
+		}),
+		local("leaks a goroutine for each listener", []string{"A32"}, func(w *wrong) {
+			stop := make(chan struct{})
+			w.add = func(ctx context.Context, t topic, l listener) (*registration, error) {
+				go func() { <-stop }()
+				return w.Endpoint.Add(ctx, t, l)
+			}
+		}),
+		local("keeps every topic", []string{"A33"}, func(w *wrong) {
+			var mu sync.Mutex
+			known := make(map[topic][]byte)
+			w.add = func(ctx context.Context, t topic, l listener) (*registration, error) {
+				mu.Lock()
+				known[t] = make([]byte, 64)
+				mu.Unlock()
+				return w.Endpoint.Add(ctx, t, l)
+			}
+		}),
+		{"opens anything", []string{"C19"}, conformance.Harness{
+			Name: "opens anything", Timeout: hangs,
+			Caps: conformance.Capabilities{Topology: conformance.Local, Echo: true},
+			Open: func(context.Context, string) (eventtarget.Endpoint, error) {
+				return inprocess.New[raw](nil), nil
+			},
+			URL: "any://thing",
+		}},
+	}
+}

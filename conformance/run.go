@@ -65,7 +65,7 @@ func check(ctx context.Context, h Harness, law Law) Result {
 	})
 	select {
 	case <-done:
-	case <-time.After(limit + 5*time.Second): // the law's own waits have ended with ctx
+	case <-time.After(limit + min(limit, 5*time.Second)): // the law's own waits have ended with ctx
 		buf := make([]byte, 1<<20)
 		t.Errorf("it hangs:\n%s", buf[:runtime.Stack(buf, true)])
 	}

@@ -38,7 +38,7 @@ func All() []Mutant {
 }
 
 // hangs is how long a law waits for what a mutant never does.
-const hangs = 2 * time.Second
+const hangs = 3 * time.Second
 
 // wrong is an endpoint of which some methods are replaced.
 type wrong struct {

@@ -2,8 +2,10 @@ package mutants_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/eventtarget-go/toolkit/conformance"
@@ -13,26 +15,35 @@ import (
 // TestMutantsDie: every mutant is caught by the laws that it breaks, with a message
 // that says so, and every law that must hold everywhere catches some mutant.
 func TestMutantsDie(t *testing.T) {
+	var mu sync.Mutex
 	killers := make(map[string][]string) // mutants by law
+	rows := make(map[string]string)
+	t.Run("all", func(t *testing.T) {
+		for _, m := range mutants.All() {
+			t.Run(m.Name, func(t *testing.T) {
+				t.Parallel() // most of the time they wait for what never comes
+				report := conformance.Check(t.Context(), m.Harness, m.Caught...)
+				mu.Lock()
+				defer mu.Unlock()
+				for _, id := range m.Caught {
+					if slices.Contains(report.Failed(), id) {
+						killers[id] = append(killers[id], m.Name)
+					} else {
+						t.Errorf("law %s does not catch it", id)
+					}
+				}
+				for _, r := range report.Results {
+					if r.Outcome == conformance.Failed && r.Detail == "" {
+						t.Errorf("law %s does not say what it saw", r.Law.ID)
+					}
+				}
+				rows[m.Name] = fmt.Sprintf("%-52s %s\n", m.Name, strings.Join(report.Failed(), " "))
+			})
+		}
+	})
 	var matrix strings.Builder
-	for _, m := range mutants.All() {
-		t.Run(m.Name, func(t *testing.T) {
-			report := conformance.Check(t.Context(), m.Harness, m.Caught...)
-			failed := report.Failed()
-			for _, id := range m.Caught {
-				if slices.Contains(failed, id) {
-					killers[id] = append(killers[id], m.Name)
-				} else {
-					t.Errorf("law %s does not catch it", id)
-				}
-			}
-			for _, r := range report.Results {
-				if r.Outcome == conformance.Failed && r.Detail == "" {
-					t.Errorf("law %s does not say what it saw", r.Law.ID)
-				}
-			}
-			fmt.Fprintf(&matrix, "%-52s %s\n", m.Name, strings.Join(failed, " "))
-		})
+	for _, name := range slices.Sorted(maps.Keys(rows)) {
+		matrix.WriteString(rows[name])
 	}
 	t.Logf("kill matrix:\n%s", &matrix)
 	for _, law := range conformance.Laws() {

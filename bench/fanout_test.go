@@ -1,0 +1,191 @@
+// Package bench compares the hub with others, side by side in one run, with the
+// clients in a process of their own.
+package bench
+
+import (
+	"bufio"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/wsserver"
+)
+
+const (
+	connections = 1000
+	messages    = 200 // of a round of the loop over Write; the hub gets more
+	payloadSize = 128
+	readerEnv   = "BENCH_READER"
+)
+
+// TestMain makes this binary its own client: a cheap reader that counts bytes on
+// many connections.
+func TestMain(m *testing.M) {
+	if spec := os.Getenv(readerEnv); spec != "" {
+		if err := read(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
+	os.Exit(m.Run())
+}
+
+// read connects to "addr bytes" and says when every connection is up and when each
+// has read so many bytes behind the handshake.
+func read(spec string) error {
+	addr, want, _ := strings.Cut(spec, " ")
+	bytes, err := strconv.Atoi(want)
+	if err != nil {
+		return err
+	}
+	var wg sync.WaitGroup
+	failed := make(chan error, connections)
+	conns := make([]net.Conn, connections)
+	readers := make([]*bufio.Reader, connections)
+	for i := range conns {
+		c, err := net.Dial("tcp", addr)
+		if err != nil {
+			return err
+		}
+		fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", addr)
+		conns[i], readers[i] = c, bufio.NewReaderSize(c, 16<<10)
+		res, err := http.ReadResponse(readers[i], nil)
+		if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
+			return fmt.Errorf("upgrade: %v, %w", res, err)
+		}
+	}
+	fmt.Println("up")
+	for i := range conns {
+		wg.Go(func() {
+			if _, err := io.CopyN(io.Discard, readers[i], int64(bytes)); err != nil {
+				failed <- err
+			}
+		})
+	}
+	wg.Wait()
+	select {
+	case err := <-failed:
+		return err
+	default:
+	}
+	fmt.Println("read")
+	return nil
+}
+
+// fanOut runs one round: a server, 1000 connections in another process, and n
+// messages to each. It returns deliveries per second.
+func fanOut(b *testing.B, handler http.Handler, joined func() int, n, frame int, publish func(n int)) float64 {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: 5 * time.Second}
+	go func() { _ = server.Serve(l) }()
+	defer server.Close()
+	client := exec.Command(os.Args[0])
+	client.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", readerEnv, l.Addr(), n*frame))
+	client.Stderr = os.Stderr
+	out, err := client.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := client.Start(); err != nil {
+		b.Fatal(err)
+	}
+	lines := bufio.NewScanner(out)
+	if !lines.Scan() || lines.Text() != "up" {
+		b.Fatal("the client did not connect")
+	}
+	for joined() < connections {
+		time.Sleep(time.Millisecond)
+	}
+	begin := time.Now()
+	publish(n)
+	if !lines.Scan() || lines.Text() != "read" {
+		b.Fatal("the client did not read everything")
+	}
+	took := time.Since(begin)
+	if err := client.Wait(); err != nil {
+		b.Fatal(err)
+	}
+	return float64(n*connections) / took.Seconds()
+}
+
+func event() eventtarget.Event[eventtarget.Raw] {
+	return eventtarget.Event[eventtarget.Raw]{
+		Type: "bench", ID: "x", Payload: eventtarget.Raw(`"` + strings.Repeat("x", payloadSize-2) + `"`),
+	}
+}
+
+// envelopeSize is what event is on the wire, with the frame's header.
+const envelopeSize = len(`{"type":"bench","id":"x","payload":}`) + payloadSize + 4
+
+// BenchmarkFanOut: deliveries per second to 1000 WebSocket connections, the hub
+// beside a loop over the library's Write.
+func BenchmarkFanOut(b *testing.B) {
+	b.Run("write-loop", func(b *testing.B) {
+		for b.Loop() {
+			var mu sync.Mutex
+			var conns []*websocket.Conn
+			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				c, err := websocket.Accept(w, r, nil)
+				if err != nil {
+					return
+				}
+				mu.Lock()
+				conns = append(conns, c)
+				mu.Unlock()
+				_, _, _ = c.Read(context.Background())
+			})
+			e := event()
+			msg := []byte(`{"type":"bench","id":"x","payload":` + string(e.Payload) + `}`)
+			rate := fanOut(b, handler, func() int { mu.Lock(); defer mu.Unlock(); return len(conns) }, messages, envelopeSize, func(n int) {
+				for range n {
+					for _, c := range conns {
+						if err := c.Write(context.Background(), websocket.MessageText, msg); err != nil {
+							b.Error(err)
+						}
+					}
+				}
+			})
+			b.ReportMetric(rate, "deliveries/s")
+			for _, c := range conns {
+				_ = c.CloseNow()
+			}
+		}
+	})
+	b.Run("hub", func(b *testing.B) {
+		for b.Loop() {
+			h, err := wsserver.New(&wsserver.Options{Options: hub.Options{OnFault: func(eventtarget.Fault) {}}})
+			if err != nil {
+				b.Fatal(err)
+			}
+			rate := fanOut(b, h, h.Len, 20*messages, envelopeSize, func(n int) {
+				e := event()
+				for range n {
+					if err := h.Dispatch(context.Background(), e); err != nil {
+						b.Error(err)
+					}
+				}
+			})
+			b.ReportMetric(rate, "deliveries/s")
+			_ = h.Close()
+			<-h.Done()
+		}
+	})
+}

@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -89,7 +90,7 @@ func read(spec string) error {
 
 // fanOut runs one round: a server, 1000 connections in another process, and n
 // messages to each. It returns deliveries per second.
-func fanOut(b *testing.B, handler http.Handler, joined func() int, n, frame int, publish func(n int)) float64 {
+func fanOut(b *testing.B, handler http.Handler, joined <-chan struct{}, n, frame int, publish func(n int)) float64 {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -111,9 +112,7 @@ func fanOut(b *testing.B, handler http.Handler, joined func() int, n, frame int,
 	if !lines.Scan() || lines.Text() != "up" {
 		b.Fatal("the client did not connect")
 	}
-	for joined() < connections {
-		time.Sleep(time.Millisecond)
-	}
+	<-joined
 	begin := time.Now()
 	publish(n)
 	if !lines.Scan() || lines.Text() != "read" {
@@ -142,19 +141,22 @@ func BenchmarkFanOut(b *testing.B) {
 		for b.Loop() {
 			var mu sync.Mutex
 			var conns []*websocket.Conn
+			joined := make(chan struct{})
 			handler := http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				c, err := websocket.Accept(w, r, nil)
 				if err != nil {
 					return
 				}
 				mu.Lock()
-				conns = append(conns, c)
+				if conns = append(conns, c); len(conns) == connections {
+					close(joined)
+				}
 				mu.Unlock()
 				_, _, _ = c.Read(context.Background())
 			})
 			e := event()
 			msg := []byte(`{"type":"bench","id":"x","payload":` + string(e.Payload) + `}`)
-			rate := fanOut(b, handler, func() int { mu.Lock(); defer mu.Unlock(); return len(conns) }, messages, envelopeSize, func(n int) {
+			rate := fanOut(b, handler, joined, messages, envelopeSize, func(n int) {
 				for range n {
 					for _, c := range conns {
 						if err := c.Write(context.Background(), websocket.MessageText, msg); err != nil {
@@ -171,11 +173,20 @@ func BenchmarkFanOut(b *testing.B) {
 	})
 	b.Run("hub", func(b *testing.B) {
 		for b.Loop() {
-			h, err := wsserver.New(&wsserver.Options{Options: hub.Options{OnFault: func(eventtarget.Fault) {}}})
+			var spokes atomic.Int64
+			joined := make(chan struct{})
+			h, err := wsserver.New(&wsserver.Options{Options: hub.Options{
+				OnConnect: func(*hub.Spoke) {
+					if spokes.Add(1) == connections {
+						close(joined)
+					}
+				},
+				OnFault: func(eventtarget.Fault) {}, // that the client hangs up
+			}})
 			if err != nil {
 				b.Fatal(err)
 			}
-			rate := fanOut(b, h, h.Len, 20*messages, envelopeSize, func(n int) {
+			rate := fanOut(b, h, joined, 20*messages, envelopeSize, func(n int) {
 				e := event()
 				for range n {
 					if err := h.Dispatch(context.Background(), e); err != nil {

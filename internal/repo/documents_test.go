@@ -63,7 +63,7 @@ func links(text string) (targets []string) {
 func TestSnippets(t *testing.T) {
 	dir := t.TempDir()
 	replace := map[string]string{}
-	args := []string{"vet", "-overlay", filepath.Join(dir, "overlay.json")}
+	args := []string{"build", "-overlay", filepath.Join(dir, "overlay.json"), "-o", os.DevNull}
 	for _, file := range files(t, ".md") {
 		for i, m := range fence.FindAllStringSubmatch(read(t, file), -1) {
 			if m[1] != "go" || !regexp.MustCompile(`(?m)^package `).MatchString(m[2]) {

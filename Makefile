@@ -30,8 +30,8 @@ cross: ## build and vet for every system that we promise
 	@$(STEP) . scripts/cross.sh all $(MODULES)
 
 lint: ## golangci-lint, with the reasons in .golangci.yml
-	@lint=$$($(TOOL) golangci-lint) && for m in $(MODULES); do \
-		$(STEP) $$m $$lint run --config $(CURDIR)/.golangci.yml ./... || exit 1; done
+	@lint=$$($(TOOL) golangci-lint) && status=0 && for m in $(MODULES); do \
+		$(STEP) $$m $$lint run --config $(CURDIR)/.golangci.yml ./... || status=1; done; exit $$status
 
 vuln: ## known vulnerabilities in what we call
 	@vuln=$$($(TOOL) govulncheck) && for m in $(MODULES); do $(STEP) $$m $$vuln ./... || exit 1; done

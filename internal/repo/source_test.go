@@ -13,7 +13,6 @@ import (
 // sleeps are the test files that may call time.Sleep outside a synctest bubble,
 // each with the reason. Elsewhere a test waits for what it wants to see.
 var sleeps = map[string]string{
-	"bench/fanout_test.go":         "polls until the hub of another package has every connection; nothing is measured yet",
 	"wsserver/conformance_test.go": "polls for a plain WebSocket peer, which nothing tells that the hub has it",
 }
 

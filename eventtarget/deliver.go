@@ -23,7 +23,7 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
 	at := 0
-	var p pass[T]
+	p := pass[T]{shares: l.queued > 1}
 	// One deferred call serves all listeners: one that panics is reported and
 	// the rest is called from there.
 	defer func() {
@@ -33,8 +33,8 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 			return
 		}
 		r.leave(l)
-		if p.shared != nil {
-			err = p.finish(r)
+		if l.queued > 0 {
+			err = p.finish(r, e.Type, e.ID)
 		}
 	}()
 	for i := range l.entries {
@@ -86,9 +86,10 @@ func (r *Registry[T]) CheckDispatch(ctx context.Context, t Topic) error {
 
 // pass is what a Deliver holds on its way through the listeners.
 type pass[T any] struct {
-	shared  *cell[T] // the event, for the queues; nil until the first
-	handed  int32    // how many queues hold it
+	shares  bool     // there may be more than one queue
 	refused bool     // by a listener that ended meanwhile
+	shared  *cell[T] // the event, for the queues that share it; nil until the first
+	handed  int32    // how many queues hold it
 	err     error    // the first
 }
 
@@ -112,14 +113,12 @@ func (p *pass[T]) fail(err error) {
 }
 
 // finish gives up what the pass holds and tells how it went.
-func (p *pass[T]) finish(r *Registry[T]) error {
-	if p.shared == nil {
-		return nil
+func (p *pass[T]) finish(r *Registry[T], eventType, id string) error {
+	if p.shared != nil {
+		r.release(p.shared, reserve-p.handed)
 	}
-	topic := p.shared.event.Topic()
-	r.release(p.shared, reserve-p.handed)
 	if p.refused && p.err == nil && r.Closed() {
-		return r.wrap("dispatch", topic, ErrClosed)
+		return r.wrap("dispatch", Topic{eventType, id}, ErrClosed)
 	}
 	return p.err
 }
@@ -150,7 +149,7 @@ func (r *Registry[T]) deliverMerged(ctx context.Context, e Event[T]) error {
 	if m.lists == [3]*list[T]{} {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
-	return r.walk(ctx, m, e, pass[T]{})
+	return r.walk(ctx, m, e, pass[T]{shares: true})
 }
 
 // walk calls what is left of m and leaves its lists.
@@ -162,7 +161,7 @@ func (r *Registry[T]) walk(ctx context.Context, m merged[T], e Event[T], p pass[
 			err = r.walk(ctx, m, e, p)
 			return
 		}
-		err = p.finish(r)
+		err = p.finish(r, e.Type, e.ID)
 	}()
 	for n := m.next(r); n != nil; n = m.next(r) {
 		m.current = n.listener

@@ -21,6 +21,7 @@ type list[T any] struct {
 	inside  atomic.Int64
 	stale   atomic.Bool // replaced: entries may have been removed
 	inline  bool        // any Inline listener in it
+	queued  int         // how many listeners are queued
 	entries []entry[T]
 	single  [1]entry[T] // the entries of most lists, in one piece with it
 
@@ -154,7 +155,13 @@ func newList[T any](s *selector[T], entries []entry[T]) *list[T] {
 		l.single[0] = entries[0]
 		l.entries = l.single[:]
 	}
-	l.inline = slices.ContainsFunc(entries, func(e entry[T]) bool { return e.inline })
+	for i := range entries {
+		if entries[i].listener.inline {
+			l.inline = true
+		} else {
+			l.queued++
+		}
+	}
 	return l
 }
 

@@ -10,11 +10,19 @@ import (
 // moves a pointer and not the event. The last holder puts it back.
 type cell[T any] struct {
 	event Event[T]
-	refs  atomic.Int32
+	refs  atomic.Int32 // own: it belongs to one mailbox
 }
+
+// own marks a cell that a mailbox made for itself, which costs neither the pool nor
+// the counting: most events wait in one queue only.
+const own = -1
 
 // release gives up n references to c.
 func (r *Registry[T]) release(c *cell[T], n int32) {
+	if c.refs.Load() == own {
+		c.event = Event[T]{} // its mailbox will use it again
+		return
+	}
 	if c.refs.Add(-n) == 0 {
 		c.event = Event[T]{}
 		r.cells.Put(c)
@@ -37,6 +45,7 @@ type mailbox[T any] struct {
 	overflow bool          // events were dropped since it was last empty
 	room     chan struct{} // closed when there may be room; nil while nobody waits
 
+	free    []*cell[T] // own cells that nobody uses
 	hand    []*cell[T] // the worker's; changes only under mu
 	claimed atomic.Int64
 	blocked atomic.Int32 // dispatchers that wait for room
@@ -54,8 +63,9 @@ const (
 	full                 // the policy is Block
 )
 
-// offer puts c into the queue, which holds a reference from then on.
-func (m *mailbox[T]) offer(l *listener[T], c *cell[T]) offered {
+// offer puts an event into the queue: c, to which it holds a reference from then on,
+// or with a nil c a cell of its own.
+func (m *mailbox[T]) offer(l *listener[T], c *cell[T], e *Event[T]) offered {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	if m.closed || m.served {
@@ -74,6 +84,10 @@ func (m *mailbox[T]) offer(l *listener[T], c *cell[T]) offered {
 			return m.countDrop(l)
 		}
 	}
+	if c == nil {
+		c = m.ownCell()
+		c.event = *e
+	}
 	m.waiting = append(m.waiting, c)
 	m.served = l.once
 	if !m.active {
@@ -81,6 +95,21 @@ func (m *mailbox[T]) offer(l *listener[T], c *cell[T]) offered {
 		result = acceptedIdle
 	}
 	return result
+}
+
+// ownCell returns a free cell of the mailbox's. Under mu.
+func (m *mailbox[T]) ownCell() *cell[T] {
+	if len(m.free) == 0 {
+		more := make([]cell[T], max(1, min(len(m.waiting), 64))) // side by side
+		for i := range more {
+			more[i].refs.Store(own)
+			m.free = append(m.free, &more[i])
+		}
+	}
+	last := len(m.free) - 1
+	c := m.free[last]
+	m.free = m.free[:last]
+	return c
 }
 
 // pending returns how many events wait. Under mu.
@@ -132,7 +161,7 @@ func (m *mailbox[T]) refill() (more, ended bool) {
 	const keep = 1024 // bounds what an idle queue holds on to
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	clear(m.hand)
+	m.recycle()
 	m.hand, m.waiting = m.waiting, m.hand[:0]
 	m.claimed.Store(0)
 	if len(m.hand) > 0 && !m.closed {
@@ -145,7 +174,20 @@ func (m *mailbox[T]) refill() (more, ended bool) {
 	if cap(m.waiting) > keep {
 		m.waiting = nil
 	}
+	if cap(m.free) > keep {
+		m.free = nil
+	}
 	return false, m.closed || m.draining
+}
+
+// recycle takes the own cells of a hand that was handled back. Under mu.
+func (m *mailbox[T]) recycle() {
+	for i := len(m.hand) - 1; i >= 0; i-- { // so that they are used in order
+		if c := m.hand[i]; c.refs.Load() == own {
+			m.free = append(m.free, c)
+		}
+	}
+	clear(m.hand)
 }
 
 // drain makes the mailbox end once it is empty, and tells whether it is.

@@ -42,9 +42,12 @@ func (l *listener[T]) take(ctx context.Context, e *Event[T], p *pass[T]) {
 		return
 	}
 	r := l.registry
-	c := p.cell(r, e)
+	var c *cell[T] // nil: the mailbox's own
+	if p.shares {
+		c = p.cell(r, e)
+	}
 	for {
-		what := l.box.offer(l, c)
+		what := l.box.offer(l, c, e)
 		switch what {
 		case acceptedIdle:
 			r.workers.push(l)

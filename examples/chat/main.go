@@ -15,7 +15,6 @@ import (
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
-
 func main() {
 	if err := run(context.Background()); err != nil {
 		fmt.Println(err)

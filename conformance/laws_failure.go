@@ -12,24 +12,22 @@ import (
 
 var failureLaws = []Law{
 	{"A23", "panic-isolated", Must, "when a listener panics the others still run, the target works on, and OnFault hears of it with topic and stack",
-		"libraries that skip the rest", lawPanic},
+		"libraries that skip the rest", everyWay(lawPanic)},
 	{"A24", "goexit-listener", Must, "a listener that ends its goroutine does not wedge the target",
-		"t.FailNow in a listener", lawGoexit},
+		"t.FailNow in a listener", everyWay(lawGoexit)},
 	{"A25", "cancelled-context", Must, "Dispatch with a context that has ended returns its error, and nothing is delivered",
-		"work that goes on after it was called off", lawCancelled},
+		"work that goes on after it was called off", everyWay(lawCancelled)},
 	{"A26", "cancel-in-flight", Must, "cancelling a Dispatch that waits for a listener with Block returns promptly, and the target is still usable",
 		"a caller's context that reaches the connection ends it", lawCancelInFlight},
 	{"A27", "add-for", Must, "a listener of AddFor ends with its context, by the law of Remove, and no other does",
-		"a common wish", lawAddFor},
+		"a common wish", everyWay(lawAddFor)},
 	{"A34", "error-surface", Must, "what cannot be sent is an error of Dispatch, and nothing of it is delivered",
 		"failures that nobody hears of", lawErrorSurface},
 	{"B11", "control-characters", Must, "control characters in a type or id, ':' or '*' in a type, '*' as an id: ErrInvalidTopic",
-		"header, log and pattern injection", lawControlCharacters},
+		"header, log and pattern injection", everyWay(lawControlCharacters)},
 }
 
-func lawPanic(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawPanic(t *T, r *rig, i, j int) {
 	for _, inline := range []bool{true, false} {
 		topic := eventtarget.T(t.name(), "subject")
 		before := r.listen(j, topic)
@@ -50,9 +48,7 @@ func lawPanic(t *T) {
 	}
 }
 
-func lawGoexit(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawGoexit(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
 	r.add(j, topic, eventtarget.Func(func(context.Context, event) { runtime.Goexit() }))
 	rec := r.listen(j, topic)
@@ -77,9 +73,7 @@ func lawGoexit(t *T) {
 	r.settle(j, j)
 }
 
-func lawCancelled(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawCancelled(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
 	rec := r.listenInline(j, topic)
 	ctx, cancel := context.WithCancel(t.ctx)
@@ -134,9 +128,7 @@ func lawCancelInFlight(t *T) {
 	r.settle(at, at)
 }
 
-func lawAddFor(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawAddFor(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
 	other := r.listenInline(j, topic)
 	ctx, cancel := context.WithCancel(t.ctx)
@@ -185,9 +177,7 @@ func lawErrorSurface(t *T) {
 	}
 }
 
-func lawControlCharacters(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawControlCharacters(t *T, r *rig, i, j int) {
 	a := t.name()
 	for _, topic := range []eventtarget.Topic{
 		{Type: a + "\r\n", ID: ""}, {Type: a + "\x00", ID: ""}, {Type: a + "\x7f", ID: ""}, {Type: a, ID: "\n"}, {Type: a, ID: "\x00"}, {Type: a, ID: "\u0085"},

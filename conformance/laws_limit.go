@@ -9,7 +9,7 @@ import (
 
 var limitLaws = []Law{
 	{"B03", "sizes", Must, "messages of every size up to the limit arrive whole",
-		"the steps of frame headers and of libraries' buffers", lawSizes},
+		"the steps of frame headers and of libraries' buffers", everyWay(lawSizes)},
 	{"B04", "too-large", Must, "a message over the limit is ErrTooLarge at the sender; nobody is disconnected",
 		"one large message that takes a connection down", lawTooLarge},
 }
@@ -19,9 +19,7 @@ func sized(eventType string, n int) event {
 	return event{Type: eventType, Payload: raw(`"` + strings.Repeat("x", n-len(eventType)-2) + `"`)}
 }
 
-func lawSizes(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawSizes(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
 	rec := r.listen(j, topic)
 	sizes := []int{64, 124, 125, 126, 127, 128, 4092, 4096, 4100, 32767, 32768, 32769, 65535, 65536, 65537, 1 << 20}

@@ -11,7 +11,7 @@ import (
 
 var loadLaws = []Law{
 	{"D01", "slow-listener-isolation", Must, "a blocked queued listener stops no other listener, and no Dispatch",
-		"one slow handler that stops a program", lawSlowListener},
+		"one slow handler that stops a program", everyWay(lawSlowListener)},
 	{"D04", "overflow-policy", Must, "a full queue drops as its policy says, and counts exactly that",
 		"counters that lie", lawOverflow},
 	{"D05", "lossless-block", Must, "with Block everything arrives, in order; a wait inside a listener is ErrWouldBlock instead",
@@ -19,14 +19,12 @@ var loadLaws = []Law{
 	{"D06", "burst", Must, "a burst below the limit to an idle listener is lost nowhere, and stays in order",
 		"limits that are met long before they are reached", lawBurst},
 	{"D12", "handler-budget", Must, "a queued listener that blocks does not stop what else arrives at its endpoint",
-		"listeners that run where a connection is read", lawHandlerBudget},
+		"listeners that run where a connection is read", everyWay(lawHandlerBudget)},
 	{"D13", "no-self-deadlock", Must, "listeners that dispatch to themselves and to each other, add, remove and close: nothing hangs",
 		"deadlocks in customers' devices", lawNoSelfDeadlock},
 }
 
-func lawSlowListener(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawSlowListener(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
 	gate := make(chan struct{})
 	r.add(j, topic, eventtarget.Func(func(context.Context, event) { <-gate }))
@@ -152,9 +150,7 @@ func lawBurst(t *T) {
 	}
 }
 
-func lawHandlerBudget(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawHandlerBudget(t *T, r *rig, i, j int) {
 	a := t.name()
 	gate, entered := make(chan struct{}), make(chan struct{})
 	var once atomic.Bool

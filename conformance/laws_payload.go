@@ -16,7 +16,7 @@ var payloadLaws = []Law{
 	{"B01", "unicode", Must, "text of every kind round-trips, and lone surrogates are refused",
 		"framing by line, JavaScript peers", lawUnicode},
 	{"B02", "invalid-utf8", Must, "bytes survive or Dispatch errors; they never turn into U+FFFD",
-		"encoding/json replaces without a word", lawInvalidUTF8},
+		"encoding/json replaces without a word", everyWay(lawInvalidUTF8)},
 	{"B05", "empty-null-absent", Must, `"", null, {}, [] and an absent payload are five different things`,
 		"others conflate them", lawEmptyNullAbsent},
 	{"B06", "numbers", Must, "numbers keep their text, and typed integers their value",
@@ -24,7 +24,7 @@ var payloadLaws = []Law{
 	{"B07", "no-html-escape-drift", Must, "<, > and & are equal after the round trip",
 		"an escape that is a default elsewhere", lawHTML},
 	{"B12", "codec-error", Must, "a codec that fails on the way out is an error with nothing sent, and on the way in a fault that keeps no other listener from the event",
-		"one bad payload that stops all", lawCodecError},
+		"one bad payload that stops all", everyWay(lawCodecError)},
 }
 
 // roundTrip sends payloads over every cell and compares their text.
@@ -106,9 +106,7 @@ func lawUnicode(t *T) {
 	}
 }
 
-func lawInvalidUTF8(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawInvalidUTF8(t *T, r *rig, i, j int) {
 	bad := []string{"\xff", "\xc0\x80", "\xed\xa0\x80", "a\xe2\x82"}
 	if t.Harness.Caps.Wire {
 		for _, s := range bad {
@@ -211,9 +209,7 @@ func (failing) Decode(_ string, p []byte) (string, error) {
 	return s, nil
 }
 
-func lawCodecError(t *T) {
-	r := t.rig(2)
-	i, j := r.cell()
+func lawCodecError(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
 	from := eventtarget.Typed(eventtarget.Target(r.Endpoints[i]), eventtarget.Codec[string](failing{}))
 	to := eventtarget.Typed(eventtarget.Target(r.Endpoints[j]), eventtarget.Codec[string](failing{}))

@@ -23,6 +23,7 @@ type T struct {
 	Harness Harness
 	ctx     context.Context
 	law     Law
+	way     string // from which endpoint to which the law is asked now
 
 	mu       sync.Mutex
 	failures []string
@@ -44,7 +45,7 @@ var errStop = errors.New("law ended")
 func (t *T) Errorf(format string, args ...any) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	t.failures = append(t.failures, fmt.Sprintf(format, args...))
+	t.failures = append(t.failures, t.way+fmt.Sprintf(format, args...))
 }
 
 // Fatalf says so and ends the law. It must be called on the law's own goroutine.
@@ -110,7 +111,7 @@ func (t *T) rigWith(s Setup) *rig {
 	return r
 }
 
-// has waits for a fault at an endpoint that fits.
+// awaitFault waits for a fault at an endpoint that fits.
 func (t *T) awaitFault(what string, endpoint int, fits func(eventtarget.Fault) bool) {
 	t.eventually("a fault: "+what, func() bool {
 		t.mu.Lock()
@@ -148,10 +149,15 @@ func (t *T) await(what string, c <-chan struct{}) {
 // rig is a Rig at work.
 type rig struct {
 	*Rig
-	t *T
+	t    *T
+	down bool
 }
 
 func (r *rig) takeDown() {
+	if r.down {
+		return
+	}
+	r.down = true
 	for _, e := range r.Endpoints {
 		_ = e.Close()
 	}
@@ -176,6 +182,47 @@ func (r *rig) cells(fn func(from, to int)) {
 			}
 		}
 	}
+}
+
+// everyWay asks a law of one cell of each kind, each on a rig of its own: what
+// holds from a hub to its spokes need not hold the other way.
+func everyWay(law func(t *T, r *rig, from, to int)) func(*T) {
+	return func(t *T) {
+		r := t.rig(3)
+		for n, way := range r.ways() {
+			if n > 0 {
+				r.takeDown()
+				r = t.rig(3)
+			}
+			t.setWay(fmt.Sprintf("from endpoint %d to %d: ", way[0], way[1]))
+			law(t, r, way[0], way[1])
+		}
+		t.setWay("")
+	}
+}
+
+func (t *T) setWay(s string) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.way = s
+}
+
+// ways returns one cell of each kind: to itself, and in a hub or link by which of
+// the ends is the first.
+func (r *rig) ways() [][2]int {
+	var found [][2]int
+	kinds := make(map[[3]bool]bool)
+	r.cells(func(i, j int) {
+		kind := [3]bool{i == j}
+		if c := r.t.Harness.Caps.Topology; c == Hub || c == Link {
+			kind = [3]bool{i == j, i == 0, j == 0}
+		}
+		if !kinds[kind] {
+			kinds[kind] = true
+			found = append(found, [2]int{i, j})
+		}
+	})
+	return found
 }
 
 // cell returns one pair, with different ends if there is one.

@@ -158,7 +158,7 @@ func (m *mailbox[T]) claim() *cell[T] {
 // refill gives the worker another hand. It returns false when nothing waits: the
 // mailbox is idle then, and ended tells whether it will stay so.
 func (m *mailbox[T]) refill() (more, ended bool) {
-	const keep = 1024 // bounds what an idle queue holds on to
+	const keep = 1024 // bounds what an idle queue holds on to, in cells
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.recycle()
@@ -168,14 +168,14 @@ func (m *mailbox[T]) refill() (more, ended bool) {
 		return true, false
 	}
 	m.active, m.overflow = false, false
-	if cap(m.hand) > keep {
+	if cap(m.hand) > 4*keep {
 		m.hand = nil
 	}
-	if cap(m.waiting) > keep {
+	if cap(m.waiting) > 4*keep {
 		m.waiting = nil
 	}
-	if cap(m.free) > keep {
-		m.free = nil
+	if len(m.free) > keep {
+		m.free = append([]*cell[T](nil), m.free[:keep]...)
 	}
 	return false, m.closed || m.draining
 }

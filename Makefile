@@ -1,5 +1,5 @@
 MODULES   := . ./cmd ./bench
-TESTFLAGS := -race -shuffle=on -parallel 8 -timeout 8m
+TESTFLAGS := -race -shuffle=on -parallel 8 -timeout 5m
 FUZZTIME  ?= 30s
 GO        ?= go
 STEP      := scripts/step.sh

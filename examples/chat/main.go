@@ -1,5 +1,5 @@
 // Command chat is a chat room over a WebSocket hub in one program: the hub greets who
-// joins, relays what is said, and tells the room who left.
+// enters, relays what is said, and tells the room who left.
 package main
 
 import (
@@ -26,14 +26,17 @@ func run(ctx context.Context) error {
 	text := eventtarget.JSON[string]()
 	h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Name"}, Options: hub.Options{
 		Relay: true,
-		OnConnect: func(s *hub.Spoke) { // what is dispatched here arrives first
-			_ = eventtarget.Typed[string](s, text).Dispatch(ctx, eventtarget.Event[string]{Type: "room.welcome", Payload: "hello, " + s.Header("Name")})
-		},
 		OnDisconnect: func(s *hub.Spoke, r eventtarget.Reason) {
 			_ = eventtarget.Typed[string](h, text).Dispatch(ctx, eventtarget.Event[string]{Type: "room.left", Payload: s.Header("Name")})
 		},
 	}})
 	if err != nil {
+		return err
+	}
+	// Who enters is greeted: an answer goes to the spoke that asked.
+	if _, err := eventtarget.Typed[string](h, text).Add(ctx, eventtarget.T("room.enter", "*"), eventtarget.Func(func(ctx context.Context, e eventtarget.Event[string]) {
+		_ = eventtarget.Reply(ctx, e, "room.welcome", text, "hello, "+e.Payload)
+	})); err != nil {
 		return err
 	}
 	server := httptest.NewServer(h)
@@ -46,10 +49,15 @@ func run(ctx context.Context) error {
 		if err != nil {
 			return nil, err
 		}
-		_, err = eventtarget.Typed(eventtarget.Target(c), text).Add(ctx, eventtarget.T("*", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[string]) {
-			heard <- fmt.Sprintf("%s hears %s: %s", name, e.Type, e.Payload)
-		}))
-		return c, err
+		room := eventtarget.Typed(eventtarget.Target(c), text)
+		for _, what := range []string{"room.welcome", "room.said", "room.left"} {
+			if _, err := room.Add(ctx, eventtarget.T(what, "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[string]) {
+				heard <- fmt.Sprintf("%s hears %s: %s", name, e.Type, e.Payload)
+			})); err != nil {
+				return nil, err
+			}
+		}
+		return c, room.Dispatch(ctx, eventtarget.Event[string]{Type: "room.enter", Payload: name})
 	}
 	ada, err := join("ada")
 	if err != nil {

@@ -38,7 +38,6 @@ type naiveEntry struct {
 	t   topic
 	reg *registration
 	ctx context.Context
-	run sync.Mutex
 }
 
 func newNaive(f naiveFaults, report func(eventtarget.Fault)) *naive {

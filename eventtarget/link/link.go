@@ -47,7 +47,8 @@ type stateChange struct {
 }
 
 // New returns a link, which begins to connect at once; wait for Ready where that
-// matters. The error says what is wrong with the options.
+// matters. What a plain peer sends before a listener is added is heard by nobody: let
+// it speak when it is asked. The error says what is wrong with the options.
 func New(opts Options) (*Link, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {

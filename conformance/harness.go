@@ -33,10 +33,18 @@ type Capabilities struct {
 	Relay bool
 	// Source tells that an event names the peer that it came from.
 	Source bool
+	// Identity tells that a hub's spokes have proved who they are.
+	Identity bool
+	// Backplane tells that the endpoints of a bus are on several hubs, over
+	// which one endpoint's order holds.
+	Backplane bool
 	// Reconnects tells that an endpoint connects again by itself.
 	Reconnects bool
-	// Ordering and Delivery are for the card.
-	Ordering, Delivery string
+	// Ordering is what holds beyond each dispatcher's own order, which always
+	// does: "total" or nothing.
+	Ordering string
+	// Delivery is for the card. Default "at most once".
+	Delivery string
 }
 
 // Harness makes rigs for the laws to run on.
@@ -70,6 +78,13 @@ type Setup struct {
 	Endpoints int
 	// MaxMessage is the limit of a message; 0 is the default one.
 	MaxMessage int
+	// Outgoing is how many events a link's way out holds, and Overflow what
+	// Dispatch does when it is full; 0 is the default of each.
+	Outgoing int
+	Overflow eventtarget.Overflow
+	// Heartbeat is how often a peer is asked for a sign of life; 0 is the
+	// default.
+	Heartbeat time.Duration
 	// OnFault must be called for each fault of an endpoint.
 	OnFault func(endpoint int, f eventtarget.Fault)
 	// OnConnect and OnDisconnect must be called by a hub for each spoke.
@@ -100,8 +115,10 @@ type Rig struct {
 	Kill func(endpoint int)
 	// Sever breaks it and Heal lets it connect again; Heal returns when it has.
 	Sever, Heal func(endpoint int)
-	// Stall makes an endpoint stop reading.
-	Stall func(endpoint int)
+	// Stall makes an endpoint stop reading and Resume makes it read again.
+	Stall, Resume func(endpoint int)
+	// Shred makes what an endpoint sends and receives cross a byte at a time.
+	Shred func(endpoint int)
 	// Foreign connects a plain peer to endpoint 0: a connection on which the
 	// law itself writes and reads messages.
 	Foreign func() (link.Conn, error)

@@ -19,9 +19,9 @@ var closeLaws = []Law{
 		"libraries disagree: it is fixed here", lawCloseIdempotent},
 	{"A29", "use-after-close", Must, "after Close Add and Dispatch are ErrClosed and Remove is false; after Shutdown no listener is called",
 		"a nil from a target that is gone is a silent loss", lawUseAfterClose},
-	{"A30", "shutdown-drains", Must, "Shutdown delivers what was accepted and waits for listeners, within its context; what it could not is told",
-		"losses at exit", lawShutdownDrains},
-	{"A31", "close-unblocks", Must, "Close ends a Dispatch that waits",
+	{"A30", "shutdown-drains", Must, "Shutdown delivers what was accepted, while it runs too, and waits for listeners, within its context; what it could not is told",
+		"losses at exit", everyWay(lawShutdownDrains)},
+	{"A31", "close-unblocks", Must, "Close ends a Dispatch that waits, for a listener or for the other end, and a loop of them",
 		"a program that cannot exit", lawCloseUnblocks},
 }
 
@@ -95,10 +95,8 @@ func lawUseAfterClose(t *T) {
 	}
 }
 
-func lawShutdownDrains(t *T) {
+func lawShutdownDrains(t *T, r *rig, i, j int) {
 	const events = 1000
-	r := t.rig(2)
-	i, j := r.cell()
 	topic := eventtarget.T(t.name(), "")
 	rec := r.listen(j, topic)
 	for n := range events {
@@ -113,8 +111,7 @@ func lawShutdownDrains(t *T) {
 		}
 	}
 	// The listeners of the endpoint that shuts down, in flight and waiting.
-	r = t.rig(2)
-	i, j = r.cell()
+	r = t.rig(3)
 	gate, entered := make(chan struct{}), make(chan struct{})
 	var calls atomic.Int32
 	r.add(j, topic, eventtarget.Func(func(context.Context, event) {
@@ -135,8 +132,7 @@ func lawShutdownDrains(t *T) {
 		t.Errorf("Shutdown with 10 events in a listener's queue: %v after %d calls", err, calls.Load())
 	}
 	// A listener that does not end in time.
-	r = t.rig(2)
-	i, j = r.cell()
+	r = t.rig(3)
 	_, release := r.blocked(i, j, topic, eventtarget.DropNewest)
 	r.settle(i, j)
 	ctx, cancel := context.WithCancelCause(t.ctx)
@@ -149,24 +145,77 @@ func lawShutdownDrains(t *T) {
 		return f.Kind == eventtarget.FaultDiscarded && f.Count > 0
 	})
 	release()
+	for range 20 {
+		t.shutdownUnderDispatch(i, j)
+	}
+}
+
+// shutdownUnderDispatch shuts i down while it dispatches: each event is either
+// heard or refused.
+func (t *T) shutdownUnderDispatch(i, j int) {
+	const most = 10_000 // fewer than a queue or a log holds
+	r := t.rig(3)
+	topic := eventtarget.T(t.name(), "")
+	rec := r.listen(j, topic)
+	accepted, refusal := 0, error(nil)
+	began, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for ; accepted < most && refusal == nil; accepted++ {
+			if accepted == 10 {
+				close(began)
+			}
+			refusal = r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type, Payload: raw(strconv.Itoa(accepted))})
+		}
+	}()
+	t.await("some dispatches", began)
+	if err := r.Endpoints[i].Shutdown(t.ctx); err != nil {
+		t.Errorf("Shutdown while events are dispatched: %v", err)
+	}
+	t.await("the dispatcher", ended)
+	if refusal != nil {
+		accepted--
+		if !errors.Is(refusal, eventtarget.ErrClosed) {
+			t.Errorf("Dispatch during Shutdown: %v", refusal)
+		}
+	}
+	for n, p := range payloads(rec.wait(accepted))[:accepted] {
+		if p != strconv.Itoa(n) {
+			t.Fatalf("of events dispatched during Shutdown, event %d is %s", n, p)
+		}
+	}
 }
 
 func lawCloseUnblocks(t *T) {
 	r := t.rig(2)
-	at := r.local()
-	topic := eventtarget.T(t.name(), "")
-	_, release := r.blocked(at, at, topic, eventtarget.Block)
-	defer release()
+	if at, hears := r.itself(); hears {
+		topic := eventtarget.T(t.name(), "")
+		_, release := r.blocked(at, at, topic, eventtarget.Block)
+		defer release()
+		t.endsWithClose(r.Endpoints[at], topic)
+	}
+	r = t.rigWith(Setup{Endpoints: 2, Outgoing: 8, Overflow: eventtarget.Block})
+	i, j := r.cell()
+	if r.Stall != nil {
+		r.Stall(j)
+	}
+	t.endsWithClose(r.Endpoints[i], eventtarget.T(t.name(), ""))
+}
+
+// endsWithClose closes e while a loop dispatches, and waits for its end.
+func (t *T) endsWithClose(e eventtarget.Endpoint, topic eventtarget.Topic) {
 	done := make(chan struct{})
 	began := make(chan struct{})
 	go func() {
+		defer close(done)
 		close(began)
-		_ = r.Endpoints[at].Dispatch(t.ctx, event{Type: topic.Type})
-		close(done)
+		for e.Dispatch(t.ctx, event{Type: topic.Type}) == nil {
+			runtime.Gosched()
+		}
 	}()
 	<-began
 	runtime.Gosched()
-	_ = r.Endpoints[at].Close()
+	_ = e.Close()
 	t.await("the end of a Dispatch that waited, after Close", done)
 }
 

@@ -3,7 +3,9 @@ package conformance
 import (
 	"context"
 	"errors"
+	"fmt"
 	"runtime"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,13 +17,13 @@ var failureLaws = []Law{
 		"libraries that skip the rest", everyWay(lawPanic)},
 	{"A24", "goexit-listener", Must, "a listener that ends its goroutine does not wedge the target",
 		"t.FailNow in a listener", everyWay(lawGoexit)},
-	{"A25", "cancelled-context", Must, "Dispatch with a context that has ended returns its error, and nothing is delivered",
+	{"A25", "cancelled-context", Must, "Dispatch with a context that has ended returns its error, and nothing is delivered; one that ends later ends no listener's",
 		"work that goes on after it was called off", everyWay(lawCancelled)},
-	{"A26", "cancel-in-flight", Must, "cancelling a Dispatch that waits for a listener with Block returns promptly, and the target is still usable",
+	{"A26", "cancel-in-flight", Must, "cancelling a Dispatch that waits, for a listener or for the other end, returns promptly; the target and its connection are still usable",
 		"a caller's context that reaches the connection ends it", lawCancelInFlight},
 	{"A27", "add-for", Must, "a listener of AddFor ends with its context, by the law of Remove, and no other does",
 		"a common wish", everyWay(lawAddFor)},
-	{"A34", "error-surface", Must, "what cannot be sent is an error of Dispatch, and nothing of it is delivered",
+	{"A34", "error-surface", Must, "what cannot be sent is an error of Dispatch, and nothing of it is delivered; what is lost with a connection is told",
 		"failures that nobody hears of", lawErrorSurface},
 	{"B11", "control-characters", Must, "control characters in a type or id, ':' or '*' in a type, '*' as an id: ErrInvalidTopic",
 		"header, log and pattern injection", everyWay(lawControlCharacters)},
@@ -56,7 +58,10 @@ func lawGoexit(t *T, r *rig, i, j int) {
 		r.dispatch(i, event{Type: topic.Type})
 	}
 	rec.wait(3)
-	if !r.Reaches(j, j) {
+	t.awaitFault("that a listener ended its goroutine", j, func(f eventtarget.Fault) bool {
+		return f.Kind == eventtarget.FaultPanic && f.Topic == topic
+	})
+	if i != j {
 		return // an Inline listener would end a goroutine of the transport's
 	}
 	// Inline: the goroutine that ends is the dispatcher's.
@@ -88,6 +93,25 @@ func lawCancelled(t *T, r *rig, i, j int) {
 	if rec.len() != 0 {
 		t.Errorf("an event of a cancelled Dispatch was delivered")
 	}
+	ctx, cancel = context.WithCancel(t.ctx)
+	gate, seen := make(chan struct{}), make(chan error, 1)
+	r.add(j, topic, eventtarget.Func(func(ctx context.Context, _ event) {
+		<-gate
+		seen <- ctx.Err()
+	}))
+	if err := r.Endpoints[i].Dispatch(ctx, event{Type: topic.Type}); err != nil {
+		t.Errorf("Dispatch: %v", err)
+	}
+	cancel()
+	close(gate)
+	select {
+	case err := <-seen:
+		if err != nil {
+			t.Errorf("the dispatcher's context ended the listener's: %v", err)
+		}
+	case <-t.ctx.Done():
+		t.Fatalf("an event was lost when its dispatcher's context ended")
+	}
 }
 
 // blocked adds a listener that blocks, with a full queue of size 1 behind it, and
@@ -113,7 +137,50 @@ func (r *rig) blocked(from, at int, topic eventtarget.Topic, o eventtarget.Overf
 
 func lawCancelInFlight(t *T) {
 	r := t.rig(2)
-	at := r.local()
+	at, hears := r.itself()
+	if hears {
+		cancelListener(t, r, at)
+	}
+	stalls := t.Harness.Caps.Topology == Link && r.Stall != nil && r.Resume != nil
+	if stalls {
+		cancelOutgoing(t)
+	}
+	t.need(hears || stalls, "no endpoint hears itself, and there is no link with the hooks Stall and Resume")
+}
+
+// cancelOutgoing cancels a Dispatch that waits for an end that does not read.
+func cancelOutgoing(t *T) {
+	r := t.rigWith(Setup{Endpoints: 2, Outgoing: 8, Overflow: eventtarget.Block})
+	rec := r.listenInline(1, eventtarget.T(t.name(), ""))
+	r.Stall(1)
+	accepted, err := r.fill(0, rec.reg.Topic())
+	if !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a Dispatch that waited for the other end until its deadline: %v", err)
+	}
+	r.Resume(1)
+	r.settle(0, 1)
+	if got := payloads(rec.all()); len(got) != accepted || len(got) > 0 && got[accepted-1] != strconv.Itoa(accepted-1) {
+		t.Errorf("after the deadline %d of %d accepted events were heard", len(got), accepted)
+	}
+	if s := r.Endpoints[0].State(); s != eventtarget.StateUp {
+		t.Errorf("a caller's deadline left the link %v", s)
+	}
+}
+
+// fill dispatches numbers from an endpoint until one is refused, or has waited a
+// little, and returns how many were accepted.
+func (r *rig) fill(from int, topic eventtarget.Topic) (accepted int, err error) {
+	for ; ; accepted++ {
+		ctx, cancel := context.WithTimeout(r.t.ctx, 50*time.Millisecond)
+		err := r.Endpoints[from].Dispatch(ctx, event{Type: topic.Type, ID: topic.ID, Payload: raw(strconv.Itoa(accepted))})
+		cancel()
+		if err != nil {
+			return accepted, err
+		}
+	}
+}
+
+func cancelListener(t *T, r *rig, at int) {
 	topic := eventtarget.T(t.name(), "")
 	_, release := r.blocked(at, at, topic, eventtarget.Block)
 	ctx, cancel := context.WithTimeout(t.ctx, 20*time.Millisecond)
@@ -174,6 +241,48 @@ func lawErrorSurface(t *T) {
 	r.settle(i, j)
 	if got := rec.all(); len(got) != 1 || string(got[0].Payload) != "1" {
 		t.Errorf("besides the one good event were heard: %v", got)
+	}
+	if t.Harness.Caps.Reconnects && r.Sever != nil && r.Heal != nil {
+		lossSurfaces(t)
+	}
+}
+
+// lossSurfaces cuts a connection in the middle of a stream: what was accepted then
+// is heard once, or its loss is told at the end that accepted it.
+func lossSurfaces(t *T) {
+	const events = 200
+	r := t.rig(2)
+	rec := r.listenInline(0, eventtarget.T(t.name(), "*"))
+	accepted := make(map[string]bool)
+	send := func(n int) {
+		e := event{Type: rec.reg.Topic().Type, ID: strconv.Itoa(n)}
+		if r.Endpoints[1].Dispatch(t.ctx, e) == nil {
+			accepted[e.ID] = true
+		}
+	}
+	for n := range events {
+		send(n)
+		if n == events/2 {
+			r.Sever(1)
+		}
+	}
+	t.eventually("a state other than up", func() bool { return r.Endpoints[1].State() != eventtarget.StateUp })
+	send(events)
+	r.Heal(1)
+	if err := r.Endpoints[1].Ready(t.ctx); err != nil {
+		t.Fatalf("Ready after a cut: %v", err)
+	}
+	r.settle(1, 0)
+	for _, e := range rec.all() {
+		if !accepted[e.ID] {
+			t.Errorf("event %s was refused, or is heard twice", e.ID)
+		}
+		delete(accepted, e.ID)
+	}
+	if lost := uint64(len(accepted)); lost > 0 {
+		t.awaitFault(fmt.Sprintf("that %d accepted events were lost", lost), 1, func(f eventtarget.Fault) bool {
+			return (f.Kind == eventtarget.FaultGap || f.Kind == eventtarget.FaultDiscarded) && (f.Count == 0 || f.Count >= lost)
+		})
 	}
 }
 

@@ -1,10 +1,14 @@
 package conformance
 
 import (
+	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -18,9 +22,9 @@ var hubLaws = []Law{
 		"one customer who hears another", lawSpokeIsolation},
 	{"C06", "join-order", Must, "joining is told before a spoke's first event and leaving after its last; they alternate",
 		"state that is set up too late", lawJoinOrder},
-	{"C07", "join-visible", Must, "what a hub dispatches once joining was told reaches that spoke",
+	{"C07", "join-visible", Must, "what a hub dispatches once joining was told, inside OnConnect too, reaches that spoke, behind what is for it alone",
 		"a gap between history and live", lawJoinVisible},
-	{"C08", "leave-cleanup", Must, "a spoke that closes or crashes leaves the set, and its registrations end",
+	{"C08", "leave-cleanup", Must, "a spoke that closes, crashes or falls silent leaves the set, and its registrations end",
 		"zombies", lawLeaveCleanup},
 	{"C09", "dispatch-to-gone", Must, "dispatching to a spoke that is gone is ErrGone, and to the hub is nil for the rest",
 		"a send into nothing", lawDispatchToGone},
@@ -144,7 +148,6 @@ func lawJoinOrder(t *T) {
 		OnDisconnect: func(p eventtarget.Peer, _ eventtarget.Reason) { n.add(p.ID(), "leave") },
 	})
 	a := t.name()
-	r.record(0, eventtarget.T(a, "*"), eventtarget.Listener[raw]{Inline: true})
 	rec := r.listenInline(0, eventtarget.T(a, "*"))
 	for j := 1; j <= spokes; j++ {
 		r.dispatch(j, event{Type: a})
@@ -160,9 +163,32 @@ func lawJoinOrder(t *T) {
 			t.Errorf("an event of a spoke was heard before it joined")
 		}
 	}
+	r.add(0, eventtarget.T(a+".late", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e event) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if slices.Contains(n.seen[e.Source.ID()], "leave") {
+			t.Errorf("an event of a spoke was heard after it was told to have left")
+		}
+	}})
+	var busy sync.WaitGroup
 	for j := 1; j <= spokes; j++ {
+		dispatched := make(chan struct{}, 1)
+		busy.Go(func() {
+			for r.Endpoints[j].Dispatch(t.ctx, event{Type: a + ".late"}) == nil {
+				select {
+				case dispatched <- struct{}{}:
+				default:
+				}
+			}
+		})
+		<-dispatched
+		if r.Kill != nil && j%2 == 0 {
+			r.Kill(j)
+			t.eventually("a spoke whose connection broke to leave", func() bool { return n.count("leave") == j })
+		}
 		_ = r.Endpoints[j].Close()
 	}
+	busy.Wait()
 	t.eventually("all spokes to leave", func() bool { return n.count("leave") >= spokes })
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -206,6 +232,39 @@ func lawJoinVisible(t *T) {
 			t.Errorf("a spoke heard %q, then %q", got[0].ID, got[1].ID)
 		}
 	}
+	if t.Harness.Caps.Wire && r.Foreign != nil {
+		joinForeign(t)
+	}
+}
+
+// joinForeign lets a plain peer join a hub whose OnConnect dispatches.
+func joinForeign(t *T) {
+	var made atomic.Pointer[rig] // nil while the rig is being made
+	a := t.name()
+	r := t.rigWith(Setup{Endpoints: 2, OnConnect: func(p eventtarget.Peer) {
+		r := made.Load()
+		if r == nil {
+			return
+		}
+		if err := p.Dispatch(t.ctx, event{Type: a, ID: "single"}); err != nil {
+			t.Errorf("Dispatch in OnConnect to the spoke: %v", err)
+		}
+		if err := r.Endpoints[0].Dispatch(t.ctx, event{Type: a, ID: "all"}); err != nil {
+			t.Errorf("Dispatch in OnConnect to all: %v", err)
+		}
+	}})
+	made.Store(r)
+	c, err := r.Foreign()
+	if err != nil {
+		t.Fatalf("the harness cannot connect a foreign peer: %v", err)
+	}
+	t.cleanups = append(t.cleanups, func() { _ = c.Close(eventtarget.Reason{}) })
+	for _, want := range []string{"single", "all"} {
+		got, err := c.Receive()
+		if want := fmt.Sprintf(`{"type":%q,"id":%q}`, a, want); err != nil || string(got) != want {
+			t.Fatalf("a peer that joined received %s, %v; want %s", got, err, want)
+		}
+	}
 }
 
 func lawLeaveCleanup(t *T) {
@@ -232,6 +291,22 @@ func lawLeaveCleanup(t *T) {
 	}
 	t.eventually("a set without the spokes that left", func() bool { return len(r.Spokes()) == want })
 	r.settle(0, 3)
+	if r.Stall == nil {
+		return
+	}
+	// Half open: the connection stands, and nobody is at the other end.
+	r = t.rigWith(Setup{Endpoints: 2, Heartbeat: 100 * time.Millisecond})
+	silent := r.Spoke(1)
+	rec := &record{t: t, more: make(chan struct{})}
+	reg, err := silent.Add(t.ctx, eventtarget.T(t.name(), ""), eventtarget.Func(rec.handle))
+	if err != nil {
+		t.Fatalf("Add on a spoke: %v", err)
+	}
+	r.Stall(1)
+	t.await("the end of a registration on a spoke that fell silent", reg.Done())
+	t.eventually("a set without the spoke that fell silent", func() bool {
+		return !slices.ContainsFunc(r.Spokes(), func(p eventtarget.Peer) bool { return p == silent })
+	})
 }
 
 func lawDispatchToGone(t *T) {

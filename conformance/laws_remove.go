@@ -16,7 +16,7 @@ var removeLaws = []Law{
 		"a list corrupted by a double Remove", everyWay(lawRemoveIdempotent)},
 	{"A09", "remove-foreign", Must, "Remove of nil, of another target's registration: false, without an effect",
 		"a registration of elsewhere ends a listener here", lawRemoveForeign},
-	{"A10", "no-call-after-remove", Must, "an event dispatched after Remove returned is never delivered; after Done none of the listener's code runs",
+	{"A10", "no-call-after-remove", Must, "an event dispatched after Remove returned is never delivered, nor what waited then; after Done none of the listener's code runs",
 		"the promise that is broken most: code runs on what was taken down", everyWay(lawNoCallAfterRemove)},
 	{"A11", "remove-inside-self", Must, "a listener can remove itself, and is not called again",
 		"a known deadlock", everyWay(lawRemoveInsideSelf)},
@@ -97,6 +97,37 @@ func lawNoCallAfterRemove(t *T, r *rig, i, j int) {
 		if rec.len() != 0 {
 			t.Errorf("inline %v: an event dispatched after Remove was delivered", inline)
 		}
+	}
+	// A remove while one event is being handled and others wait.
+	waiting := eventtarget.T(t.name(), "")
+	var handled atomic.Int32
+	entered, gate := make(chan struct{}), make(chan struct{})
+	reg := r.add(j, waiting, eventtarget.Func(func(ctx context.Context, _ event) {
+		if handled.Add(1) == 1 {
+			close(entered)
+			<-gate
+			if ctx.Err() == nil {
+				t.Errorf("Remove did not end the listener's context")
+			}
+		}
+	}))
+	for range 10 {
+		r.dispatch(i, event{Type: waiting.Type})
+	}
+	t.await("a call", entered)
+	r.settle(i, j)
+	if !r.Endpoints[j].Remove(reg) {
+		t.Errorf("Remove of a listener at work is false")
+	}
+	select {
+	case <-reg.Done():
+		t.Errorf("Done is closed while the listener's code runs")
+	default:
+	}
+	close(gate)
+	t.await("Done of a listener that was removed at work", reg.Done())
+	if n := handled.Load(); n != 1 {
+		t.Errorf("of 10 events, 9 of which waited when Remove returned, %d were handled", n)
 	}
 	// Removes in the middle of a stream of events.
 	for n := range 60 {

@@ -14,7 +14,7 @@ var topologyLaws = []Law{
 		"events that come back to who sent them", lawEcho},
 	{"C19", "config-open", Must, "opening by URL yields a target that works; an unknown scheme or parameter is an error that names it",
 		"a typing error that is found in production", lawConfigOpen},
-	{"C22", "source", Must, "an inbound event names its source, and what is dispatched to it reaches that peer alone; one's own has none",
+	{"C22", "source", Must, "an inbound event names its source, with an identity if there is one, and what is dispatched to it reaches that peer alone; one's own has none",
 		"an answer that goes to everyone", lawSource},
 }
 
@@ -117,6 +117,9 @@ func lawSource(t *T) {
 		if source == nil || source.ID() == "" {
 			t.Errorf("from %d to %d: no source", i, j)
 			return
+		}
+		if proved := source.Identity() != ""; t.Harness.Caps.Topology == Hub && j == 0 && proved != t.Harness.Caps.Identity {
+			t.Errorf("from %d to %d: the identity of the source is %q", i, j, source.Identity())
 		}
 		adjacent := i
 		if t.Harness.Caps.Topology == Hub && i != 0 && j != 0 {

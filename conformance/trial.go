@@ -127,11 +127,16 @@ func (t *T) awaitFault(what string, endpoint int, fits func(eventtarget.Fault) b
 
 // eventually polls for something that nothing can be waited for on.
 func (t *T) eventually(what string, holds func() bool) {
+	t.within(what, holds, func() string { return "" })
+}
+
+// within is eventually, for what can say how far it came.
+func (t *T) within(what string, holds func() bool, seen func() string) {
 	for pause := 10 * time.Microsecond; !holds(); pause = min(2*pause, 10*time.Millisecond) {
 		select {
 		case <-time.After(pause):
 		case <-t.ctx.Done():
-			t.Fatalf("never seen: %s", what)
+			t.Fatalf("never seen: %s; %s", what, seen())
 		}
 	}
 }
@@ -236,16 +241,14 @@ func (r *rig) cell() (from, to int) {
 	return from, to
 }
 
-// local returns an endpoint that reaches itself.
-func (r *rig) local() int {
-	at := -1
+// itself returns an endpoint that reaches itself, if there is one.
+func (r *rig) itself() (at int, found bool) {
 	r.cells(func(i, j int) {
-		if i == j && at < 0 {
-			at = i
+		if i == j && !found {
+			at, found = i, true
 		}
 	})
-	r.t.need(at >= 0, "no endpoint hears itself")
-	return at
+	return at, found
 }
 
 func (r *rig) add(at int, topic eventtarget.Topic, l eventtarget.Listener[raw]) *eventtarget.Registration {

@@ -28,12 +28,14 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 	// the rest is called from there.
 	defer func() {
 		if at < len(l.entries) {
-			r.caught(l.entries[at].listener, recover(), peerID(e.Source))
-			err = r.resume(ctx, l, at+1, e, p)
+			cause := recover()
+			// Deferred again, because an OnFault may end the goroutine too.
+			defer func() { err = r.resume(ctx, l, at+1, e, p) }()
+			r.caught(l.entries[at].listener, cause, peerID(e.Source))
 			return
 		}
 		r.leave(l)
-		if l.queued > 0 {
+		if l.queued > 0 || p.refused {
 			err = p.finish(r, e.Type, e.ID)
 		}
 	}()
@@ -42,6 +44,7 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 		n := &l.entries[i]
 		switch {
 		case l.stale.Load() && n.removed.Load():
+			p.refused = true
 		case n.handle != nil:
 			n.handle(n.ctx, e)
 		default:
@@ -157,8 +160,9 @@ func (r *Registry[T]) walk(ctx context.Context, m merged[T], e Event[T], p pass[
 	defer func() {
 		if l := m.current; l != nil {
 			m.current = nil
-			r.caught(l, recover(), peerID(e.Source))
-			err = r.walk(ctx, m, e, p)
+			cause := recover()
+			defer func() { err = r.walk(ctx, m, e, p) }()
+			r.caught(l, cause, peerID(e.Source))
 			return
 		}
 		err = p.finish(r, e.Type, e.ID)
@@ -167,6 +171,7 @@ func (r *Registry[T]) walk(ctx context.Context, m merged[T], e Event[T], p pass[
 		m.current = n.listener
 		switch {
 		case n.removed.Load():
+			p.refused = true
 		case n.handle != nil:
 			n.handle(n.ctx, e)
 		default:

@@ -161,6 +161,9 @@ func (m *mailbox[T]) refill() (more, ended bool) {
 	const keep = 1024 // bounds what an idle queue holds on to, in cells
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if int(m.claimed.Load()) < len(m.hand) { // a listener ended the goroutine of the last visit
+		return true, false
+	}
 	m.recycle()
 	m.hand, m.waiting = m.waiting, m.hand[:0]
 	m.claimed.Store(0)
@@ -168,6 +171,7 @@ func (m *mailbox[T]) refill() (more, ended bool) {
 		return true, false
 	}
 	m.active, m.overflow = false, false
+	m.closed = m.closed || m.draining
 	if cap(m.hand) > 4*keep {
 		m.hand = nil
 	}
@@ -177,7 +181,7 @@ func (m *mailbox[T]) refill() (more, ended bool) {
 	if len(m.free) > keep {
 		m.free = append([]*cell[T](nil), m.free[:keep]...)
 	}
-	return false, m.closed || m.draining
+	return false, m.closed
 }
 
 // recycle takes the own cells of a hand that was handled back. Under mu.
@@ -190,11 +194,14 @@ func (m *mailbox[T]) recycle() {
 	clear(m.hand)
 }
 
-// drain makes the mailbox end once it is empty, and tells whether it is.
+// drain makes the mailbox close once it is empty, and tells whether it is. From
+// then on it refuses what a Deliver that is still on its way brings: an event is
+// either handled, or its dispatcher hears that the target is closed.
 func (m *mailbox[T]) drain() (idle bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.draining = true
+	m.closed = m.closed || !m.active
 	return !m.active
 }
 

@@ -65,22 +65,26 @@ func (b *Bus) leave(m *Member) {
 // Dispatch brings e to every member. What a listener that asked for Block could
 // not take is an error; the others have heard it.
 func (m *Member) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
+	m.bus.mu.Lock()
+	members := m.bus.members
+	m.bus.mu.Unlock()
+	// Closed is asked last: a member that is not among them any more says so.
 	if err := m.registry.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
 	}
 	if err := wire.Check(&e, m.opts.Limits); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}
-	m.bus.mu.Lock()
-	members := m.bus.members
-	m.bus.mu.Unlock()
 	var failed error
 	for _, to := range members {
 		if to == m && m.opts.NoEcho {
 			continue
 		}
-		// A member that was closed meanwhile is none.
-		if err := to.registry.Deliver(ctx, wire.Clone(&e)); err != nil && !errors.Is(err, eventtarget.ErrClosed) && failed == nil {
+		err := to.registry.Deliver(ctx, wire.Clone(&e))
+		if errors.Is(err, eventtarget.ErrClosed) && to != m {
+			continue // one that was closed meanwhile is no member
+		}
+		if failed == nil {
 			failed = err
 		}
 	}

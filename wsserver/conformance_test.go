@@ -3,7 +3,6 @@ package wsserver_test
 import (
 	"context"
 	"errors"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"strconv"
@@ -31,15 +30,16 @@ func run(t *testing.T, name string, relay bool) {
 	_, url := newHub(t, wsserver.Options{})
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Options: hub.Options{
-			Limits: s.Limits(), Relay: relay, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
+			Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
 			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
 		}})
 		server := httptest.NewServer(h)
 		url := "ws" + strings.TrimPrefix(server.URL, "http")
-		net := &network{conns: map[int]net.Conn{}, severed: map[int]bool{}}
+		net := &network{conns: map[int]*crossing{}, severed: map[int]bool{}}
 		rig := &conformance.Rig{
 			Endpoints: []eventtarget.Endpoint{h}, Close: server.Close,
 			Kill: func(i int) { net.set(i, true) }, Sever: func(i int) { net.set(i, true) }, Heal: func(i int) { net.set(i, false) },
+			Stall: func(i int) { net.conns[i].stall() }, Shred: func(i int) { net.conns[i].shred.Store(true) },
 			Spokes: func() []eventtarget.Peer { return peers(h) },
 			Spoke: func(i int) (found eventtarget.Peer) {
 				for sp := range h.Spokes() {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"sync"
+	"sync/atomic"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/wsserver"
@@ -13,7 +14,7 @@ import (
 // network is what lies between clients and a hub: it can be cut.
 type network struct {
 	mu      sync.Mutex
-	conns   map[int]net.Conn
+	conns   map[int]*crossing
 	severed map[int]bool
 }
 
@@ -25,9 +26,51 @@ func (n *network) dialer(i int) func(context.Context, string, string) (net.Conn,
 			return nil, errors.New("severed")
 		}
 		c, err := new(net.Dialer).DialContext(ctx, network, addr)
-		n.conns[i] = c
-		return c, err
+		n.conns[i] = &crossing{Conn: c, stalled: make(chan struct{}), closed: make(chan struct{})}
+		return n.conns[i], err
 	}
+}
+
+// crossing is a client's connection, which can be bad in other ways.
+type crossing struct {
+	net.Conn
+	shred            atomic.Bool // a byte at a time
+	stalled, closed  chan struct{}
+	stalling, ending sync.Once
+}
+
+// stall makes the client read nothing any more.
+func (c *crossing) stall() { c.stalling.Do(func() { close(c.stalled) }) }
+
+func (c *crossing) Read(p []byte) (int, error) {
+	if c.shred.Load() && len(p) > 1 {
+		p = p[:1]
+	}
+	n, err := c.Conn.Read(p)
+	select {
+	case <-c.stalled:
+		<-c.closed
+		return 0, net.ErrClosed
+	default:
+		return n, err
+	}
+}
+
+func (c *crossing) Write(p []byte) (n int, err error) {
+	for c.shred.Load() && err == nil && n < len(p) {
+		var one int
+		one, err = c.Conn.Write(p[n : n+1])
+		n += one
+	}
+	if n == 0 && err == nil {
+		return c.Conn.Write(p)
+	}
+	return n, err
+}
+
+func (c *crossing) Close() error {
+	c.ending.Do(func() { close(c.closed) })
+	return c.Conn.Close()
 }
 
 // set cuts or mends the way of client i. A cut is without a word to either end.

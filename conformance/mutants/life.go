@@ -26,6 +26,21 @@ func lifeMutants() []Mutant {
 		local("drops at Shutdown", []string{"A30"}, func(w *wrong) {
 			w.shutdown = func(context.Context) error { return w.Endpoint.Close() }
 		}),
+		local("accepts what it loses while it shuts down", []string{"A30"}, func(w *wrong) {
+			var ending atomic.Bool
+			w.shutdown = func(ctx context.Context) error {
+				ending.Store(true)
+				defer ending.Store(false)
+				return w.Endpoint.Shutdown(ctx)
+			}
+			w.dispatch = func(ctx context.Context, e event) error {
+				err := w.Endpoint.Dispatch(ctx, e)
+				if errors.Is(err, eventtarget.ErrClosed) && ending.Load() {
+					return nil
+				}
+				return err
+			}
+		}),
 		local("does not close", []string{"A28", "A31"}, func(w *wrong) {
 			w.close = func() error { return nil }
 		}),

@@ -128,16 +128,16 @@ func (s *Spoke) Close() error {
 // not wait for that. The peer is told the reason.
 func (s *Spoke) Disconnect(reason eventtarget.Reason) {
 	s.hub.log.With(func(head framelog.Position) {
-		s.inbox.put(item{at: s.placeFor(head), close: &reason}, 0, 0)
+		_ = s.inbox.put(item{at: s.placeFor(head), close: &reason}, 0, 0) // ErrGone: it ends already
 	})
 	s.shard.mark(s)
 }
 
-// end closes the connection, for the first reason that there is. The reader
-// notices and sees to the rest.
-func (s *Spoke) end(reason eventtarget.Reason) {
+// end closes the connection, for the first reason that there is; the reader
+// notices and sees to the rest. It tells whether this was the first.
+func (s *Spoke) end(reason eventtarget.Reason) (first bool) {
 	s.mu.Lock()
-	first := !s.ending
+	first = !s.ending
 	if first {
 		s.ending, s.reason = true, reason
 	}
@@ -146,6 +146,7 @@ func (s *Spoke) end(reason eventtarget.Reason) {
 		s.cancel(reason)
 		_ = s.conn.Close(reason)
 	}
+	return first
 }
 
 // leave takes the spoke out of the set, tells, and releases what it held. It runs
@@ -158,9 +159,14 @@ func (s *Spoke) leave() {
 	delete(h.spokes, s.meta.ID)
 	h.mu.Unlock()
 	reason, _ := s.Reason()
-	if !orderly(reason) {
+	switch {
+	case !orderly(reason):
 		h.ReportFault(eventtarget.Fault{
 			Kind: eventtarget.FaultDisconnected, Peer: s.ID(), Count: undelivered, Err: reason,
+		})
+	case undelivered > 0 && !reason.Remote && h.ctx.Err() == nil: // the hub's Close told it
+		h.ReportFault(eventtarget.Fault{
+			Kind: eventtarget.FaultDiscarded, Peer: s.ID(), Count: undelivered, Err: reason,
 		})
 	}
 	h.disconnected(s, reason)

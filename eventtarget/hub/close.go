@@ -17,11 +17,13 @@ func (h *Hub) Close() error {
 	}
 	h.accepting, h.closed = false, true
 	h.mu.Unlock()
+	h.log.Seal()
 	h.cancel(eventtarget.ErrClosed)
-	var discarded uint64
+	discarded := h.late.Load()
 	for s := range h.Spokes() {
-		discarded += s.undelivered()
-		s.end(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
+		if n := s.undelivered(); s.end(eventtarget.Reason{Code: eventtarget.CodeGoingAway}) {
+			discarded += n
+		}
 	}
 	if discarded > 0 {
 		h.ReportFault(eventtarget.Fault{
@@ -43,6 +45,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Lock()
 	h.accepting = false
 	h.mu.Unlock()
+	h.log.Seal() // so that nothing is accepted behind the closing
 	for s := range h.Spokes() {
 		s.Disconnect(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
 	}

@@ -34,18 +34,18 @@ type rig struct {
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
 	r.hub, err = hub.New(hub.Options{
-		Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, OnFault: s.FaultsOf(0),
+		Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
 		OnConnect:    func(sp *hub.Spoke) { s.OnConnect(sp) },
 		OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	})
 	out := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{r.hub},
-		Spokes:    r.spokes,
-		Spoke:     func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
-		Kill:      func(i int) { r.sever(i, true) },
-		Sever:     func(i int) { r.sever(i, true) },
-		Heal:      func(i int) { r.sever(i, false) },
-		Foreign:   func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
+		Spokes:    r.spokes, Stall: func(i int) { r.ends[i].Stall() },
+		Spoke:   func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
+		Kill:    func(i int) { r.sever(i, true) },
+		Sever:   func(i int) { r.sever(i, true) },
+		Heal:    func(i int) { r.sever(i, false) },
+		Foreign: func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{

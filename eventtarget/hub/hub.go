@@ -27,6 +27,7 @@ type Hub struct {
 	pace     pace
 	shards   []*shard
 	stats    counters
+	late     atomic.Uint64 // events that came too late to be relayed
 
 	ctx    context.Context // ends with the hub
 	cancel context.CancelCauseFunc
@@ -103,7 +104,9 @@ func (h *Hub) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 	if err := h.pace.wait(ctx); err != nil {
 		return h.fail("dispatch", e.Topic(), err)
 	}
-	h.log.Append(*msg)
+	if !h.log.Append(*msg) {
+		return h.fail("dispatch", e.Topic(), eventtarget.ErrClosed)
+	}
 	h.wakeAll()
 	if h.opts.Echo {
 		return h.registry.Deliver(ctx, wire.Clone(&e))
@@ -131,7 +134,10 @@ func (h *Hub) relay(from *Spoke, msg []byte) {
 	if h.pace.wait(h.ctx) != nil {
 		return
 	}
-	h.log.AppendWith(msg, from.skip)
+	if !h.log.AppendWith(msg, from.skip) {
+		h.late.Add(1)
+		return
+	}
 	h.wakeAll()
 }
 

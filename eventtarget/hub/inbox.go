@@ -30,22 +30,28 @@ type inbox struct {
 	mu    sync.Mutex
 	items []item
 	bytes int
-	count int // of frames
+	count int  // of frames
+	ended bool // a close was put in: nothing is written behind it
 }
 
-// put appends an item; it is false when that is over the bounds.
-func (b *inbox) put(i item, maxBytes, maxEvents int) bool {
+// put appends an item. The error is [eventtarget.ErrOverflow] when that is over the
+// bounds, and [eventtarget.ErrGone] behind a close.
+func (b *inbox) put(i item, maxBytes, maxEvents int) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.ended {
+		return eventtarget.ErrGone
+	}
 	if i.frame.bytes != nil {
 		if b.count > 0 && (b.bytes+len(i.frame.bytes) > maxBytes || b.count >= maxEvents) {
-			return false
+			return eventtarget.ErrOverflow
 		}
 		b.bytes += len(i.frame.bytes)
 		b.count++
 	}
+	b.ended = i.close != nil
 	b.items = append(b.items, i)
-	return true
+	return nil
 }
 
 // skip appends a skip, or lengthens the last item if that is one that ends there.

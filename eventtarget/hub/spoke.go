@@ -151,16 +151,17 @@ func (s *Spoke) put(f frame) error {
 	if s.isEnding() {
 		return eventtarget.ErrGone
 	}
-	fits := true
+	var err error
 	s.hub.log.With(func(head framelog.Position) {
-		fits = s.inbox.put(item{at: s.placeFor(head), frame: f}, s.hub.opts.SpokeBytes, s.hub.opts.SpokeEvents)
+		err = s.inbox.put(item{at: s.placeFor(head), frame: f}, s.hub.opts.SpokeBytes, s.hub.opts.SpokeEvents)
 	})
-	if !fits {
+	switch err {
+	case nil:
+		s.shard.mark(s)
+	case eventtarget.ErrOverflow:
 		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "too much waits for it"})
-		return eventtarget.ErrOverflow
 	}
-	s.shard.mark(s)
-	return nil
+	return err
 }
 
 // placeFor returns the place of an item that is dispatched now: the head, and

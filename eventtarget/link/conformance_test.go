@@ -26,9 +26,17 @@ func TestConformanceEcho(t *testing.T) {
 
 func rig(ctx context.Context, s conformance.Setup, echo bool) (*conformance.Rig, error) {
 	a, b := link.Pipe()
-	r := &conformance.Rig{}
-	for i, conn := range []link.Conn{a, b} {
-		l, err := link.New(link.Options{Conn: conn, Limits: s.Limits(), Echo: echo, OnFault: s.FaultsOf(i)})
+	ends := []*link.PipeConn{a, b}
+	r := &conformance.Rig{
+		Sever:  func(i int) { ends[i].Cut() },
+		Stall:  func(i int) { ends[i].Stall() },
+		Resume: func(i int) { ends[i].Resume() },
+	}
+	for i, conn := range ends {
+		l, err := link.New(link.Options{
+			Conn: conn, Limits: s.Limits(), Echo: echo, LogEvents: s.Outgoing, Overflow: s.Overflow,
+			Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(i),
+		})
 		if err != nil {
 			return nil, err
 		}

@@ -35,6 +35,7 @@ type Log struct {
 	segments []*segment
 	head     Position
 	tail     Position
+	sealed   bool
 }
 
 // segment is a piece of the log in one array. The array is never moved, so what
@@ -64,13 +65,29 @@ func New(framing Framing, maxBytes, maxEvents int) *Log {
 }
 
 // Append frames msg and appends it, letting go of the oldest segments if the log
-// is over its bounds. It returns the positions around the message.
-func (l *Log) Append(msg []byte) (from, to Position) {
+// is over its bounds. It is false when the log is sealed.
+func (l *Log) Append(msg []byte) bool {
+	return l.AppendWith(msg, func(Position, Position) {})
+}
+
+// AppendWith is Append, and runs fn with the positions around the message before
+// anyone else can see it.
+func (l *Log) AppendWith(msg []byte, fn func(from, to Position)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	from, to = l.append(msg)
+	if l.sealed {
+		return false
+	}
+	fn(l.append(msg))
 	l.trim()
-	return from, to
+	return true
+}
+
+// Seal makes the log refuse everything from now on: the head stays where it is.
+func (l *Log) Seal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sealed = true
 }
 
 // TryAppend is Append for a log that must not lose anything: it refuses the
@@ -90,14 +107,6 @@ func (l *Log) With(fn func(head Position)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	fn(l.head)
-}
-
-// AppendWith is Append, and runs fn before anyone else can see the message.
-func (l *Log) AppendWith(msg []byte, fn func(from, to Position)) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	fn(l.append(msg))
-	l.trim()
 }
 
 func (l *Log) append(msg []byte) (from, to Position) {

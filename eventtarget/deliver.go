@@ -39,19 +39,17 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 			err = p.finish(r, e.Type, e.ID)
 		}
 	}()
-	for i := range l.entries {
-		at = i
-		n := &l.entries[i]
+	for entries := l.entries; at < len(entries); at++ {
+		n := &entries[at]
 		switch {
-		case l.stale.Load() && n.removed.Load():
+		case l.stale() && n.listener.removed.Load():
 			p.refused = true
 		case n.handle != nil:
-			n.handle(n.ctx, e)
+			n.handle(n.scope, e)
 		default:
-			n.take(ctx, &e, &p)
+			n.listener.take(ctx, &e, &p)
 		}
 	}
-	at = len(l.entries)
 	return nil
 }
 
@@ -170,12 +168,12 @@ func (r *Registry[T]) walk(ctx context.Context, m merged[T], e Event[T], p pass[
 	for n := m.next(r); n != nil; n = m.next(r) {
 		m.current = n.listener
 		switch {
-		case n.removed.Load():
+		case n.listener.removed.Load():
 			p.refused = true
 		case n.handle != nil:
-			n.handle(n.ctx, e)
+			n.handle(n.scope, e)
 		default:
-			n.take(ctx, &e, &p)
+			n.listener.take(ctx, &e, &p)
 		}
 		m.current = nil
 	}
@@ -195,7 +193,7 @@ func (m *merged[T]) next(r *Registry[T]) *entry[T] {
 			r.leave(l)
 			continue
 		}
-		if n := &l.entries[m.at[i]]; first == nil || n.seq < first.seq {
+		if n := &l.entries[m.at[i]]; first == nil || n.listener.seq < first.listener.seq {
 			first, which = n, i
 		}
 	}

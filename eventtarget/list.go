@@ -21,10 +21,9 @@ type list[T any] struct {
 	topic Topic
 	next  atomic.Pointer[list[T]] // in the table's chain
 
-	inside atomic.Int32
-	stale  atomic.Bool // replaced: entries may have been removed
-	queued int32       // how many listeners are queued
-	inline bool        // any Inline listener in it
+	inside atomic.Int32 // how many Delivers; and, once it was replaced, staleMark
+	queued int32        // how many listeners are queued
+	inline bool         // any Inline listener in it
 
 	entries []entry[T]  // never empty
 	single  [1]entry[T] // the entries of most lists, in one piece with it
@@ -34,14 +33,19 @@ type list[T any] struct {
 	waiters *[]*listener[T]
 }
 
+// staleMark is added to inside when the list is replaced. Entries may have been removed
+// from then on.
+const staleMark = 1 << 30
+
+func (l *list[T]) stale() bool { return l.inside.Load() >= staleMark }
+
 func (l *list[T]) sel() *selector[T] { return l.entries[0].listener.sel }
 
 // entry holds what a call needs in one place, so that delivering to a plain
 // Inline listener touches nothing else.
 type entry[T any] struct {
 	handle func(context.Context, Event[T]) // nil: see listener.take
-	ctx    context.Context
-	*listener[T]
+	*scope[T]
 }
 
 // enter counts a Deliver in. It fails when the list was replaced meanwhile: look
@@ -50,13 +54,12 @@ func (l *list[T]) enter() bool {
 	if !l.inline {
 		return true
 	}
-	l.inside.Add(1)
-	return !l.stale.Load()
+	return l.inside.Add(1) < staleMark
 }
 
 // leave undoes enter, failed or not.
 func (r *Registry[T]) leave(l *list[T]) {
-	if l.inline && l.inside.Add(-1) == 0 && l.stale.Load() {
+	if l.inline && l.inside.Add(-1) == staleMark {
 		r.drained(l)
 	}
 }
@@ -65,7 +68,7 @@ func (r *Registry[T]) leave(l *list[T]) {
 func (r *Registry[T]) drained(l *list[T]) {
 	r.mu.Lock()
 	var free []*listener[T]
-	if l.inside.Load() == 0 {
+	if l.inside.Load() == staleMark {
 		if l.waiters != nil {
 			for _, w := range *l.waiters {
 				if w.holds--; w.holds == 0 {
@@ -92,18 +95,18 @@ type selector[T any] struct {
 // prune forgets the replaced lists that nobody is inside. A Deliver that enters
 // one from now on finds it stale and turns back.
 func (s *selector[T]) prune() {
-	s.old = slices.DeleteFunc(s.old, func(l *list[T]) bool { return l.inside.Load() == 0 })
+	s.old = slices.DeleteFunc(s.old, func(l *list[T]) bool { return l.inside.Load() == staleMark })
 }
 
 // link puts n into its selector's list. Under r.mu.
 func (r *Registry[T]) link(n *listener[T]) {
-	e := entry[T]{listener: n}
+	e := entry[T]{scope: &n.scope}
 	if n.inline && !n.once {
-		e.handle, e.ctx = n.handle, n.ctx
+		e.handle = n.handle
 	}
 	in := r.tableOf(n.topic)
 	if in.Load() == nil {
-		in.Store(newTable[T](minBuckets))
+		in.Store(newTable[T](1))
 	}
 	if l := in.Load().find(n.topic.Type, n.topic.ID); l != nil {
 		n.sel = l.sel()
@@ -180,7 +183,7 @@ func newList[T any](s *selector[T], entries []entry[T]) *list[T] {
 // retire marks a list that was replaced.
 func (s *selector[T]) retire(before *list[T]) {
 	if before != nil {
-		before.stale.Store(true)
+		before.inside.Add(staleMark)
 		s.old = append(s.old, before)
 	}
 	s.prune()

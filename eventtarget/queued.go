@@ -9,12 +9,30 @@ type listener[T any] struct {
 	sel      *selector[T]
 	seq      uint64 // order of Add
 	handle   func(context.Context, Event[T])
-	ctx      context.Context
+	scope    scope[T]
 	cancel   context.CancelFunc
 	inline   bool
 	once     bool
 	holds    int        // Inline: lists that a Deliver may be inside; under registry.mu
 	box      mailbox[T] // queued
+}
+
+// scope is the context that a listener is called with. It is a type of its own so
+// that an entry holds one word of it.
+type scope[T any] struct {
+	context.Context
+	listener *listener[T]
+}
+
+// Value returns the values of Add's context, and answers [CallerOf].
+func (s *scope[T]) Value(key any) any {
+	if key != (callerKey{}) {
+		return s.Context.Value(key)
+	}
+	if s.listener.inline {
+		return InlineListener
+	}
+	return QueuedListener
 }
 
 func newListener[T any](ctx context.Context, r *Registry[T], topic Topic, l Listener[T]) *listener[T] {
@@ -25,12 +43,8 @@ func newListener[T any](ctx context.Context, r *Registry[T], topic Topic, l List
 	if l.Queue == 0 {
 		n.box.limit = DefaultQueue
 	}
-	caller := QueuedListener
-	if l.Inline {
-		caller = InlineListener
-	}
-	ctx = context.WithValue(context.WithoutCancel(ctx), callerKey{}, caller)
-	n.ctx, n.cancel = context.WithCancel(ctx)
+	n.scope.listener = n
+	n.scope.Context, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return n
 }
 
@@ -86,7 +100,7 @@ func (l *listener[T]) callOnce(e Event[T]) {
 	}
 	defer l.cancel()
 	l.registry.unlink(l)
-	l.handle(l.ctx, e)
+	l.handle(&l.scope, e)
 }
 
 // drainHand handles what waits, up to one hand of it, and tells whether there is
@@ -124,7 +138,7 @@ func (l *listener[T]) handleHand() (again bool) {
 		case l.once:
 			l.handleOnce(c)
 		case !l.removed.Load():
-			l.handle(l.ctx, c.event)
+			l.handle(&l.scope, c.event)
 		}
 		r.release(c, 1)
 	}
@@ -135,7 +149,7 @@ func (l *listener[T]) handleOnce(c *cell[T]) {
 	if l.removed.CompareAndSwap(false, true) {
 		defer l.registry.retire(l)
 		l.registry.unlink(l)
-		l.handle(l.ctx, c.event)
+		l.handle(&l.scope, c.event)
 	}
 }
 

@@ -51,7 +51,7 @@ type Registry[T any] struct {
 // NewRegistry returns an empty registry.
 func NewRegistry[T any](o RegistryOptions) *Registry[T] {
 	r := &Registry[T]{opts: o, all: make(map[*listener[T]]struct{}), done: make(chan struct{})}
-	r.exact.Store(newTable[T](minBuckets))
+	r.exact.Store(newTable[T](1))
 	r.cells.New = func() any { return new(cell[T]) }
 	r.workers.init(r.tryEnd)
 	return r
@@ -193,7 +193,7 @@ func (r *Registry[T]) refuse() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.closing = true
-	r.exact.Store(newTable[T](minBuckets))
+	r.exact.Store(newTable[T](1))
 	r.wild.Store(nil)
 }
 

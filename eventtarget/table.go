@@ -17,13 +17,16 @@ type table[T any] struct {
 	count   int // of topics; the writer's
 }
 
-const minBuckets = 8
-
+// newTable returns an empty table. With one bucket, as it begins, there is nothing to
+// hash.
 func newTable[T any](buckets int) *table[T] {
 	return &table[T]{seed: maphash.MakeSeed(), buckets: make([]atomic.Pointer[list[T]], buckets)}
 }
 
 func (t *table[T]) hash(eventType, id string) uint64 {
+	if len(t.buckets) == 1 {
+		return 0
+	}
 	const mix = 0x9e3779b97f4a7c15 // 2^64 / golden ratio: ("a","b") is not ("b","a")
 	return maphash.String(t.seed, eventType)*mix ^ maphash.String(t.seed, id)
 }
@@ -73,13 +76,19 @@ func (t *table[T]) place(topic Topic, hash uint64) *atomic.Pointer[list[T]] {
 	return at
 }
 
-// fit returns how many buckets the table should have: about one for each topic.
+// fit returns how many buckets the table should have: one while there are few
+// topics, and then about one for each.
 func (t *table[T]) fit() int {
+	const few, smallest = 4, 8
 	size := len(t.buckets)
 	switch {
-	case t.count > size:
+	case size == 1 && t.count > few:
+		return smallest
+	case size > 1 && t.count > size:
 		return size * 4
-	case size > minBuckets && t.count < size/16:
+	case size == smallest && t.count < few/2:
+		return 1
+	case size > smallest && t.count < size/16:
 		return size / 4
 	}
 	return size

@@ -70,6 +70,9 @@ const (
 	Reject
 	// Disconnect ends the connection of the spoke that fell behind.
 	Disconnect
+	// Conflate keeps only the last of the events on each topic that wait for the
+	// spoke that fell behind.
+	Conflate
 )
 
 // String returns the policy's name as it is written in configuration.
@@ -85,6 +88,8 @@ func (o Overflow) String() string {
 		return "reject"
 	case Disconnect:
 		return "disconnect"
+	case Conflate:
+		return "conflate"
 	default:
 		return fmt.Sprintf("overflow(%d)", uint8(o))
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"runtime"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
@@ -12,8 +13,9 @@ import (
 
 // Attach makes conn a spoke of the hub, which owns it from now on, in case of an
 // error too. It returns when OnConnect has. The error is [eventtarget.ErrClosed],
-// [eventtarget.ErrGone] when the spoke was closed in OnConnect, or says that the id
-// is taken.
+// [eventtarget.ErrLimit], [eventtarget.ErrForbidden] for a second spoke of an identity
+// if the hub refuses that, [eventtarget.ErrGone] when the spoke was closed in OnConnect,
+// or says that the id is taken.
 func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	s := h.newSpoke(conn, meta)
 	if err := h.join(s); err != nil {
@@ -21,16 +23,15 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		return nil, h.fail("attach", eventtarget.Topic{}, err)
 	}
 	h.connected(s)
-	s.mu.Lock()
-	s.ready = true
-	ending, reason := s.ending, s.reason
-	s.mu.Unlock()
-	if ending {
+	if reason, ending := s.Reason(); ending {
 		s.leave()
 		h.wg.Done()
 		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
 	}
-	s.shard.add(s)
+	s.begin()
+	if h.opts.FirstMessage > 0 {
+		time.AfterFunc(h.opts.FirstMessage, s.expectFirst)
+	}
 	go func() {
 		defer h.wg.Done()
 		s.read()
@@ -46,7 +47,11 @@ func (h *Hub) newSpoke(conn link.Conn, meta Meta) *Spoke {
 	if !meta.Since.valid {
 		meta.Since = h.Position()
 	}
-	s := &Spoke{hub: h, conn: conn, meta: meta, release: make(chan struct{})}
+	now := time.Now()
+	s := &Spoke{hub: h, conn: conn, meta: meta, place: -1, since: now, release: make(chan struct{})}
+	s.inbox.policy = h.opts.Overflow
+	s.inbox.bounds = bounds{h.opts.SpokeBytes, h.opts.SpokeEvents, &h.waiting}
+	s.throttle = throttle{rate: h.opts.Rate, burst: float64(h.opts.Burst), tokens: float64(h.opts.Burst), last: now}
 	s.frames, _ = conn.(FrameWriter)
 	s.pinger, _ = conn.(link.Pinger)
 	s.moved(meta.Since.at)
@@ -54,27 +59,49 @@ func (h *Hub) newSpoke(conn link.Conn, meta Meta) *Spoke {
 	return s
 }
 
-// join puts s into the set, and counts its reader.
+// join puts s into the set, and counts its reader. Those that it replaces are ended.
 func (h *Hub) join(s *Spoke) error {
-	h.mu.Lock()
-	_, taken := h.spokes[s.meta.ID]
-	accepting := h.accepting
-	if accepting && !taken {
-		h.spokes[s.meta.ID] = s
-		s.shard = h.shards[h.next%len(h.shards)]
-		h.next++
-		h.wg.Add(1)
+	replaced, err := h.enter(s)
+	if err != nil {
+		_ = s.conn.Close(refusal(err))
+		return err
 	}
-	h.mu.Unlock()
-	switch {
-	case !accepting:
-		_ = s.conn.Close(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
-		return eventtarget.ErrClosed
-	case taken:
-		_ = s.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "id is taken"})
-		return fmt.Errorf("a spoke with id %q exists", s.meta.ID)
+	for _, other := range replaced {
+		other.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "replaced by another connection"})
 	}
 	return nil
+}
+
+// begin settles what the spoke hears unasked, once OnConnect has returned, and makes
+// the sweeper see to it.
+func (s *Spoke) begin() {
+	h := s.hub
+	unasked := !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
+	h.log.Update(func(u framelog.Update) {
+		s.mu.Lock()
+		s.ready = true
+		s.mu.Unlock()
+		if !unasked {
+			return
+		}
+		s.everything = true
+		s.following.Store(true)
+		h.retained.replay(s, everything, s.meta.Since.at)
+		if s.inbox.overflow() != eventtarget.Conflate {
+			s.shard.follow(s, true)
+			return
+		}
+		h.interest.addAll(s) // from the head on; what is before it stands in the log only
+		_ = s.inbox.put(item{at: u.Head(), do: &step{kind: doLeave}})
+	})
+	s.shard.add(s)
+}
+
+// expectFirst ends a spoke that has not said anything yet.
+func (s *Spoke) expectFirst() {
+	if s.received.Load() == 0 {
+		s.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "sent nothing in time"})
+	}
 }
 
 // connected calls OnConnect. One that panics has not accepted the spoke.
@@ -127,8 +154,9 @@ func (s *Spoke) Close() error {
 // Disconnect ends the spoke behind everything that was dispatched so far, and does
 // not wait for that. The peer is told the reason.
 func (s *Spoke) Disconnect(reason eventtarget.Reason) {
-	s.hub.log.With(func(head framelog.Position) {
-		_ = s.inbox.put(item{at: s.placeFor(head), close: &reason}, 0, 0) // ErrGone: it ends already
+	s.hub.log.Update(func(u framelog.Update) {
+		d := &step{kind: doClose, reason: reason}
+		_ = s.inbox.put(item{at: s.placeFor(u.Head()), do: d}) // ErrGone: it ends already
 	})
 	s.shard.mark(s)
 }
@@ -154,10 +182,10 @@ func (s *Spoke) end(reason eventtarget.Reason) (first bool) {
 func (s *Spoke) leave() {
 	h := s.hub
 	s.shard.remove(s)
+	h.exit(s)
+	h.forget(s)
 	undelivered := s.undelivered()
-	h.mu.Lock()
-	delete(h.spokes, s.meta.ID)
-	h.mu.Unlock()
+	s.inbox.release()
 	reason, _ := s.Reason()
 	switch {
 	case !orderly(reason):

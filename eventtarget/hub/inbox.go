@@ -2,100 +2,272 @@ package hub
 
 import (
 	"sync"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
 )
 
-// frame is a framed message.
-type frame struct {
+// message is a framed message for some spokes, who share it. It never changes.
+type message struct {
+	topic  eventtarget.Topic
 	bytes  []byte
-	header int
+	header int // how much of bytes is the frame's header
 }
 
 // item is something that concerns one spoke alone, with its place in the log: at
-// that place the spoke's writer writes the frame, or skips to another place, or
-// closes the connection.
+// that place the spoke's writer writes the message or does the step. One with
+// neither was superseded.
 type item struct {
-	at     framelog.Position
-	frame  frame
-	skipTo framelog.Position   // zero: no skip
-	close  *eventtarget.Reason // nil: stay
+	at  framelog.Position
+	msg *message
+	do  *step
 }
+
+// step is what an item does instead of writing.
+type step struct {
+	kind   stepKind
+	to     framelog.Position  // doSkip, doFollow
+	reason eventtarget.Reason // doClose
+	mark   func(lost uint64)  // doMark
+}
+
+type stepKind uint8
+
+const (
+	doSkip   stepKind = iota // go on from there: what lies between is not for this spoke
+	doFollow                 // begin to follow the log, there
+	doLeave                  // follow it no longer
+	doClose                  // close the connection
+	doMark                   // tell that everything before is out
+	doHold                   // write nothing until the item has gone: see snapshot.go
+)
 
 // inbox is the items of one spoke, in the order of their places. Whoever puts one
-// in holds the log's lock, so that a writer that has seen the log's head has also
-// seen every item before it.
+// in does so inside the log's Update, so that a writer that has seen the log's head
+// has also seen every item before it.
 type inbox struct {
-	mu    sync.Mutex
-	items []item
-	bytes int
-	count int  // of frames
-	ended bool // a close was put in: nothing is written behind it
+	mu     sync.Mutex
+	items  []item
+	bounds bounds
+	policy eventtarget.Overflow
+	bytes  int  // of messages
+	count  int  // of messages
+	ended  bool // a close was put in: nothing is written behind it
+
+	lost      uint64 // messages that were dropped, ever
+	untold    uint64 // of those and of what the log lost, not yet told as a gap
+	conflated uint64
+	room      chan struct{} // closed when a message was taken; nil while nobody waits
+	took      time.Time     // when one was taken, or came first
+	held      time.Duration // how long dispatchers have waited since there was room
+
+	// Conflate: the last waiting message of each topic, by its number; the number of
+	// items[0] is first. dead counts the superseded items.
+	latest map[eventtarget.Topic]int
+	first  int
+	dead   int
 }
 
-// put appends an item. The error is [eventtarget.ErrOverflow] when that is over the
-// bounds, and [eventtarget.ErrGone] behind a close.
-func (b *inbox) put(i item, maxBytes, maxEvents int) error {
+// bounds is what may wait in an inbox, and in all of a hub's together.
+type bounds struct {
+	bytes, count int
+	all          *budget
+}
+
+// put appends an item. The error is [eventtarget.ErrGone] behind a close, and
+// [eventtarget.ErrOverflow] when the message was not taken.
+func (b *inbox) put(i item) error {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.ended {
+	switch {
+	case b.ended:
 		return eventtarget.ErrGone
-	}
-	if i.frame.bytes != nil {
-		if b.count > 0 && (b.bytes+len(i.frame.bytes) > maxBytes || b.count >= maxEvents) {
-			return eventtarget.ErrOverflow
+	case i.do != nil:
+		b.ended = i.do.kind == doClose
+	default:
+		if b.policy == eventtarget.Conflate {
+			b.supersede(i.msg.topic)
 		}
-		b.bytes += len(i.frame.bytes)
-		b.count++
+		for b.full(len(i.msg.bytes)) {
+			drops := b.policy == eventtarget.DropOldest || b.policy == eventtarget.Conflate
+			if b.policy == eventtarget.Block && b.count < 2*b.bounds.count {
+				break // dispatchers wait behind it, each with one event at most
+			}
+			if !drops {
+				return eventtarget.ErrOverflow
+			}
+			b.dropOldest()
+		}
+		if b.count == 0 {
+			b.took = time.Now()
+		}
+		b.charge(len(i.msg.bytes), 1)
 	}
-	b.ended = i.close != nil
 	b.items = append(b.items, i)
 	return nil
+}
+
+// full tells whether n bytes more are too many. An empty inbox has room for anything.
+func (b *inbox) full(n int) bool {
+	return b.count > 0 && (b.count >= b.bounds.count || b.bytes+n > b.bounds.bytes || b.bounds.all.over(n))
+}
+
+// charge accounts for messages that came, or with negative numbers went.
+func (b *inbox) charge(bytes, count int) {
+	b.bytes += bytes
+	b.count += count
+	b.bounds.all.add(bytes)
+}
+
+// supersede takes the waiting message of a topic out, and remembers where the next
+// one will stand.
+func (b *inbox) supersede(topic eventtarget.Topic) {
+	if b.latest == nil {
+		b.latest = make(map[eventtarget.Topic]int)
+	}
+	if n, waits := b.latest[topic]; waits {
+		b.clear(n - b.first)
+		b.conflated++
+	}
+	if b.dead > 16 && b.dead > len(b.items)/2 {
+		b.compact()
+	}
+	b.latest[topic] = b.first + len(b.items)
+}
+
+// clear takes the message of items[i] out.
+func (b *inbox) clear(i int) {
+	b.charge(-len(b.items[i].msg.bytes), -1)
+	b.items[i].msg = nil
+	b.dead++
+}
+
+// compact forgets the superseded items.
+func (b *inbox) compact() {
+	live := b.items[:0]
+	for _, i := range b.items {
+		if i.msg == nil && i.do == nil {
+			continue
+		}
+		if i.msg != nil {
+			b.latest[i.msg.topic] = b.first + len(live)
+		}
+		live = append(live, i)
+	}
+	clear(b.items[len(live):])
+	b.items, b.dead = live, 0
+}
+
+// dropOldest drops the message that has waited longest. There is one.
+func (b *inbox) dropOldest() {
+	for i := range b.items {
+		if m := b.items[i].msg; m != nil {
+			if b.latest[m.topic] == b.first+i {
+				delete(b.latest, m.topic)
+			}
+			b.clear(i)
+			b.lost++
+			b.untold++
+			break
+		}
+	}
+	b.trim()
+	if b.dead > 16 && b.dead > len(b.items)/2 {
+		b.compact()
+	}
+}
+
+// trim takes superseded items off the front.
+func (b *inbox) trim() {
+	for len(b.items) > 0 && b.items[0].msg == nil && b.items[0].do == nil {
+		b.dead--
+		b.pop()
+	}
+}
+
+// pop takes the first item out.
+func (b *inbox) pop() item {
+	i := b.items[0]
+	b.items[0] = item{}
+	b.items = b.items[1:]
+	b.first++
+	if len(b.items) == 0 {
+		b.items = nil // an idle spoke holds nothing
+	}
+	return i
 }
 
 // skip appends a skip, or lengthens the last item if that is one that ends there.
 func (b *inbox) skip(from, to framelog.Position) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if n := len(b.items); n > 0 && b.items[n-1].skipTo == from {
-		b.items[n-1].skipTo = to
+	if n := len(b.items); n > 0 && b.items[n-1].do != nil && b.items[n-1].do.kind == doSkip && b.items[n-1].do.to == from {
+		b.items[n-1].do.to = to
 		return
 	}
-	b.items = append(b.items, item{at: from, skipTo: to})
+	b.items = append(b.items, item{at: from, do: &step{kind: doSkip, to: to}})
 }
 
-// first returns the first item if its place is not behind head.
-func (b *inbox) first(head framelog.Position) (item, bool) {
+// next returns the place of the first item if it is not behind head.
+func (b *inbox) next(head framelog.Position) (at framelog.Position, found bool) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	b.trim()
 	if len(b.items) == 0 || b.items[0].at.Offset > head.Offset {
-		return item{}, false
+		return framelog.Position{}, false
 	}
-	return b.items[0], true
+	return b.items[0].at, true
 }
 
-// shift takes the first item out, as it is now: a skip may have become longer
-// since it was looked at.
-func (b *inbox) shift() item {
+// take takes messages out, those not behind due, until there are batch bytes of
+// them or a step stands in the way; if there is no message to take, the step.
+func (b *inbox) take(into []*message, due framelog.Position, batch int) ([]*message, *step) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	first := b.items[0]
-	if f := first.frame.bytes; f != nil {
-		b.bytes -= len(f)
-		b.count--
+	for n := 0; len(b.items) > 0 && n < batch; b.trim() {
+		i := b.items[0]
+		if i.at.Offset > due.Offset {
+			break
+		}
+		if i.do != nil {
+			if len(into) > 0 || i.do.kind == doHold {
+				break
+			}
+			return into, b.pop().do // as it is now: a skip may have become longer
+		}
+		if b.latest[i.msg.topic] == b.first {
+			delete(b.latest, i.msg.topic)
+		}
+		b.charge(-len(i.msg.bytes), -1)
+		n += len(i.msg.bytes)
+		into = append(into, b.pop().msg)
 	}
-	b.items[0] = item{}
-	b.items = b.items[1:]
-	if len(b.items) == 0 {
-		b.items = nil // an idle spoke holds nothing
+	if len(into) > 0 {
+		b.took = time.Now()
+		if !b.crowded() {
+			b.held = 0
+		}
+		b.open()
 	}
-	return first
+	return into, nil
 }
 
-// waiting returns how many frames wait.
-func (b *inbox) waiting() int {
+// release gives up what waits, which nobody will take, and tells those who wait for
+// it. It returns how many messages that were.
+func (b *inbox) release() (discarded uint64) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.count
+	items := b.items
+	discarded = uint64(b.count)
+	lost := b.lost
+	b.charge(-b.bytes, -b.count)
+	b.items, b.latest, b.ended = nil, nil, true
+	b.open()
+	b.mu.Unlock()
+	for _, i := range items {
+		if i.do != nil && i.do.kind == doMark {
+			i.do.mark(lost)
+		}
+	}
+	return discarded
 }

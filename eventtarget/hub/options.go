@@ -2,6 +2,7 @@ package hub
 
 import (
 	"errors"
+	"fmt"
 	"runtime"
 	"time"
 
@@ -24,6 +25,17 @@ type Options struct {
 	// SpokeBytes and SpokeEvents bound what waits for one spoke alone. A spoke
 	// that is over it is disconnected. Default 1 MiB and 16384.
 	SpokeBytes, SpokeEvents int
+	// InboxBytes bounds what waits in all of that together: over it, a spoke for
+	// which something waits already is as if over its own bounds. Default 64 MiB.
+	InboxBytes int
+	// Overflow is what happens to a spoke that is over its bounds, or whose place
+	// has left the log: [eventtarget.Disconnect] (the default) ends it;
+	// [eventtarget.DropOldest] drops what has waited longest and tells the spoke a
+	// gap; [eventtarget.Conflate] keeps only the last event of each topic as long as
+	// they wait, and costs an entry for each event and spoke; [eventtarget.Block]
+	// makes Dispatch wait for every spoke, until one takes nothing for WriteTimeout
+	// and is ended. See [Spoke.SetOverflow].
+	Overflow eventtarget.Overflow
 	// Sweepers is how many goroutines write to the spokes. Default: one for
 	// each processor, at most 8.
 	Sweepers int
@@ -32,6 +44,42 @@ type Options struct {
 	Relay bool
 	// Echo makes the hub hear its own dispatches, once they are accepted.
 	Echo bool
+
+	// OnlySubscribed makes a spoke hear nothing of what is dispatched to all until
+	// it subscribes. By default one that has never subscribed hears everything.
+	OnlySubscribed bool
+	// Subscriptions is how many topics a spoke may subscribe to. Default 128.
+	Subscriptions int
+	// Snapshot returns what a spoke that subscribes to t is to hear first, and the
+	// position that this belongs to: what [Hub.Position] returned while the state
+	// could not change. What is dispatched from there on follows, once. It is called
+	// on the spoke's reader; what is dispatched meanwhile waits.
+	Snapshot func(s *Spoke, t eventtarget.Topic) ([]eventtarget.Event[eventtarget.Raw], Position)
+	// Retain tells for which topics the last event is kept, for those who subscribe
+	// later. It is called for each event and must be quick; nil: for none.
+	Retain func(t eventtarget.Topic) bool
+	// RetainTopics bounds those: the least recently dispatched one gives way.
+	// Default 65536.
+	RetainTopics int
+
+	// Authorize is asked for each topic that a spoke subscribes to and for each
+	// event that it dispatches; a spoke that may not subscribe to everything hears
+	// nothing unasked. The text of its error is told to the peer. It must be quick.
+	// nil allows everything.
+	Authorize func(s *Spoke, op Op, t eventtarget.Topic) error
+	// Duplicates is what a second spoke with an identity that is there does.
+	// Default [Allow].
+	Duplicates Duplicates
+	// Spokes and SpokesPerAddr bound how many there are, in all and from one
+	// address (IPv4) or /64 prefix (IPv6). Default 0: any number.
+	Spokes, SpokesPerAddr int
+	// Rate is how many messages a spoke may send in a second, on average, and Burst
+	// how many at once; one that sends more is read more slowly. Default 0: any.
+	Rate  float64
+	Burst int
+	// FirstMessage ends a spoke that has sent nothing for so long after it
+	// connected. Default 0: never.
+	FirstMessage time.Duration
 
 	// Heartbeat is how often a spoke is asked for a sign of life when it gave
 	// none. Default 15 s; negative: never.
@@ -56,10 +104,21 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
-	for _, n := range []int{o.LogBytes, o.LogEvents, o.SpokeBytes, o.SpokeEvents, o.Sweepers, o.Misses} {
+	for _, n := range []int{o.LogBytes, o.LogEvents, o.SpokeBytes, o.SpokeEvents, o.InboxBytes, o.Sweepers, o.Misses,
+		o.Subscriptions, o.RetainTopics, o.Spokes, o.SpokesPerAddr, o.Burst} {
 		if n < 0 {
 			return o, errors.New("a bound is negative")
 		}
+	}
+	switch o.Overflow {
+	case eventtarget.DropNewest: // the zero Overflow
+		o.Overflow = eventtarget.Disconnect
+	case eventtarget.Disconnect, eventtarget.DropOldest, eventtarget.Conflate, eventtarget.Block:
+	default:
+		return o, fmt.Errorf("a hub cannot have Overflow %v", o.Overflow)
+	}
+	if o.Rate < 0 {
+		return o, errors.New("Rate is negative")
 	}
 	o.Limits = o.Limits.WithDefaults()
 	def(&o.Adapter, "hub")
@@ -67,6 +126,10 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.LogEvents, 1<<18)
 	def(&o.SpokeBytes, 1<<20)
 	def(&o.SpokeEvents, 1<<14)
+	def(&o.InboxBytes, 64<<20)
+	def(&o.Subscriptions, 128)
+	def(&o.RetainTopics, 65536)
+	def(&o.Burst, 100)
 	def(&o.Sweepers, min(runtime.GOMAXPROCS(0), 8))
 	def(&o.Heartbeat, 15*time.Second)
 	def(&o.Misses, 2)

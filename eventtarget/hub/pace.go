@@ -29,7 +29,8 @@ const (
 // the sweepers, or of a parked spoke: for one that takes nothing only stallAfter,
 // for one that is slower than others slowAfter, and for the fastest of those that
 // read always. A spoke that is waited for no more has its place in the log and its
-// policy.
+// policy. A hub that was set to Block waits for all of them, until one takes nothing
+// for WriteTimeout and is ended.
 type pace struct {
 	hub    *Hub
 	window framelog.Position                 // a quarter of the log's bounds
@@ -72,6 +73,9 @@ func (p *pace) wait(ctx context.Context) error {
 		}
 		if eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
 			p.mu.Unlock()
+			if p.hub.opts.Overflow == eventtarget.Block {
+				return eventtarget.ErrWouldBlock
+			}
 			return nil
 		}
 		moved := p.moved
@@ -106,8 +110,10 @@ func (p *pace) sleep(ctx context.Context, moved <-chan struct{}, until time.Dura
 // before looking again. Under mu.
 func (p *pace) look(head framelog.Position, now time.Time) (held bool, until time.Duration) {
 	slowest := head // of those that are waited for
+	followers := 0
 	for _, sh := range p.hub.shards {
-		if sh.busy() {
+		if n := sh.following(); n > 0 {
+			followers += n
 			slowest = earlier(slowest, *sh.swept.Load())
 		}
 	}
@@ -120,10 +126,15 @@ func (p *pace) look(head framelog.Position, now time.Time) (held bool, until tim
 			fastest = k.at
 		}
 	}
-	all := len(p.parks) == p.hub.Len()
+	all := len(p.parks) == followers
+	block := p.hub.opts.Overflow == eventtarget.Block
 	until = stallAfter
 	for _, k := range p.parks {
 		stalled := now.Sub(k.since)
+		if block {
+			slowest = earlier(slowest, k.at)
+			continue
+		}
 		if stalled >= stallAfter {
 			continue
 		}
@@ -167,6 +178,9 @@ func (p *pace) progressed() {
 }
 
 func (p *pace) parked(s *Spoke) {
+	if !s.following.Load() {
+		return
+	}
 	p.mu.Lock()
 	p.parks[s] = &parking{at: s.position(), since: time.Now()}
 	p.mu.Unlock()
@@ -182,9 +196,9 @@ func (p *pace) unparked(s *Spoke) {
 	p.mu.Unlock()
 }
 
-// busy tells whether the shard has spokes that its sweeper writes to.
-func (sh *shard) busy() bool {
+// following returns how many spokes of the shard follow the log.
+func (sh *shard) following() int {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	return len(sh.spokes) > 0
+	return len(sh.followers)
 }

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
@@ -12,10 +13,15 @@ import (
 func (s *Spoke) read() {
 	for {
 		msg, err := s.conn.Receive()
+		if err == nil {
+			err = s.throttle.wait(s.ctx)
+		}
 		if err != nil {
 			s.end(reasonOf(err))
 			return
 		}
+		s.lastHeard.Store(time.Now().UnixNano())
+		s.received.Add(1)
 		if err := s.receive(msg); err != nil {
 			s.hub.stats.malformed.Add(1)
 			s.end(offence(err))
@@ -32,18 +38,23 @@ func (s *Spoke) receive(msg []byte) error {
 	if err != nil {
 		return err
 	}
-	if m.Control() {
-		h.stats.ignored.Add(1)
-		return nil
-	}
 	if s.isEnding() {
 		return nil // what comes after the end is for nobody
+	}
+	if m.Control() {
+		return s.receiveControl(m)
+	}
+	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
+	if err := h.authorize(s, OpDispatch, topic); err != nil {
+		h.stats.refused.Add(1)
+		s.answer(h.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: err.Error()}))
+		return nil
 	}
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
 	if h.opts.Relay { // before listeners here can spoil the payload for others
-		h.relay(s, msg)
+		h.relay(s, topic, msg)
 	}
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {
@@ -51,6 +62,26 @@ func (s *Spoke) receive(msg []byte) error {
 	}
 	_ = h.registry.Deliver(s.ctx, e)
 	return nil
+}
+
+// receiveControl handles a message of the protocol's own.
+func (s *Spoke) receiveControl(m wire.Message) error {
+	switch m.Type {
+	case wire.Subscribe:
+		return s.subscribe(m)
+	case wire.Unsubscribe:
+		return s.unsubscribe(m)
+	default:
+		s.hub.stats.ignored.Add(1)
+		return nil
+	}
+}
+
+// answer sends the spoke a control message, in the log's order.
+func (s *Spoke) answer(m *message) {
+	s.hub.log.Update(func(u framelog.Update) {
+		s.post(item{at: s.placeFor(u.Head()), msg: m})
+	})
 }
 
 // offence is the reason for ending a connection that sent a bad message.

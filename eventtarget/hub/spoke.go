@@ -2,8 +2,11 @@ package hub
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
@@ -29,13 +32,32 @@ type Spoke struct {
 
 	// Writing: one goroutine at a time, the shard's sweeper unless parked.
 	parked     atomic.Bool
-	at         framelog.Position // everything before it was written
+	following  atomic.Bool       // it writes what stands in the log
+	at         framelog.Position // everything in the log before it was written
 	written    atomic.Uint64     // at.Offset, for others to read
 	writtenSeq atomic.Uint64     // at.Seq
-	place      int               // in shard.spokes; under shard.mu
-	dirty      bool              // in shard.dirty; under shard.mu
+	taken      []*message        // taken out of the inbox, not yet written
+	inFlight   atomic.Int64      // how many those are
+
+	// Under shard.mu.
+	swept   bool // the sweeper visits it
+	follows bool // whenever something is appended
+	place   int  // in shard.followers; -1: not there
+	dirty   bool // in shard.dirty
 
 	inbox inbox
+
+	// Interest, inside the log's Update.
+	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
+	everything bool                           // it gets all that is dispatched to all
+
+	groups map[string]struct{} // under hub.mu
+
+	since     time.Time
+	lastHeard atomic.Int64 // Unix nanoseconds
+	received  atomic.Uint64
+	sent      atomic.Uint64
+	throttle  throttle // the reader's
 
 	// Heartbeats: the heartbeat goroutine's.
 	heard  uint64
@@ -115,16 +137,16 @@ func (s *Spoke) Remove(reg *eventtarget.Registration) bool {
 	return r != nil && r.Remove(reg)
 }
 
-// Dispatch accepts e for this spoke alone. The error is [eventtarget.ErrGone] when
-// the spoke has left.
+// Dispatch accepts e for this spoke alone, whatever it subscribed to. The error is
+// [eventtarget.ErrGone] when the spoke has left and [eventtarget.ErrOverflow] when it
+// is over its bounds, and was ended for it.
 func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	msg, err := s.hub.encode(ctx, &e)
 	if err != nil {
 		return err
 	}
 	defer wire.PutBuffer(msg)
-	frame := s.hub.frame(*msg)
-	if err := s.put(frame); err != nil {
+	if err := s.put(ctx, s.hub.message(e.Topic(), *msg)); err != nil {
 		return s.hub.fail("dispatch", e.Topic(), err)
 	}
 	if s.hub.opts.Echo {
@@ -135,33 +157,52 @@ func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Ra
 	return nil
 }
 
-// frame returns a copy of msg with its header.
-func (h *Hub) frame(msg []byte) frame {
-	f := frame{bytes: make([]byte, 0, len(msg)+16)}
-	if h.opts.Framing != nil {
-		f.bytes = h.opts.Framing(f.bytes, len(msg))
-		f.header = len(f.bytes)
-	}
-	f.bytes = append(f.bytes, msg...)
-	return f
-}
-
-// put places a frame for this spoke alone behind everything dispatched so far.
-func (s *Spoke) put(f frame) error {
+// put places a message for this spoke alone behind everything dispatched so far.
+func (s *Spoke) put(ctx context.Context, m *message) error {
 	if s.isEnding() {
 		return eventtarget.ErrGone
 	}
+	if s.inbox.wouldBlock() && eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
+		return eventtarget.ErrWouldBlock
+	}
 	var err error
-	s.hub.log.With(func(head framelog.Position) {
-		err = s.inbox.put(item{at: s.placeFor(head), frame: f}, s.hub.opts.SpokeBytes, s.hub.opts.SpokeEvents)
+	s.hub.log.Update(func(u framelog.Update) {
+		err = s.inbox.put(item{at: s.placeFor(u.Head()), msg: m})
 	})
-	switch err {
-	case nil:
+	switch {
+	case err == nil:
 		s.shard.mark(s)
-	case eventtarget.ErrOverflow:
-		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "too much waits for it"})
+		if s.inbox.isCrowded() {
+			s.hub.ease(ctx, []*Spoke{s})
+		}
+	case errors.Is(err, eventtarget.ErrOverflow):
+		s.tooSlow()
 	}
 	return err
+}
+
+// tooSlow ends a spoke that is over its bounds.
+func (s *Spoke) tooSlow() {
+	s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "too much waits for it"})
+}
+
+// SetOverflow gives the spoke another policy than the hub's: Disconnect, DropOldest or
+// Conflate. It is to be called in OnConnect; later calls, and other policies, are an
+// error.
+func (s *Spoke) SetOverflow(o eventtarget.Overflow) error {
+	s.mu.Lock()
+	ready := s.ready
+	s.mu.Unlock()
+	switch {
+	case ready:
+		return s.hub.fail("set overflow", eventtarget.Topic{}, errors.New("OnConnect has returned"))
+	case o != eventtarget.Disconnect && o != eventtarget.DropOldest && o != eventtarget.Conflate:
+		return s.hub.fail("set overflow", eventtarget.Topic{}, fmt.Errorf("a spoke cannot have Overflow %v", o))
+	}
+	s.inbox.mu.Lock()
+	defer s.inbox.mu.Unlock()
+	s.inbox.policy = o
+	return nil
 }
 
 // placeFor returns the place of an item that is dispatched now: the head, and
@@ -173,11 +214,6 @@ func (s *Spoke) placeFor(head framelog.Position) framelog.Position {
 		return s.at
 	}
 	return head
-}
-
-// skip makes the spoke not get what it sent itself. Under the log's lock.
-func (s *Spoke) skip(from, to framelog.Position) {
-	s.inbox.skip(from, to)
 }
 
 func (s *Spoke) isEnding() bool {

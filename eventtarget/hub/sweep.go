@@ -18,13 +18,13 @@ type shard struct {
 	wake  chan struct{}
 	swept atomic.Pointer[framelog.Position] // what every spoke here has reached unless parked
 
-	mu     sync.Mutex
-	spokes []*Spoke
-	dirty  []*Spoke // something concerns them alone
+	mu        sync.Mutex
+	followers []*Spoke // those that follow the log
+	dirty     []*Spoke // something concerns them alone
 
 	// The sweeper's own:
 	turn []*Spoke
-	run  framelog.Run // what the last spoke at the head of the sweep read
+	w    writer
 }
 
 const (
@@ -87,13 +87,15 @@ func (sh *shard) sweep() {
 	head := sh.hub.log.Head()
 	sh.mu.Lock()
 	sh.turn = sh.turn[:0]
-	if head != *sh.swept.Load() {
-		sh.turn = append(sh.turn, sh.spokes...)
-	} else {
-		sh.turn = append(sh.turn, sh.dirty...)
+	all := head != *sh.swept.Load()
+	if all {
+		sh.turn = append(sh.turn, sh.followers...)
 	}
 	for _, s := range sh.dirty {
 		s.dirty = false
+		if !all || s.place < 0 {
+			sh.turn = append(sh.turn, s)
+		}
 	}
 	clear(sh.dirty)
 	sh.dirty = sh.dirty[:0]
@@ -104,7 +106,7 @@ func (sh *shard) sweep() {
 		}
 	}
 	clear(sh.turn)
-	sh.run = framelog.Run{}
+	sh.w.run = framelog.Run{}
 	sh.swept.Store(&head)
 	sh.hub.pace.progressed()
 }
@@ -113,20 +115,20 @@ func (sh *shard) sweep() {
 // is the last thing that it does: from then on the spoke is another's.
 func (sh *shard) advance(s *Spoke, head framelog.Position) {
 	for {
-		st := s.next(head, &sh.run)
-		if st.kind == stepNone {
+		p := s.next(head, &sh.w)
+		if p.bytes == nil {
 			return
 		}
 		if s.frames == nil {
 			s.park()
 			return
 		}
-		n, blocked, err := s.frames.TryWriteFrames(st.bytes())
+		n, blocked, err := s.frames.TryWriteFrames(p.bytes)
 		if err != nil {
 			s.end(reasonOf(err))
 			return
 		}
-		s.wrote(st, n)
+		s.wrote(p, n)
 		if blocked {
 			s.park()
 			return
@@ -134,10 +136,13 @@ func (sh *shard) advance(s *Spoke, head framelog.Position) {
 	}
 }
 
+// add makes the sweeper visit s from now on.
 func (sh *shard) add(s *Spoke) {
 	sh.mu.Lock()
-	s.place = len(sh.spokes)
-	sh.spokes = append(sh.spokes, s)
+	s.swept = true
+	if s.follows {
+		sh.enlist(s)
+	}
 	sh.mu.Unlock()
 	sh.mark(s)
 }
@@ -145,29 +150,56 @@ func (sh *shard) add(s *Spoke) {
 func (sh *shard) remove(s *Spoke) {
 	sh.mu.Lock()
 	defer sh.mu.Unlock()
-	if s.place >= len(sh.spokes) || sh.spokes[s.place] != s {
-		return // it never was added
-	}
-	last := len(sh.spokes) - 1
-	sh.spokes[s.place] = sh.spokes[last]
-	sh.spokes[s.place].place = s.place
-	sh.spokes[last] = nil
-	sh.spokes = sh.spokes[:last]
+	s.swept = false
+	sh.delist(s)
 	if i := slices.Index(sh.dirty, s); i >= 0 {
 		sh.dirty = slices.Delete(sh.dirty, i, i+1)
 	}
 }
 
+// follow tells whether s is to be visited whenever something is appended.
+func (sh *shard) follow(s *Spoke, follows bool) {
+	sh.mu.Lock()
+	defer sh.mu.Unlock()
+	s.follows = follows
+	switch {
+	case !follows:
+		sh.delist(s)
+	case s.swept:
+		sh.enlist(s)
+	}
+}
+
+// enlist and delist see to the followers. Under mu.
+func (sh *shard) enlist(s *Spoke) {
+	if s.place < 0 {
+		s.place = len(sh.followers)
+		sh.followers = append(sh.followers, s)
+	}
+}
+
+func (sh *shard) delist(s *Spoke) {
+	if s.place < 0 {
+		return
+	}
+	last := len(sh.followers) - 1
+	sh.followers[s.place] = sh.followers[last]
+	sh.followers[s.place].place = s.place
+	sh.followers[last] = nil
+	sh.followers = sh.followers[:last]
+	s.place = -1
+}
+
 // mark makes the next sweep visit s even if nothing was dispatched to all.
 func (sh *shard) mark(s *Spoke) {
 	sh.mu.Lock()
-	added := s.place < len(sh.spokes) && sh.spokes[s.place] == s
-	if added && !s.dirty {
+	visit := s.swept
+	if visit && !s.dirty {
 		s.dirty = true
 		sh.dirty = append(sh.dirty, s)
 	}
 	sh.mu.Unlock()
-	if added {
+	if visit {
 		sh.notify()
 	}
 }

@@ -1,84 +1,147 @@
 package hub
 
 import (
-	"time"
-
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// step is the next thing that a spoke's writer has to do.
-type step struct {
-	kind  stepKind
-	run   framelog.Run // stepRun
-	frame frame        // stepFrame
+// batch bounds how many bytes of messages for one spoke alone go into one write.
+const batch = 64 << 10
+
+// piece is the next thing that a spoke's writer has to write: a stretch of the log,
+// or messages that stand elsewhere.
+type piece struct {
+	run      framelog.Run
+	messages []*message // taken out of the inbox; the spoke's taken
+	bytes    []byte     // nil: up to date, or ended
 }
 
-type stepKind uint8
-
-const (
-	stepNone  stepKind = iota // up to date, or ended
-	stepRun                   // write a stretch of the log
-	stepFrame                 // write a frame that is for this spoke alone
-)
-
-func (st step) bytes() []byte {
-	if st.kind == stepFrame {
-		return st.frame.bytes
-	}
-	return st.run.Bytes
+// writer is what the one goroutine that writes to a spoke at a time needs for it.
+type writer struct {
+	run     framelog.Run // what the last spoke at the head of the sweep read
+	scratch []byte       // several messages in one piece
 }
 
 // next finds out what is to be written next, with nothing from behind head: an
-// item that is put in later has a place behind it. last is what another spoke
-// read before; most spokes need the same.
-func (s *Spoke) next(head framelog.Position, last *framelog.Run) step {
-	for {
-		if s.ctx.Err() != nil {
-			return step{}
+// item that is put in later has a place behind it. Most spokes need what another
+// has read before.
+func (s *Spoke) next(head framelog.Position, w *writer) piece {
+	for s.ctx.Err() == nil {
+		if len(s.taken) > 0 {
+			return s.pieceOf(w)
 		}
-		it, found := s.inbox.first(head)
-		upto := head
-		if found {
-			upto = it.at
+		if n := s.inbox.gap(); n > 0 {
+			s.inbox.told(n)
+			s.taken = append(s.taken, s.hub.gapMessage(n))
+			continue
 		}
-		if s.at.Offset < upto.Offset {
-			if last.From == s.at && last.To.Offset <= upto.Offset && len(last.Bytes) > 0 {
-				return step{kind: stepRun, run: *last}
+		at, found := s.inbox.next(head)
+		if s.following.Load() {
+			upto := head
+			if found {
+				upto = at
 			}
-			run, ok := s.hub.log.Read(s.at, upto)
-			if !ok {
-				s.fellOff()
-				return step{}
+			if s.at.Offset < upto.Offset {
+				if p, ok := s.stretch(upto, w); ok {
+					return p
+				}
+				continue
 			}
-			*last = run
-			return step{kind: stepRun, run: run}
 		}
-		switch {
-		case !found:
-			return step{}
-		case it.frame.bytes != nil:
-			return step{kind: stepFrame, frame: it.frame}
+		if !found {
+			return piece{}
 		}
-		it = s.inbox.shift()
-		if it.close != nil {
-			s.end(*it.close)
-			return step{}
+		due := head
+		if s.following.Load() {
+			due = s.at
 		}
-		s.moved(it.skipTo)
+		taken, do := s.inbox.take(s.taken, due, batch)
+		s.taken = taken
+		s.inFlight.Store(int64(len(taken)))
+		if do != nil {
+			s.do(do)
+		} else if len(taken) == 0 {
+			return piece{} // held
+		}
+	}
+	return piece{}
+}
+
+// do does the step of an item.
+func (s *Spoke) do(d *step) {
+	switch d.kind {
+	case doSkip:
+		if d.to.Offset > s.at.Offset { // else the log has lost it, and more
+			s.moved(d.to)
+		}
+	case doFollow:
+		s.following.Store(true)
+		s.moved(d.to)
+	case doLeave:
+		s.following.Store(false)
+		s.hub.pace.unparked(s)
+	case doClose:
+		s.end(d.reason)
+	case doMark:
+		d.mark(s.inbox.losses())
 	}
 }
 
-// wrote notes that n bytes of a step were taken: whole frames.
-func (s *Spoke) wrote(st step, n int) {
-	switch {
-	case n < len(st.bytes()) && (n == 0 || st.kind == stepFrame):
-	case st.kind == stepFrame:
-		s.inbox.shift()
-	case n == len(st.run.Bytes):
-		s.moved(st.run.To)
-	default:
-		s.moved(st.run.After(n))
+// stretch returns a stretch of the log. It is false when the spoke's place has left
+// the log: then the spoke was ended, or moved on.
+func (s *Spoke) stretch(upto framelog.Position, w *writer) (piece, bool) {
+	if w.run.From == s.at && w.run.To.Offset <= upto.Offset && len(w.run.Bytes) > 0 {
+		return piece{run: w.run, bytes: w.run.Bytes}, true
+	}
+	run, ok := s.hub.log.Read(s.at, upto)
+	if !ok {
+		s.fellOff()
+		return piece{}, false
+	}
+	w.run = run
+	return piece{run: run, bytes: run.Bytes}, true
+}
+
+// pieceOf returns the messages that were taken.
+func (s *Spoke) pieceOf(w *writer) piece {
+	if len(s.taken) == 1 {
+		return piece{messages: s.taken, bytes: s.taken[0].bytes}
+	}
+	w.scratch = w.scratch[:0]
+	for _, m := range s.taken {
+		w.scratch = append(w.scratch, m.bytes...)
+	}
+	return piece{messages: s.taken, bytes: w.scratch}
+}
+
+// wrote notes that n bytes of a piece were taken: whole frames.
+func (s *Spoke) wrote(p piece, n int) {
+	if p.messages == nil {
+		to := p.run.To
+		if n < len(p.bytes) {
+			to = p.run.After(n)
+		}
+		s.sent.Add(to.Seq - s.at.Seq)
+		s.moved(to)
+		return
+	}
+	done := 0
+	for ; done < len(s.taken) && n >= len(s.taken[done].bytes); done++ {
+		n -= len(s.taken[done].bytes)
+	}
+	s.finished(done)
+}
+
+// finished forgets the first n messages that were taken.
+func (s *Spoke) finished(n int) {
+	s.sent.Add(uint64(n))
+	rest := copy(s.taken, s.taken[n:])
+	clear(s.taken[rest:])
+	s.taken = s.taken[:rest]
+	s.inFlight.Store(int64(rest))
+	if rest == 0 {
+		s.taken = nil // an idle spoke holds nothing
 	}
 }
 
@@ -95,96 +158,18 @@ func (s *Spoke) position() framelog.Position {
 	return framelog.Position{Offset: s.written.Load(), Seq: s.writtenSeq.Load()}
 }
 
-// undelivered returns how many events the spoke has not got.
-func (s *Spoke) undelivered() uint64 {
-	n := uint64(s.inbox.waiting())
-	if head, at := s.hub.log.Head().Seq, s.writtenSeq.Load(); head > at {
-		n += head - at
-	}
-	return n
-}
-
-// fellOff ends a spoke whose place has left the log.
+// fellOff sees to a spoke whose place has left the log, as its policy says.
 func (s *Spoke) fellOff() {
-	s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "fell off the log"})
+	if s.inbox.overflow() != eventtarget.DropOldest {
+		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "fell off the log"})
+		return
+	}
+	tail := s.hub.log.Tail()
+	s.inbox.fellBehind(s.at, tail)
+	s.moved(tail)
 }
 
-// park hands the spoke to a goroutine of its own, which may wait.
-func (s *Spoke) park() {
-	s.parked.Store(true)
-	s.hub.pace.parked(s)
-	s.hub.wg.Go(s.catchUp)
-}
-
-// catchUp writes what a parked spoke lacks and hands it back to the sweeper.
-func (s *Spoke) catchUp() {
-	stalled := time.AfterFunc(s.hub.opts.WriteTimeout, func() {
-		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "took nothing in time"})
-	})
-	defer stalled.Stop()
-	progress := func() {
-		stalled.Reset(s.hub.opts.WriteTimeout)
-		s.hub.pace.progressed()
-	}
-	s.writeOut(progress)
-	s.hub.pace.unparked(s)
-	s.parked.Store(false)
-	s.shard.mark(s) // for what came in between
-}
-
-func (s *Spoke) writeOut(progress func()) {
-	if s.frames != nil {
-		if err := s.frames.WriteFrames(nil); err != nil { // what the sweeper's last write left
-			s.end(reasonOf(err))
-			return
-		}
-	}
-	var run framelog.Run
-	for {
-		st := s.next(s.hub.log.Head(), &run)
-		if st.kind == stepNone {
-			return
-		}
-		if !s.write(st, progress) {
-			return
-		}
-		progress()
-	}
-}
-
-// write does a step and waits for it.
-func (s *Spoke) write(st step, progress func()) bool {
-	if s.frames == nil {
-		return s.send(st, progress)
-	}
-	if err := s.frames.WriteFrames(st.bytes()); err != nil {
-		s.end(reasonOf(err))
-		return false
-	}
-	s.wrote(st, len(st.bytes()))
-	return true
-}
-
-// send does a step on a connection that takes messages one by one.
-func (s *Spoke) send(st step, progress func()) bool {
-	if st.kind == stepFrame {
-		if err := s.conn.Send(st.frame.bytes[st.frame.header:]); err != nil {
-			s.end(reasonOf(err))
-			return false
-		}
-		s.inbox.shift()
-		return true
-	}
-	ok := true
-	st.run.Messages(func(msg []byte, after framelog.Position) bool {
-		if err := s.conn.Send(msg); err != nil {
-			s.end(reasonOf(err))
-			ok = false
-			return false
-		}
-		s.moved(after)
-		progress()
-		return true
-	})
-	return ok
+// gapMessage tells a spoke that it has lost n events.
+func (h *Hub) gapMessage(n uint64) *message {
+	return h.control(wire.Gap, "", wire.GapPayload{Count: n})
 }

@@ -67,27 +67,13 @@ func New(framing Framing, maxBytes, maxEvents int) *Log {
 // Append frames msg and appends it, letting go of the oldest segments if the log
 // is over its bounds. It is false when the log is sealed.
 func (l *Log) Append(msg []byte) bool {
-	return l.AppendWith(msg, func(Position, Position) {})
-}
-
-// AppendWith is Append, and runs fn with the positions around the message before
-// anyone else can see it.
-func (l *Log) AppendWith(msg []byte, fn func(from, to Position)) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if l.sealed {
 		return false
 	}
-	fn(l.append(msg))
-	l.trim()
+	Update{l}.Append(msg)
 	return true
-}
-
-// Seal makes the log refuse everything from now on: the head stays where it is.
-func (l *Log) Seal() {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	l.sealed = true
 }
 
 // TryAppend is Append for a log that must not lose anything: it refuses the
@@ -102,11 +88,34 @@ func (l *Log) TryAppend(msg []byte) bool {
 	return true
 }
 
-// With runs fn while nothing is appended. fn gets the position of the head.
-func (l *Log) With(fn func(head Position)) {
+// Update runs fn while nobody else appends, or sees what fn does.
+func (l *Log) Update(fn func(u Update)) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	fn(l.head)
+	fn(Update{l})
+}
+
+// Update is the log inside [Log.Update].
+type Update struct{ log *Log }
+
+// Head returns the position behind the last message.
+func (u Update) Head() Position { return u.log.head }
+
+// Sealed tells whether the log is sealed: then nothing may be appended.
+func (u Update) Sealed() bool { return u.log.sealed }
+
+// Append is [Log.Append], and returns the positions around the message.
+func (u Update) Append(msg []byte) (from, to Position) {
+	from, to = u.log.append(msg)
+	u.log.trim()
+	return from, to
+}
+
+// Seal makes the log refuse everything from now on: the head stays where it is.
+func (l *Log) Seal() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.sealed = true
 }
 
 func (l *Log) append(msg []byte) (from, to Position) {

@@ -1,0 +1,197 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"slices"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// Op is what a spoke asks to be allowed.
+type Op uint8
+
+// The operations.
+const (
+	OpSubscribe Op = iota
+	OpDispatch
+)
+
+// String returns "subscribe" or "dispatch".
+func (o Op) String() string {
+	if o == OpSubscribe {
+		return "subscribe"
+	}
+	return "dispatch"
+}
+
+// Duplicates says what a second spoke with the same identity does.
+type Duplicates uint8
+
+const (
+	// Allow lets both be.
+	Allow Duplicates = iota
+	// Replace ends the first with CodePolicy: nothing more is heard from it.
+	Replace
+	// Refuse refuses the second.
+	Refuse
+)
+
+// authorize asks the hub's owner.
+func (h *Hub) authorize(s *Spoke, op Op, t eventtarget.Topic) error {
+	if h.opts.Authorize == nil {
+		return nil
+	}
+	return h.opts.Authorize(s, op, t)
+}
+
+// Revoke asks Authorize anew for everything that the spoke is subscribed to, and
+// ends a spoke that may not have it any more with CodePolicy. It tells whether that
+// was so.
+func (h *Hub) Revoke(s *Spoke) bool {
+	for _, t := range s.Subscriptions() {
+		if err := h.authorize(s, OpSubscribe, t); err != nil {
+			s.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: err.Error()})
+			return true
+		}
+	}
+	return false
+}
+
+// Admit tells whether a connection from addr would find room, before it is made. The
+// error is [eventtarget.ErrLimit] or [eventtarget.ErrClosed].
+func (h *Hub) Admit(addr string) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.admit(addrKey(addr))
+}
+
+// admit is Admit. Under mu.
+func (h *Hub) admit(key string) error {
+	switch {
+	case !h.accepting:
+		return eventtarget.ErrClosed
+	case h.opts.Spokes > 0 && len(h.spokes) >= h.opts.Spokes:
+		return fmt.Errorf("%w: %d spokes", eventtarget.ErrLimit, h.opts.Spokes)
+	case h.opts.SpokesPerAddr > 0 && key != "" && h.addrs[key] >= h.opts.SpokesPerAddr:
+		return fmt.Errorf("%w: %d spokes from %s", eventtarget.ErrLimit, h.opts.SpokesPerAddr, key)
+	}
+	return nil
+}
+
+// addrKey returns what connections are counted by: an address, or its /64 prefix,
+// of which a single household has at least one. Empty if there is no address.
+func addrKey(addr string) string {
+	var ip netip.Addr
+	if ap, err := netip.ParseAddrPort(addr); err == nil {
+		ip = ap.Addr()
+	} else if ip, err = netip.ParseAddr(addr); err != nil {
+		return ""
+	}
+	if ip = ip.Unmap(); ip.Is4() {
+		return ip.String()
+	}
+	p, err := ip.WithZone("").Prefix(64)
+	if err != nil {
+		return ""
+	}
+	return p.String()
+}
+
+// enter puts s into the set, or says why not. It returns those that it replaces.
+func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	id, key := s.meta.Identity, addrKey(s.meta.Addr)
+	if err := h.admit(key); err != nil {
+		return nil, err
+	}
+	if _, taken := h.spokes[s.meta.ID]; taken {
+		return nil, fmt.Errorf("a spoke with id %q exists", s.meta.ID)
+	}
+	if id != "" && len(h.identities[id]) > 0 {
+		switch h.opts.Duplicates {
+		case Refuse:
+			return nil, fmt.Errorf("%w: this identity is connected", eventtarget.ErrForbidden)
+		case Replace:
+			replaced = slices.Clone(h.identities[id])
+		}
+	}
+	h.spokes[s.meta.ID] = s
+	if id != "" {
+		h.identities[id] = append(h.identities[id], s)
+	}
+	if key != "" {
+		h.addrs[key]++
+	}
+	s.shard = h.shards[h.next%len(h.shards)]
+	h.next++
+	h.wg.Add(1)
+	return replaced, nil
+}
+
+// exit takes s out of the set and of all that it is counted in.
+func (h *Hub) exit(s *Spoke) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	delete(h.spokes, s.meta.ID)
+	if id := s.meta.Identity; id != "" {
+		rest := slices.DeleteFunc(slices.Clone(h.identities[id]), func(o *Spoke) bool { return o == s })
+		if h.identities[id] = rest; len(rest) == 0 {
+			delete(h.identities, id)
+		}
+	}
+	if key := addrKey(s.meta.Addr); key != "" {
+		if h.addrs[key]--; h.addrs[key] == 0 {
+			delete(h.addrs, key)
+		}
+	}
+	for group := range s.groups {
+		s.leaveGroup(group)
+	}
+}
+
+// refusal is the reason that a connection is told when it was not let in.
+func refusal(err error) eventtarget.Reason {
+	switch {
+	case errors.Is(err, eventtarget.ErrClosed):
+		return eventtarget.Reason{Code: eventtarget.CodeGoingAway}
+	case errors.Is(err, eventtarget.ErrLimit):
+		return eventtarget.Reason{Code: eventtarget.CodeTryLater, Text: err.Error()}
+	default:
+		return eventtarget.Reason{Code: eventtarget.CodePolicy, Text: err.Error()}
+	}
+}
+
+// throttle holds the reader of a spoke to its rate: a token bucket. The peer feels
+// it as a full connection.
+type throttle struct {
+	rate, burst float64
+	tokens      float64
+	last        time.Time
+}
+
+// wait returns when a message may be handled, or with ctx's cause.
+func (t *throttle) wait(ctx context.Context) error {
+	if t.rate == 0 {
+		return nil
+	}
+	now := time.Now()
+	t.tokens = min(t.burst, t.tokens+t.rate*now.Sub(t.last).Seconds())
+	t.last = now
+	t.tokens--
+	if t.tokens >= 0 {
+		return nil
+	}
+	pause := time.NewTimer(time.Duration(-t.tokens / t.rate * float64(time.Second)))
+	defer pause.Stop()
+	select {
+	case <-pause.C:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}

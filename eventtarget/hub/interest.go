@@ -1,0 +1,215 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+var everything = eventtarget.T(eventtarget.Wildcard, eventtarget.Wildcard)
+
+// interest knows which spokes want what, but for those who follow the log: an event
+// costs what those who want it cost. All of it, and a Spoke's topics and everything,
+// is touched inside the log's Update only, which puts the beginning and the end of a
+// subscription between two events.
+type interest struct {
+	topics map[eventtarget.Topic]spokeSet
+	all    spokeSet // everything, but not by following: see Conflate
+}
+
+type spokeSet map[*Spoke]struct{}
+
+func (i *interest) none() bool { return len(i.topics) == 0 && len(i.all) == 0 }
+
+// match calls fn once for each spoke that wants an event on topic.
+func (i *interest) match(topic eventtarget.Topic, fn func(s *Spoke)) {
+	ofType := eventtarget.Topic{Type: topic.Type, ID: eventtarget.Wildcard}
+	for s := range i.topics[topic] {
+		if _, also := s.topics[ofType]; !also && !s.everything {
+			fn(s)
+		}
+	}
+	for s := range i.topics[ofType] {
+		if !s.everything {
+			fn(s)
+		}
+	}
+	for s := range i.all {
+		fn(s)
+	}
+}
+
+func (i *interest) add(s *Spoke, topic eventtarget.Topic) {
+	if i.topics == nil {
+		i.topics = make(map[eventtarget.Topic]spokeSet)
+	}
+	if i.topics[topic] == nil {
+		i.topics[topic] = make(spokeSet)
+	}
+	i.topics[topic][s] = struct{}{}
+}
+
+func (i *interest) addAll(s *Spoke) {
+	if i.all == nil {
+		i.all = make(spokeSet)
+	}
+	i.all[s] = struct{}{}
+}
+
+func (i *interest) remove(s *Spoke, topic eventtarget.Topic) {
+	delete(i.topics[topic], s)
+	if len(i.topics[topic]) == 0 {
+		delete(i.topics, topic)
+	}
+}
+
+// hearAll makes s get everything, or only its topics, from the log's head on.
+func (s *Spoke) hearAll(u framelog.Update, all bool) {
+	if s.everything == all {
+		return
+	}
+	s.everything = all
+	if s.inbox.overflow() == eventtarget.Conflate { // only what waits in an inbox can be superseded
+		if all {
+			s.hub.interest.addAll(s)
+		} else {
+			delete(s.hub.interest.all, s)
+		}
+		return
+	}
+	d := &step{kind: doLeave}
+	if all {
+		d = &step{kind: doFollow, to: u.Head()}
+	}
+	_ = s.inbox.put(item{at: s.placeFor(u.Head()), do: d}) // ErrGone: it ends
+	s.shard.follow(s, all)
+	s.shard.mark(s)
+}
+
+// forget takes s out of the index, for good.
+func (h *Hub) forget(s *Spoke) {
+	h.log.Update(func(framelog.Update) {
+		delete(h.interest.all, s)
+		for topic := range s.topics {
+			h.interest.remove(s, topic)
+		}
+	})
+}
+
+// subscribe answers a request for topics. The answer stands in the log's order: what
+// is dispatched behind it arrives.
+func (s *Spoke) subscribe(m wire.Message) error {
+	topics, err := topicsOf(m)
+	if err != nil {
+		return err
+	}
+	refused := make(map[string]string)
+	var fresh []eventtarget.Topic
+	for _, t := range topics {
+		if err := s.hub.authorize(s, OpSubscribe, t); err != nil {
+			refused[t.String()] = err.Error()
+		} else {
+			fresh = append(fresh, t)
+		}
+	}
+	var holds []hold
+	s.hub.log.Update(func(u framelog.Update) {
+		live := fresh[:0]
+		for _, t := range fresh {
+			switch had, room := s.want(u, t); {
+			case !room:
+				refused[t.String()] = fmt.Sprintf("%v: %d subscriptions", eventtarget.ErrLimit, s.hub.opts.Subscriptions)
+			case !had:
+				live = append(live, t)
+			}
+		}
+		at := s.placeFor(u.Head())
+		s.post(item{at: at, msg: s.hub.control(wire.Subscribed, m.ID, wire.SubscribedPayload{Refused: refused})})
+		for _, t := range live {
+			s.hub.retained.replay(s, t, at)
+			if s.hub.opts.Snapshot != nil {
+				holds = append(holds, s.hold(t, at))
+			}
+		}
+	})
+	for _, h := range holds {
+		s.fill(h)
+	}
+	return nil
+}
+
+// want adds a topic to what s hears. Inside the log's Update.
+func (s *Spoke) want(u framelog.Update, t eventtarget.Topic) (had, room bool) {
+	if _, had := s.topics[t]; had {
+		return true, true
+	}
+	if len(s.topics) >= s.hub.opts.Subscriptions {
+		return false, false
+	}
+	if s.topics == nil { // it was sent everything unasked until now, or nothing
+		s.topics = make(map[eventtarget.Topic]struct{})
+		if t != everything {
+			s.hearAll(u, false)
+		}
+	}
+	s.topics[t] = struct{}{}
+	if t == everything {
+		s.hearAll(u, true)
+	} else {
+		s.hub.interest.add(s, t)
+	}
+	return false, true
+}
+
+// unsubscribe ends what subscribe began.
+func (s *Spoke) unsubscribe(m wire.Message) error {
+	topics, err := topicsOf(m)
+	if err != nil {
+		return err
+	}
+	s.hub.log.Update(func(u framelog.Update) {
+		for _, t := range topics {
+			if _, had := s.topics[t]; !had {
+				continue
+			}
+			delete(s.topics, t)
+			if t == everything {
+				s.hearAll(u, false)
+			} else {
+				s.hub.interest.remove(s, t)
+			}
+		}
+	})
+	return nil
+}
+
+func topicsOf(m wire.Message) ([]eventtarget.Topic, error) {
+	var p wire.TopicsPayload
+	if err := json.Unmarshal(m.Payload, &p); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.Type, err)
+	}
+	topics := make([]eventtarget.Topic, 0, len(p.Topics))
+	for _, text := range p.Topics {
+		t, err := eventtarget.ParseTopic(text)
+		if err != nil {
+			return nil, fmt.Errorf("%s: %w", m.Type, err)
+		}
+		topics = append(topics, t)
+	}
+	return topics, nil
+}
+
+// Interested returns how many spokes would be sent an event on topic.
+func (h *Hub) Interested(topic eventtarget.Topic) int {
+	n := 0
+	h.log.Update(func(framelog.Update) {
+		h.interest.match(topic, func(*Spoke) { n++ })
+	})
+	for _, sh := range h.shards {
+		n += sh.following()
+	}
+	return n
+}

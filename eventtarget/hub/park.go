@@ -1,0 +1,86 @@
+package hub
+
+import (
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+)
+
+// park hands the spoke to a goroutine of its own, which may wait.
+func (s *Spoke) park() {
+	s.parked.Store(true)
+	s.hub.pace.parked(s)
+	s.hub.wg.Go(s.catchUp)
+}
+
+// catchUp writes what a parked spoke lacks and hands it back to the sweeper.
+func (s *Spoke) catchUp() {
+	stalled := time.AfterFunc(s.hub.opts.WriteTimeout, func() {
+		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "took nothing in time"})
+	})
+	defer stalled.Stop()
+	progress := func() {
+		stalled.Reset(s.hub.opts.WriteTimeout)
+		s.hub.pace.progressed()
+	}
+	s.writeOut(progress)
+	s.hub.pace.unparked(s)
+	s.parked.Store(false)
+	s.shard.mark(s) // for what came in between
+}
+
+func (s *Spoke) writeOut(progress func()) {
+	if s.frames != nil {
+		if err := s.frames.WriteFrames(nil); err != nil { // what the sweeper's last write left
+			s.end(reasonOf(err))
+			return
+		}
+	}
+	var w writer
+	for {
+		p := s.next(s.hub.log.Head(), &w)
+		if p.bytes == nil {
+			return
+		}
+		if err := s.write(p, progress); err != nil {
+			s.end(reasonOf(err))
+			return
+		}
+		progress()
+	}
+}
+
+// write writes a piece and waits for it.
+func (s *Spoke) write(p piece, progress func()) error {
+	if s.frames == nil {
+		return s.send(p, progress)
+	}
+	if err := s.frames.WriteFrames(p.bytes); err != nil {
+		return err
+	}
+	s.wrote(p, len(p.bytes))
+	return nil
+}
+
+// send writes a piece on a connection that takes messages one by one.
+func (s *Spoke) send(p piece, progress func()) (err error) {
+	for range p.messages {
+		m := s.taken[0]
+		if err := s.conn.Send(m.bytes[m.header:]); err != nil {
+			return err
+		}
+		s.finished(1)
+		progress()
+	}
+	p.run.Messages(func(msg []byte, after framelog.Position) bool {
+		if err = s.conn.Send(msg); err != nil {
+			return false
+		}
+		s.sent.Add(1)
+		s.moved(after)
+		progress()
+		return true
+	})
+	return err
+}

@@ -1,0 +1,154 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"slices"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// Dispatch accepts e for every spoke that is there and listens to its topic. It
+// waits for the spokes that are being written to, bounded by ctx, but for none that
+// does not read, unless the hub is set to Block.
+func (h *Hub) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
+	return h.dispatch(ctx, e, nil)
+}
+
+// dispatch is Dispatch for all but some.
+func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw], except []*Spoke) error {
+	msg, err := h.encode(ctx, &e)
+	if err != nil {
+		return err
+	}
+	defer wire.PutBuffer(msg)
+	if err := h.publish(ctx, e.Topic(), *msg, except); err != nil {
+		return h.fail("dispatch", e.Topic(), err)
+	}
+	if h.opts.Echo {
+		return h.registry.Deliver(ctx, wire.Clone(&e))
+	}
+	return nil
+}
+
+// encode checks e and returns its message, in a buffer to be put back.
+func (h *Hub) encode(ctx context.Context, e *eventtarget.Event[eventtarget.Raw]) (*[]byte, error) {
+	if err := h.registry.CheckDispatch(ctx, e.Topic()); err != nil {
+		return nil, err
+	}
+	if err := wire.Check(e, h.opts.Limits); err != nil {
+		return nil, h.fail("dispatch", e.Topic(), err)
+	}
+	msg := wire.GetBuffer()
+	*msg = wire.Append((*msg)[:0], e)
+	return msg, nil
+}
+
+// relay passes a message from one spoke on to the others, as it stands.
+func (h *Hub) relay(from *Spoke, topic eventtarget.Topic, msg []byte) {
+	// The reader of that spoke waits for the others here, and so feels that
+	// they are behind. The error says that the hub is closed.
+	if h.publish(h.ctx, topic, msg, []*Spoke{from}) != nil {
+		h.late.Add(1)
+	}
+}
+
+// publish appends a message to the log, for those who follow it, and puts it into
+// the inboxes of the others who want it.
+func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke) error {
+	if err := h.pace.wait(ctx); err != nil {
+		return err
+	}
+	var crowd []*Spoke
+	sealed := false
+	h.log.Update(func(u framelog.Update) {
+		if sealed = u.Sealed(); sealed {
+			return
+		}
+		from, to := u.Append(msg)
+		for _, s := range except {
+			if _, byInbox := h.interest.all[s]; s.everything && !byInbox {
+				s.inbox.skip(from, to)
+			}
+		}
+		h.retained.keep(topic, msg, from)
+		if h.interest.none() {
+			return
+		}
+		m := h.message(topic, msg)
+		h.interest.match(topic, func(s *Spoke) {
+			if !slices.Contains(except, s) && s.post(item{at: from, msg: m}) {
+				crowd = append(crowd, s)
+			}
+		})
+	})
+	if sealed {
+		return eventtarget.ErrClosed
+	}
+	h.wakeAll()
+	h.ease(ctx, crowd)
+	return nil
+}
+
+// post puts a message into the spoke's inbox, inside the log's Update, and tells
+// whether that is getting full. A spoke that cannot take it is ended.
+func (s *Spoke) post(i item) (crowded bool) {
+	switch s.inbox.put(i) {
+	case nil:
+		s.shard.mark(s)
+	case eventtarget.ErrOverflow:
+		s.tooSlow()
+	}
+	return s.inbox.isCrowded()
+}
+
+// ease waits for spokes that much waits for, so that a dispatcher does not outrun
+// those who read as fast as they can: see pace. The event was accepted, so that the
+// end of ctx is no error.
+func (h *Hub) ease(ctx context.Context, crowd []*Spoke) {
+	if len(crowd) == 0 || eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
+		return
+	}
+	for _, s := range crowd {
+		for ctx.Err() == nil {
+			began := time.Now()
+			room, most := s.inbox.wait(began)
+			if room == nil || most <= 0 {
+				break
+			}
+			late := time.NewTimer(most)
+			select {
+			case <-room:
+			case <-late.C:
+			case <-ctx.Done():
+			case <-s.ctx.Done():
+			}
+			late.Stop()
+			s.inbox.waited(time.Since(began))
+		}
+	}
+}
+
+// message frames a copy of an envelope.
+func (h *Hub) message(topic eventtarget.Topic, msg []byte) *message {
+	m := &message{topic: topic, bytes: make([]byte, 0, len(msg)+16)}
+	if h.opts.Framing != nil {
+		m.bytes = h.opts.Framing(m.bytes, len(msg))
+		m.header = len(m.bytes)
+	}
+	m.bytes = append(m.bytes, msg...)
+	return m
+}
+
+// control returns a control message.
+func (h *Hub) control(controlType, id string, payload any) *message {
+	text, err := json.Marshal(payload)
+	if err != nil {
+		panic(err) // a payload of ours that is no JSON
+	}
+	topic := eventtarget.Topic{Type: controlType, ID: id}
+	return h.message(topic, wire.Append(nil, &eventtarget.Event[eventtarget.Raw]{Type: controlType, ID: id, Payload: text}))
+}

@@ -1,0 +1,129 @@
+package hub
+
+import (
+	"container/list"
+	"slices"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// hold keeps a place in a spoke's inbox for a snapshot. What is dispatched meanwhile
+// waits behind it.
+type hold struct {
+	topic eventtarget.Topic
+	step  *step
+}
+
+// hold puts one in. Inside the log's Update.
+func (s *Spoke) hold(t eventtarget.Topic, at framelog.Position) hold {
+	h := hold{topic: t, step: &step{kind: doHold}}
+	_ = s.inbox.put(item{at: at, do: h.step}) // ErrGone: it ends
+	return h
+}
+
+// fill puts the snapshot in its place, and takes out what it already has.
+func (s *Spoke) fill(h hold) {
+	events, since := s.snapshot(h.topic)
+	var messages []*message
+	for i := range events {
+		if err := wire.Check(&events[i], s.hub.opts.Limits); err != nil {
+			s.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: events[i].Topic(), Peer: s.ID(), Count: 1, Err: err})
+			continue
+		}
+		messages = append(messages, s.hub.message(events[i].Topic(), wire.Append(nil, &events[i])))
+	}
+	s.inbox.fill(h.step, messages, func(i item) bool {
+		return i.msg != nil && since.valid && i.at.Offset < since.at.Offset && h.topic.Matches(i.msg.topic)
+	})
+	s.shard.mark(s)
+}
+
+// snapshot calls the user's function. One that panics has no snapshot.
+func (s *Spoke) snapshot(t eventtarget.Topic) (events []eventtarget.Event[eventtarget.Raw], since Position) {
+	returned := false
+	defer func() {
+		if !returned {
+			s.hub.hookPanicked(s, "Snapshot", recover())
+		}
+	}()
+	events, since = s.hub.opts.Snapshot(s, t)
+	returned = true
+	return events, since
+}
+
+// fill replaces an item by messages and takes out those behind it that drop says.
+func (b *inbox) fill(at *step, messages []*message, drop func(item) bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := slices.IndexFunc(b.items, func(i item) bool { return i.do == at })
+	if n < 0 {
+		return // the spoke is gone
+	}
+	items := slices.Clone(b.items[:n])
+	for _, m := range messages {
+		items = append(items, item{at: b.items[n].at, msg: m})
+		b.charge(len(m.bytes), 1)
+	}
+	for _, i := range b.items[n+1:] {
+		if drop(i) {
+			b.charge(-len(i.msg.bytes), -1)
+			i.msg = nil
+			b.dead++
+		}
+		items = append(items, i)
+	}
+	b.items = items
+	b.compact()
+}
+
+// retained keeps the last event of each topic that the hub was told to. The least
+// recently dispatched topic gives way to a new one. Inside the log's Update.
+type retained struct {
+	hub    *Hub
+	topics map[eventtarget.Topic]*list.Element
+	order  list.List // of *kept, the most recent in front
+}
+
+type kept struct {
+	msg *message
+	at  framelog.Position
+}
+
+func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Position) {
+	if r.hub.opts.Retain == nil || !r.hub.opts.Retain(topic) {
+		return
+	}
+	if r.topics == nil {
+		r.topics = make(map[eventtarget.Topic]*list.Element)
+	}
+	k := &kept{msg: r.hub.message(topic, msg), at: at}
+	if e, found := r.topics[topic]; found {
+		e.Value = k
+		r.order.MoveToFront(e)
+		return
+	}
+	r.topics[topic] = r.order.PushFront(k)
+	if len(r.topics) > r.hub.opts.RetainTopics {
+		last := r.order.Back()
+		delete(r.topics, last.Value.(*kept).msg.topic)
+		r.order.Remove(last)
+	}
+}
+
+// replay puts what was retained before a position into the spoke's inbox there, the
+// oldest first.
+func (r *retained) replay(s *Spoke, t eventtarget.Topic, at framelog.Position) {
+	if t.ID != eventtarget.Wildcard {
+		if e, found := r.topics[t]; found {
+			s.post(item{at: at, msg: e.Value.(*kept).msg})
+		}
+		return
+	}
+	for e := r.order.Back(); e != nil; e = e.Prev() {
+		if k := e.Value.(*kept); t.Matches(k.msg.topic) && k.at.Offset < at.Offset {
+			s.post(item{at: at, msg: k.msg})
+		}
+	}
+}

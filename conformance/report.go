@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -74,7 +75,7 @@ func (r Report) Markdown() string {
 	fmt.Fprintf(&b, "### %s\n\n", r.Name)
 	fmt.Fprintf(&b, "| topology | ordering | delivery | echo | relay | source | reconnects |\n|---|---|---|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n\n", r.Caps.Topology,
-		or(r.Caps.Ordering, "per dispatcher"), or(r.Caps.Delivery, "at most once"),
+		r.Caps.ordering(), r.Caps.delivery(),
 		yes(r.Caps.Echo), yes(r.Caps.Relay), yes(r.Caps.Source), yes(r.Caps.Reconnects))
 	fmt.Fprintf(&b, "| law | name | class | outcome | |\n|---|---|---|---|---|\n")
 	for _, result := range r.Results {
@@ -85,12 +86,11 @@ func (r Report) Markdown() string {
 	return b.String()
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
+// ordering is what the card says of the order.
+func (c Capabilities) ordering() string { return cmp.Or(c.Ordering, "per dispatcher") }
+
+// delivery is what the card says of the delivery.
+func (c Capabilities) delivery() string { return cmp.Or(c.Delivery, "at most once") }
 
 func yes(b bool) string {
 	if b {

@@ -59,14 +59,15 @@ func (r Report) OK() bool { return r.Count(Failed) == 0 }
 
 // Summary returns the counts in a line.
 func (r Report) Summary() string {
-	s := fmt.Sprintf("%s: %d laws hold, %d do not, %d were skipped",
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d laws hold, %d do not, %d were skipped",
 		r.Name, r.Count(Passed), r.Count(Failed), r.Count(Skipped))
 	for _, result := range r.Results {
 		if result.Outcome == Skipped {
-			s += fmt.Sprintf("\n  skipped %s %s: %s", result.Law.ID, result.Law.Name, result.Detail)
+			fmt.Fprintf(&b, "\n  skipped %s %s: %s", result.Law.ID, result.Law.Name, result.Detail)
 		}
 	}
-	return s
+	return b.String()
 }
 
 // Markdown returns the capability card and a table of the laws.

@@ -15,7 +15,8 @@
 //		})
 //	}
 //
-// [Check] does the same without a testing.T and returns a [Report].
+// [Check] does the same without a testing.T and returns a [Report]. With the same
+// harness [RunBenchmarks] measures an adapter, beside the others.
 //
 // # The model
 //

@@ -133,7 +133,7 @@ func lawShutdownDrains(t *T, r *rig, i, j int) {
 	}
 	// A listener that does not end in time.
 	r = t.rig(3)
-	_, release := r.blocked(i, j, topic, eventtarget.DropNewest)
+	release := r.blocked(i, j, topic, eventtarget.DropNewest)
 	r.settle(i, j)
 	ctx, cancel := context.WithCancelCause(t.ctx)
 	late := errors.New("too late")
@@ -190,7 +190,7 @@ func lawCloseUnblocks(t *T) {
 	r := t.rig(2)
 	if at, hears := r.itself(); hears {
 		topic := eventtarget.T(t.name(), "")
-		_, release := r.blocked(at, at, topic, eventtarget.Block)
+		release := r.blocked(at, at, topic, eventtarget.Block)
 		defer release()
 		t.endsWithClose(r.Endpoints[at], topic)
 	}

@@ -116,9 +116,9 @@ func lawCancelled(t *T, r *rig, i, j int) {
 
 // blocked adds a listener that blocks, with a full queue of size 1 behind it, and
 // returns what lets it go.
-func (r *rig) blocked(from, at int, topic eventtarget.Topic, o eventtarget.Overflow) (reg *eventtarget.Registration, release func()) {
+func (r *rig) blocked(from, at int, topic eventtarget.Topic, o eventtarget.Overflow) (release func()) {
 	gate, entered := make(chan struct{}), make(chan struct{}, 1)
-	reg = r.add(at, topic, eventtarget.Listener[raw]{Queue: 1, Overflow: o, Handle: func(context.Context, event) {
+	r.add(at, topic, eventtarget.Listener[raw]{Queue: 1, Overflow: o, Handle: func(context.Context, event) {
 		select {
 		case entered <- struct{}{}:
 		default:
@@ -132,7 +132,7 @@ func (r *rig) blocked(from, at int, topic eventtarget.Topic, o eventtarget.Overf
 		r.t.Fatalf("the listener was not called")
 	}
 	r.dispatch(from, event{Type: topic.Type})
-	return reg, func() { close(gate) }
+	return func() { close(gate) }
 }
 
 func lawCancelInFlight(t *T) {
@@ -182,7 +182,7 @@ func (r *rig) fill(from int, topic eventtarget.Topic) (accepted int, err error) 
 
 func cancelListener(t *T, r *rig, at int) {
 	topic := eventtarget.T(t.name(), "")
-	_, release := r.blocked(at, at, topic, eventtarget.Block)
+	release := r.blocked(at, at, topic, eventtarget.Block)
 	ctx, cancel := context.WithTimeout(t.ctx, 20*time.Millisecond)
 	defer cancel()
 	if err := r.Endpoints[at].Dispatch(ctx, event{Type: topic.Type}); !errors.Is(err, context.DeadlineExceeded) {

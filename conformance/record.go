@@ -2,6 +2,7 @@ package conformance
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -46,7 +47,7 @@ func (rec *record) handle(_ context.Context, e event) {
 func (rec *record) all() []event {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
-	return rec.events[:len(rec.events):len(rec.events)]
+	return slices.Clip(rec.events)
 }
 
 func (rec *record) len() int { return len(rec.all()) }

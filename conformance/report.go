@@ -1,6 +1,7 @@
 package conformance
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 	"time"
@@ -58,14 +59,15 @@ func (r Report) OK() bool { return r.Count(Failed) == 0 }
 
 // Summary returns the counts in a line.
 func (r Report) Summary() string {
-	s := fmt.Sprintf("%s: %d laws hold, %d do not, %d were skipped",
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s: %d laws hold, %d do not, %d were skipped",
 		r.Name, r.Count(Passed), r.Count(Failed), r.Count(Skipped))
 	for _, result := range r.Results {
 		if result.Outcome == Skipped {
-			s += fmt.Sprintf("\n  skipped %s %s: %s", result.Law.ID, result.Law.Name, result.Detail)
+			fmt.Fprintf(&b, "\n  skipped %s %s: %s", result.Law.ID, result.Law.Name, result.Detail)
 		}
 	}
-	return s
+	return b.String()
 }
 
 // Markdown returns the capability card and a table of the laws.
@@ -74,7 +76,7 @@ func (r Report) Markdown() string {
 	fmt.Fprintf(&b, "### %s\n\n", r.Name)
 	fmt.Fprintf(&b, "| topology | ordering | delivery | echo | relay | source | reconnects |\n|---|---|---|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s |\n\n", r.Caps.Topology,
-		or(r.Caps.Ordering, "per dispatcher"), or(r.Caps.Delivery, "at most once"),
+		r.Caps.ordering(), r.Caps.delivery(),
 		yes(r.Caps.Echo), yes(r.Caps.Relay), yes(r.Caps.Source), yes(r.Caps.Reconnects))
 	fmt.Fprintf(&b, "| law | name | class | outcome | |\n|---|---|---|---|---|\n")
 	for _, result := range r.Results {
@@ -85,12 +87,11 @@ func (r Report) Markdown() string {
 	return b.String()
 }
 
-func or(s, otherwise string) string {
-	if s == "" {
-		return otherwise
-	}
-	return s
-}
+// ordering is what the card says of the order.
+func (c Capabilities) ordering() string { return cmp.Or(c.Ordering, "per dispatcher") }
+
+// delivery is what the card says of the delivery.
+func (c Capabilities) delivery() string { return cmp.Or(c.Delivery, "at most once") }
 
 func yes(b bool) string {
 	if b {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"runtime"
 	"runtime/debug"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,8 +70,8 @@ func (t *T) recover() {
 }
 
 func (t *T) cleanUp() {
-	for i := len(t.cleanups) - 1; i >= 0; i-- {
-		t.cleanups[i]()
+	for _, clean := range slices.Backward(t.cleanups) {
+		clean()
 	}
 }
 

@@ -27,8 +27,17 @@ func TestConformanceCoded(t *testing.T) {
 	conformance.Run(t, harness("inprocess, coded", eventtarget.JSON[eventtarget.Raw]()))
 }
 
-func TestConformanceBus(t *testing.T) {
-	conformance.Run(t, conformance.Harness{
+func BenchmarkPlain(b *testing.B) { conformance.RunBenchmarks(b, harness("inprocess, plain", nil)) }
+
+func BenchmarkCoded(b *testing.B) {
+	conformance.RunBenchmarks(b, harness("inprocess, coded", eventtarget.JSON[eventtarget.Raw]()))
+}
+
+func TestConformanceBus(t *testing.T) { conformance.Run(t, bus()) }
+func BenchmarkBus(b *testing.B)       { conformance.RunBenchmarks(b, bus()) }
+
+func bus() conformance.Harness {
+	return conformance.Harness{
 		Name: "inprocess, bus",
 		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: true, Wire: true},
 		New: func(_ context.Context, s conformance.Setup) (*conformance.Rig, error) {
@@ -39,7 +48,7 @@ func TestConformanceBus(t *testing.T) {
 			}
 			return rig, nil
 		},
-	})
+	}
 }
 
 // endpoint is a target whose listeners and events go through a view of it.

@@ -2,16 +2,17 @@
 //
 // # Usage
 //
-//	bus, err := inprocess.New[Order](nil)
+//	bus := inprocess.New[Order](nil)
 //	bus.Add(ctx, eventtarget.T("order.placed", "*"), eventtarget.Func(handle))
 //	bus.Dispatch(ctx, eventtarget.Event[Order]{Type: "order.placed", ID: "42", Payload: o})
 //
 // # Delivery
 //
 // Every listener on the topic hears the event, the dispatcher's own too. A [Bus]
-// has several members, of which each hears itself unless told not to. Without a codec the Go value itself is carried and shared. With
-// a codec in the options every payload is encoded, checked against the limits and
-// decoded again, as a wire would, so that its surprises show up in unit tests.
+// has several members, of which each hears itself unless told not to. Without a
+// codec the Go value itself is carried and shared. With a codec in the options
+// every payload is encoded, checked against the limits and decoded again, as a
+// wire would, so that its surprises show up in unit tests.
 //
 // # Ordering
 //

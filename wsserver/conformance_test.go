@@ -22,13 +22,14 @@ import (
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
-func TestConformance(t *testing.T)      { run(t, "wsserver with wsclient", false) }
-func TestConformanceRelay(t *testing.T) { run(t, "wsserver, relay", true) }
+func TestConformance(t *testing.T)      { conformance.Run(t, harness(t, "wsserver with wsclient", false)) }
+func TestConformanceRelay(t *testing.T) { conformance.Run(t, harness(t, "wsserver, relay", true)) }
+func BenchmarkHub(b *testing.B)         { conformance.RunBenchmarks(b, harness(b, "wsserver", false)) }
 
-func run(t *testing.T, name string, relay bool) {
+func harness(t testing.TB, name string, relay bool) conformance.Harness {
 	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Relay: relay}
 	_, url := newHub(t, wsserver.Options{})
-	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+	return conformance.Harness{Name: name, Caps: caps, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Options: hub.Options{
 			Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
 			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
@@ -72,5 +73,5 @@ func run(t *testing.T, name string, relay bool) {
 			time.Sleep(time.Millisecond)
 		}
 		return rig, err
-	}})
+	}}
 }

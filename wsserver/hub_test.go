@@ -28,7 +28,7 @@ func event(eventType, id, payload string) eventtarget.Event[raw] {
 	return eventtarget.Event[raw]{Type: eventType, ID: id, Payload: raw(payload)}
 }
 
-func newHub(t *testing.T, o wsserver.Options) (*wsserver.Hub, string) {
+func newHub(t testing.TB, o wsserver.Options) (*wsserver.Hub, string) {
 	t.Helper()
 	if o.OnFault == nil {
 		o.OnFault = func(f eventtarget.Fault) { t.Log(f) }
@@ -64,7 +64,7 @@ func connect(t *testing.T, url string, o wsclient.Options) *wsclient.Client {
 	return c
 }
 
-func await(t *testing.T, done <-chan struct{}) {
+func await(t testing.TB, done <-chan struct{}) {
 	t.Helper()
 	select {
 	case <-done:

@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
+	"io"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -13,16 +15,20 @@ import (
 )
 
 func newConform() *cobra.Command {
+	var asJSON bool
 	cmd := &cobra.Command{
 		Use:   "conform URL",
 		Short: "Check a running target against the laws that can be seen from outside",
 		Long: "Check a running target against the laws. Each law opens the URL as often as it needs\n" +
 			"endpoints and takes them for members of a bus: a hub has to relay. Laws that need\n" +
-			"more than a URL are skipped by name. Other traffic on the target does not disturb.",
+			"more than a URL are skipped by name. Other traffic on the target does not disturb.\n" +
+			"The report is Markdown, or JSON with --json; the counts go to standard error.",
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			report := conformance.Check(cmd.Context(), outside(args[0]))
-			cmd.Print(report.Markdown())
+			if err := printReport(cmd.OutOrStdout(), report, asJSON); err != nil {
+				return err
+			}
 			cmd.PrintErrln(report.Summary())
 			if !report.OK() {
 				return fmt.Errorf("laws that do not hold: %v", report.Failed())
@@ -30,7 +36,18 @@ func newConform() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
 	return cmd
+}
+
+func printReport(w io.Writer, report conformance.Report, asJSON bool) error {
+	if asJSON {
+		out := json.NewEncoder(w)
+		out.SetIndent("", "  ")
+		return out.Encode(report)
+	}
+	_, err := io.WriteString(w, report.Markdown())
+	return err
 }
 
 // outside is a harness for whatever stands behind a URL.

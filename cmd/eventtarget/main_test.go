@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"io"
 	"os"
 	"os/exec"
@@ -195,6 +196,25 @@ func TestConform(t *testing.T) {
 		if err != nil || !strings.Contains(out, "| A01 | deliver | M | pass |") {
 			t.Errorf("%s: %v\n%s\n%s", u, err, out, errs)
 		}
+	}
+}
+
+func TestConformJSON(t *testing.T) {
+	out, errs, err := run(t, "", "conform", "--json", "mem://conform-json")
+	if err != nil {
+		t.Fatal(err, errs)
+	}
+	var report struct {
+		Name                    string
+		Passed, Failed, Skipped int
+		Laws                    []struct{ ID, Verdict string }
+	}
+	if err := json.Unmarshal([]byte(out), &report); err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	if report.Name != "mem://conform-json" || report.Failed != 0 || report.Passed == 0 ||
+		report.Passed+report.Skipped != len(report.Laws) || report.Laws[0].ID != "A01" || report.Laws[0].Verdict != "pass" {
+		t.Errorf("reported %+v", report)
 	}
 }
 

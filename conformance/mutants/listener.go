@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -102,12 +103,7 @@ func listenerMutants() []Mutant {
 				if r == nil {
 					return false
 				}
-				for _, other := range b.of(r.Topic()) {
-					if w.Endpoint.Remove(other) {
-						return true
-					}
-				}
-				return false
+				return slices.ContainsFunc(b.of(r.Topic()), w.Endpoint.Remove)
 			}
 		}),
 		local("removes twice", []string{"A08"}, func(w *wrong) {

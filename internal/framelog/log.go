@@ -56,7 +56,8 @@ const (
 	maxSegment = 64 << 10
 )
 
-// New returns an empty log that keeps at most so many bytes and messages.
+// New returns an empty log that keeps at most so many bytes and messages. A message
+// is never empty.
 func New(framing Framing, maxBytes, maxEvents int) *Log {
 	if framing == nil {
 		framing = func(dst []byte, _ int) []byte { return dst }
@@ -81,7 +82,7 @@ func (l *Log) Append(msg []byte) bool {
 func (l *Log) TryAppend(msg []byte) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if used := l.size(); used > 0 && (used+len(msg) > l.maxBytes || l.events() >= l.maxEvents) {
+	if l.sealed || !l.fits(len(msg)) {
 		return false
 	}
 	l.append(msg)
@@ -199,6 +200,11 @@ func (l *Log) Tail() Position {
 func (l *Log) Room(n int) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return !l.sealed && l.fits(n)
+}
+
+// fits tells whether there is room for n bytes. Under mu.
+func (l *Log) fits(n int) bool {
 	used := l.size()
 	return used == 0 || used+n <= l.maxBytes && l.events() < l.maxEvents
 }

@@ -3,11 +3,12 @@ package wire
 import (
 	"errors"
 	"fmt"
+	"slices"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
 
-// ErrMalformed: a message is not an envelope.
+// ErrMalformed is that a message is not an envelope.
 var ErrMalformed = errors.New("malformed message")
 
 // Decode reads one message. The payload is a part of frame. The error is
@@ -196,10 +197,8 @@ func (n *names) add(t text) bool {
 		n.many[name] = struct{}{}
 		return len(n.many) > before
 	}
-	for _, other := range n.few {
-		if other == name {
-			return false
-		}
+	if slices.Contains(n.few, name) {
+		return false
 	}
 	n.few = append(n.few, name)
 	if len(n.few) > short {

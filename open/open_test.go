@@ -1,0 +1,145 @@
+package open_test
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/open"
+	"github.com/eventtarget-go/toolkit/wsserver"
+)
+
+type raw = eventtarget.Raw
+
+// openURL opens a target that is closed, and has ended, with the test.
+func openURL(t *testing.T, url string) eventtarget.Endpoint {
+	t.Helper()
+	target, err := open.NewMux(&open.Options{OnFault: func(eventtarget.Fault) {}}).Open(t.Context(), url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { target.Close(); <-target.Done() })
+	return target
+}
+
+// counted returns how many events an inline listener has heard.
+func counted(t *testing.T, target eventtarget.Target) *int {
+	t.Helper()
+	n := new(int)
+	_, err := target.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Listener[raw]{
+		Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) { *n++ },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+func dispatch(t *testing.T, target eventtarget.Target, payload string) error {
+	t.Helper()
+	return target.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "t", ID: "1", Payload: raw(payload)})
+}
+
+// TestErrors: an error names what is wrong, and never a password.
+func TestErrors(t *testing.T) {
+	for url, want := range map[string]string{
+		"gopher://user:secret@x": `unknown scheme "gopher" (known: mem, ws, wss)`,
+		"x":                      `unknown scheme ""`,
+		"mem://name?ehco=1":      `mem: open: unknown parameter "ehco" (known: echo, max)`,
+		"ws://user:secret@127.0.0.1?token=secret": `ws: open: unknown parameter "token"`,
+		"wss://127.0.0.1?echo=true&x=":            `wss: open: unknown parameter "x"`,
+		"mem://name?echo=maybe":                   `parameter echo: "maybe" is neither true nor false`,
+		"mem://name?echo":                         `parameter echo: "" is neither true nor false`,
+		"mem://name?max=0":                        `parameter max: "0" is no positive number of bytes`,
+		"mem://name?max=1MB":                      `parameter max: "1MB" is no positive number of bytes`,
+		"ws://user:secret@127.0.0.1?max=-1":       `parameter max: "-1" is no positive number of bytes`,
+		"mem://":                                  `write mem://NAME`,
+		"mem://name/path":                         `write mem://NAME`,
+		"ws:///path":                              `not a ws:// or wss:// URL with a host`,
+	} {
+		target, err := open.Open(t.Context(), url)
+		if target != nil || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: %v, want %s", url, err, want)
+		}
+		if e, ok := errors.AsType[*eventtarget.Error](err); !ok || e.Op != "open" {
+			t.Errorf("%s: %#v", url, err)
+		}
+	}
+}
+
+// TestEcho: whatever the scheme, a target hears itself unless the URL says otherwise.
+func TestEcho(t *testing.T) {
+	hub := serve(t)
+	for url, want := range map[string]int{
+		"mem://echo":            1,
+		"mem://echo?echo=true":  1,
+		"mem://echo?echo=false": 0,
+		hub:                     1,
+		hub + "?echo=1":         1,
+		hub + "?echo=false":     0,
+	} {
+		target := openURL(t, url)
+		heard := counted(t, target)
+		if err := dispatch(t, target, `1`); err != nil {
+			t.Fatal(err)
+		}
+		if *heard != want {
+			t.Errorf("%s: heard itself %d times, want %d", url, *heard, want)
+		}
+	}
+}
+
+func TestMax(t *testing.T) {
+	hub := serve(t)
+	for _, url := range []string{"mem://max?max=10", hub + "?max=10"} {
+		target := openURL(t, url)
+		if err := dispatch(t, target, `"12345"`); err != nil { // and two of topic
+			t.Errorf("%s: %v", url, err)
+		}
+		if err := dispatch(t, target, `"1234567"`); !errors.Is(err, eventtarget.ErrTooLarge) {
+			t.Errorf("%s: Dispatch over the limit: %v", url, err)
+		}
+	}
+}
+
+// TestMemoryNames: a name is the same bus whoever opens it.
+func TestMemoryNames(t *testing.T) {
+	same, other := openURL(t, "mem://name?echo=false"), openURL(t, "mem://other")
+	heard, unheard := counted(t, same), counted(t, other)
+	if err := dispatch(t, openURL(t, "mem://name"), `1`); err != nil {
+		t.Fatal(err)
+	}
+	if *heard != 1 || *unheard != 0 {
+		t.Errorf("heard %d times under the name, %d under another", *heard, *unheard)
+	}
+}
+
+// serve returns the URL of a hub that refuses what has a query.
+func serve(t *testing.T) string {
+	t.Helper()
+	h, err := wsserver.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.URL.RawQuery != "" {
+			http.Error(w, "query", http.StatusForbidden)
+			return
+		}
+		h.ServeHTTP(w, r)
+	}))
+	t.Cleanup(func() { h.Close(); <-h.Done(); server.Close() })
+	return "ws" + strings.TrimPrefix(server.URL, "http")
+}
+
+// TestQueryStaysHere: the parameters are ours, not the server's.
+func TestQueryStaysHere(t *testing.T) {
+	target := openURL(t, serve(t)+"/ws?echo=true&max=1000")
+	if err := target.Ready(t.Context()); err != nil {
+		t.Errorf("Ready: %v", err)
+	}
+}

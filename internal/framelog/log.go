@@ -134,15 +134,19 @@ func (l *Log) append(msg []byte) (from, to Position) {
 }
 
 // room returns a segment with n free bytes. Segments begin small, so that an idle
-// log is small, and double; no segment is more than an eighth of the log.
+// log is small, and double; no segment is more than an eighth of the log, in bytes or
+// in messages, since the log lets go of whole ones.
 func (l *Log) room(n int) *segment {
 	size := minSegment
 	if k := len(l.segments); k > 0 {
 		last := l.segments[k-1]
-		if cap(last.buf)-len(last.buf) >= n {
+		fits := cap(last.buf)-len(last.buf) >= n
+		if fits && len(last.index) < max(1, l.maxEvents/8) {
 			return last
 		}
-		size = 2 * cap(last.buf)
+		if size = cap(last.buf); !fits {
+			size *= 2
+		}
 	}
 	size = max(min(size, maxSegment, l.maxBytes/8), n)
 	s := &segment{start: l.head, buf: make([]byte, 0, size)}

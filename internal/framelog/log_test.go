@@ -342,7 +342,7 @@ func TestReleaseKeepsArray(t *testing.T) {
 }
 
 func TestMessagesStops(t *testing.T) {
-	l := New(framing, 1<<10, 10)
+	l := New(framing, 1<<10, 100)
 	for range 3 {
 		l.Append([]byte("m"))
 	}
@@ -390,6 +390,18 @@ func TestConcurrentReaders(t *testing.T) {
 	for range cap(done) {
 		if err := <-done; err != nil {
 			t.Error(err)
+		}
+	}
+}
+
+// TestKeepsMostByCount: a log that is full by its number of messages keeps most of
+// them, however small they are.
+func TestKeepsMostByCount(t *testing.T) {
+	l := New(framing, 1<<20, 1<<10)
+	for n := range 20_000 {
+		l.Append([]byte("m"))
+		if kept := l.Head().Seq - l.Tail().Seq; kept > 1<<10 || n > 1<<10 && kept < 3<<8 {
+			t.Fatalf("after %d messages %d are kept, of %d", n, kept, 1<<10)
 		}
 	}
 }

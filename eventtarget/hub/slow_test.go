@@ -1,0 +1,240 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+)
+
+// pipeHolds is more than what a pipe and the hub's writer hold of a stalled peer.
+const pipeHolds = 100
+
+// numbers returns "n: from" to "n: to-1".
+func numbers(from, to int) (all []string) {
+	for n := from; n < to; n++ {
+		all = append(all, fmt.Sprintf("n: %d", n))
+	}
+	return all
+}
+
+// TestDropOldest: a spoke that falls off the log, or over the bounds of its inbox,
+// hears a gap with the exact count and goes on (laws D03, D04).
+func TestDropOldest(t *testing.T) {
+	for _, subscribed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("subscribed=%v", subscribed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHub(t, hub.Options{LogEvents: 256, SpokeEvents: 256, LogBytes: 1 << 12, WriteTimeout: time.Hour, Heartbeat: -1,
+					OnConnect: func(s *hub.Spoke) {
+						if s.ID() == "slow" {
+							if err := s.SetOverflow(eventtarget.DropOldest); err != nil {
+								t.Error(err)
+							}
+						}
+					}})
+				slow, other := attach(t, h, hub.Meta{ID: "slow"}), attach(t, h, hub.Meta{ID: "other"})
+				if subscribed {
+					slow.subscribe("n:*")
+				}
+				slow.conn.Stall()
+				const events = 2000
+				for n := range events {
+					dispatch(t, h, "n", "", fmt.Sprint(n))
+				}
+				other.expect(numbers(0, events)...)
+				st := slow.spoke.Stats()
+				slow.conn.Resume()
+				synctest.Wait()
+				got := slow.take()
+				at := slices.IndexFunc(got, func(m string) bool { return m[:2] == "__" })
+				if at < 0 {
+					t.Fatalf("%d messages and no gap", len(got))
+				}
+				lost := events - (len(got) - 1)
+				want := slices.Concat(numbers(0, at), []string{fmt.Sprintf(`__gap: {"count":%d}`, lost)}, numbers(at+lost, events))
+				if !slices.Equal(got, want) {
+					t.Errorf("got %d messages, %q at %d, want a gap of %d and the rest", len(got), got[at], at, lost)
+				}
+				if after := slow.spoke.Stats(); after.Lost != uint64(lost) || after.Waiting != 0 || st.Waiting == 0 {
+					t.Errorf("stats: %+v while stalled, %+v after", st, after)
+				}
+				dispatch(t, h, "n", "", "9")
+				slow.expect("n: 9")
+			})
+		})
+	}
+}
+
+// TestConflate: what waits is the last of each topic, in order, whoever dispatched it.
+func TestConflate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.Conflate, WriteTimeout: time.Hour, Heartbeat: -1})
+		p := attach(t, h, hub.Meta{ID: "p"})
+		for n := range 2 { // nothing waits, so nothing is lost
+			dispatch(t, h, "n", "", fmt.Sprint(n))
+			p.expect(fmt.Sprintf("n: %d", n))
+		}
+		p.conn.Stall()
+		for n := range pipeHolds {
+			dispatch(t, h, "fill", fmt.Sprint(n), "0")
+			synctest.Wait()
+		}
+		for n := range 1000 {
+			dispatch(t, h, "a", "", fmt.Sprint(n))
+			dispatch(t, h, "b", fmt.Sprint(n%2), fmt.Sprint(n))
+			dispatch(t, p.spoke, "c", "", fmt.Sprint(n))
+		}
+		if st := p.spoke.Stats(); st.Conflated != 999+998+999 || st.Waiting > 2*pipeHolds {
+			t.Errorf("%+v", st)
+		}
+		p.conn.Resume()
+		synctest.Wait()
+		if got := p.take(); len(got) != pipeHolds+4 || !slices.Equal(got[pipeHolds:], []string{"b:0 998", "a: 999", "b:1 999", "c: 999"}) {
+			t.Errorf("got %d messages, at the end %q", len(got), got[max(0, len(got)-4):])
+		}
+	})
+}
+
+// TestBlock: Dispatch waits for the slowest spoke, and everything arrives (law D05).
+func TestBlock(t *testing.T) {
+	for _, subscribed := range []bool{false, true} {
+		t.Run(fmt.Sprintf("subscribed=%v", subscribed), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHub(t, hub.Options{Overflow: eventtarget.Block, LogEvents: 128, SpokeEvents: 128, WriteTimeout: time.Hour, Heartbeat: -1})
+				p := attach(t, h, hub.Meta{ID: "p"})
+				if subscribed {
+					p.subscribe("n:*")
+				}
+				p.conn.Stall()
+				const events = 2000
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for n := range events {
+						dispatch(t, h, "n", "", fmt.Sprint(n))
+					}
+				}()
+				time.Sleep(time.Minute) // of the bubble's time
+				synctest.Wait()
+				select {
+				case <-done:
+					t.Error("nobody waited")
+				default:
+				}
+				ctx, cancel := context.WithCancel(t.Context())
+				cancel()
+				if err := h.Dispatch(ctx, event("n", "", "x")); !errors.Is(err, context.Canceled) {
+					t.Error(err)
+				}
+				p.conn.Resume()
+				<-done
+				p.expect(numbers(0, events)...)
+			})
+		})
+	}
+}
+
+// TestInboxBounds: too much for one spoke alone ends it, by its own bound or by the
+// hub's, and costs nobody else anything.
+func TestInboxBounds(t *testing.T) {
+	for name, o := range map[string]hub.Options{
+		"events": {SpokeEvents: 200},
+		"bytes":  {SpokeBytes: 10_000},
+		"hub":    {InboxBytes: 10_000},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o.WriteTimeout, o.Heartbeat = time.Hour, -1
+				h := newHub(t, o)
+				slow, other := attach(t, h, hub.Meta{ID: "slow"}), attach(t, h, hub.Meta{ID: "other"})
+				dispatch(t, h, "n", "", "0")
+				slow.conn.Stall()
+				var err error
+				sent := 0
+				for ; err == nil && sent < 5000; sent++ {
+					err = slow.spoke.Dispatch(t.Context(), event("n", "", "1"))
+				}
+				if !errors.Is(err, eventtarget.ErrOverflow) || sent < pipeHolds {
+					t.Fatalf("after %d events: %v", sent, err)
+				}
+				if err := slow.spoke.Dispatch(t.Context(), event("n", "", "1")); !errors.Is(err, eventtarget.ErrGone) {
+					t.Error(err)
+				}
+				other.expect("n: 0") // and nothing pushed it off the log
+				dispatch(t, h, "n", "", "2")
+				other.expect("n: 2")
+			})
+		})
+	}
+}
+
+// TestFlowToOne: a tight loop of events for one spoke that reads does not overrun it.
+func TestFlowToOne(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{SpokeEvents: 64})
+		p, q := attach(t, h, hub.Meta{ID: "p"}), attach(t, h, hub.Meta{ID: "q"})
+		q.subscribe("n:*")
+		for n := range 5000 {
+			dispatch(t, p.spoke, "n", "", fmt.Sprint(n))
+			dispatch(t, h, "n", "", fmt.Sprint(n))
+		}
+		q.expect(numbers(0, 5000)...)
+		synctest.Wait()
+		if got := p.take(); len(got) != 10_000 {
+			t.Errorf("got %d", len(got))
+		}
+	})
+}
+
+func TestFlush(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.DropOldest, SpokeEvents: 100, WriteTimeout: time.Hour, Heartbeat: -1})
+		attach(t, h, hub.Meta{ID: "quick"})
+		lossy, stuck, gone := attach(t, h, hub.Meta{ID: "lossy"}), attach(t, h, hub.Meta{ID: "stuck"}), attach(t, h, hub.Meta{ID: "gone"})
+		for _, p := range []*peer{lossy, stuck, gone} {
+			p.conn.Stall()
+			for range 150 {
+				dispatch(t, p.spoke, "n", "", "0")
+			}
+			synctest.Wait()
+		}
+		dispatch(t, h, "n", "", "1")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		go func() {
+			time.Sleep(time.Second) // of the bubble's time: Flush waits
+			for range 150 {
+				dispatch(t, lossy.spoke, "n", "", "2")
+			}
+			lossy.conn.Resume()
+			gone.conn.Cut()
+		}()
+		all, err := h.Flush(ctx)
+		if !errors.Is(err, context.DeadlineExceeded) {
+			t.Error(err)
+		}
+		got := map[string]string{}
+		for _, f := range all {
+			got[f.Spoke.ID()] = f.Outcome.String()
+		}
+		if want := "map[gone:gone lossy:dropped quick:out stuck:pending]"; fmt.Sprint(got) != want {
+			t.Errorf("got %v, want %s", got, want)
+		}
+		stuck.conn.Resume()
+		all, err = h.Flush(t.Context())
+		if err != nil || len(all) != 3 {
+			t.Errorf("%d spokes, %v", len(all), err)
+		}
+		for _, f := range all {
+			if f.Outcome != hub.Out {
+				t.Errorf("%s: %v", f.Spoke.ID(), f.Outcome)
+			}
+		}
+	})
+}

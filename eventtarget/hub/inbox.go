@@ -150,7 +150,7 @@ func (b *inbox) compact() {
 		if i.msg == nil && i.do == nil {
 			continue
 		}
-		if i.msg != nil {
+		if i.msg != nil && b.latest != nil {
 			b.latest[i.msg.topic] = b.first + len(live)
 		}
 		live = append(live, i)

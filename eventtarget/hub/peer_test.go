@@ -6,6 +6,7 @@ import (
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
@@ -17,6 +18,8 @@ type peer struct {
 	t     *testing.T
 	conn  *link.PipeConn
 	spoke *hub.Spoke
+
+	arrived chan struct{} // something, since it was last received from
 
 	mu       sync.Mutex
 	messages []message
@@ -35,7 +38,7 @@ func (m message) String() string { return fmt.Sprintf("%s:%s %s", m.Type, m.ID, 
 func attach(t *testing.T, h *hub.Hub, meta hub.Meta) *peer {
 	t.Helper()
 	near, far := link.Pipe()
-	p := &peer{t: t, conn: near}
+	p := &peer{t: t, conn: near, arrived: make(chan struct{}, 1)}
 	t.Cleanup(near.Resume)
 	go p.read()
 	s, err := h.Attach(far, meta)
@@ -61,6 +64,10 @@ func (p *peer) read() {
 		}
 		p.messages = append(p.messages, m)
 		p.mu.Unlock()
+		select {
+		case p.arrived <- struct{}{}:
+		default:
+		}
 	}
 }
 
@@ -127,5 +134,23 @@ func dispatch(t *testing.T, to eventtarget.Target, eventType, id, payload string
 	t.Helper()
 	if err := to.Dispatch(t.Context(), event(eventType, id, payload)); err != nil {
 		t.Error(err)
+	}
+}
+
+// await waits until n messages have arrived since the last take.
+func (p *peer) await(n int) {
+	p.t.Helper()
+	for late := time.After(10 * time.Second); ; {
+		p.mu.Lock()
+		got := len(p.messages)
+		p.mu.Unlock()
+		if got >= n {
+			return
+		}
+		select {
+		case <-p.arrived:
+		case <-late:
+			p.t.Fatalf("spoke %s got %d of %d messages", p.spoke.ID(), got, n)
+		}
 	}
 }

@@ -1,0 +1,152 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+)
+
+func TestRetain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{RetainTopics: 2, Retain: func(topic eventtarget.Topic) bool { return topic.Type == "votes" }})
+		early := attach(t, h, hub.Meta{ID: "early"})
+		for n, id := range []string{"a", "b", "a", "c"} { // b gives way
+			dispatch(t, h, "votes", id, fmt.Sprint(n))
+			dispatch(t, h, "chat", id, "0")
+		}
+		synctest.Wait()
+		early.take()
+		everything := attach(t, h, hub.Meta{ID: "everything"})
+		everything.expect("votes:a 2", "votes:c 3")
+		p := attach(t, h, hub.Meta{ID: "p"})
+		synctest.Wait()
+		p.take()
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["votes:*","chat:a"]}}`)
+		p.expect("__subscribed:1 {}", "votes:a 2", "votes:c 3")
+		dispatch(t, h, "votes", "a", "4")
+		p.expect("votes:a 4")
+		early.expect("votes:a 4")
+	})
+}
+
+// TestSnapshotThenLive: a count that goes up while spokes subscribe to it is heard by
+// each without a hole and without a repeat (law C28).
+func TestSnapshotThenLive(t *testing.T) {
+	var mu sync.Mutex // the state's
+	count := 0
+	var h *hub.Hub
+	h = newHub(t, hub.Options{OnlySubscribed: true, Snapshot: func(_ *hub.Spoke, topic eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) {
+		mu.Lock()
+		defer mu.Unlock()
+		return []eventtarget.Event[raw]{event(topic.Type, topic.ID, fmt.Sprint(count))}, h.Position()
+	}})
+	stop := make(chan struct{})
+	var counting sync.WaitGroup
+	counting.Go(func() {
+		for {
+			select {
+			case <-stop:
+				return
+			default:
+			}
+			mu.Lock()
+			count++
+			err := h.Dispatch(context.Background(), event("n", "", fmt.Sprint(count)))
+			mu.Unlock()
+			if err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	for range 50 {
+		p := attach(t, h, hub.Meta{})
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["n:"]}}`)
+		p.await(20)
+		got := p.take()
+		if got[0] != "__subscribed:1 {}" {
+			t.Fatalf("got %q first", got[0])
+		}
+		var first int
+		if _, err := fmt.Sscanf(got[1], "n: %d", &first); err != nil {
+			t.Fatal(err)
+		}
+		for i, m := range got[1:] {
+			if m != fmt.Sprintf("n: %d", first+i) {
+				t.Fatalf("after a snapshot of %d, message %d is %q", first, i, m)
+			}
+		}
+		p.conn.Cut()
+	}
+	close(stop)
+	counting.Wait()
+}
+
+func TestSnapshotPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		faults := make(chan eventtarget.Fault, 9)
+		h := newHub(t, hub.Options{
+			OnFault:  func(f eventtarget.Fault) { faults <- f },
+			Snapshot: func(*hub.Spoke, eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) { panic("no state") },
+		})
+		p := attach(t, h, hub.Meta{})
+		p.subscribe("a:")
+		if f := <-faults; f.Kind != eventtarget.FaultPanic {
+			t.Error(f)
+		}
+		dispatch(t, h, "a", "", "1")
+		p.expect("a: 1")
+	})
+}
+
+// TestRate: a spoke that floods is read at its rate, loses nothing, and nobody else
+// waits for it.
+func TestRate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Rate: 100, Burst: 10})
+		heard := listen(t, h, "*")
+		flood, other := attach(t, h, hub.Meta{}), attach(t, h, hub.Meta{})
+		began := time.Now()
+		go func() {
+			for range 110 {
+				flood.send(`{"type":"flood","id":"","payload":1}`)
+			}
+		}()
+		time.Sleep(500 * time.Millisecond) // of the bubble's time
+		synctest.Wait()
+		if n := len(heard.payloads()); n != 60 {
+			t.Errorf("after half a second %d were heard", n)
+		}
+		other.send(`{"type":"other","id":"","payload":2}`)
+		synctest.Wait()
+		if got := heard.payloads(); got[len(got)-1] != "2" {
+			t.Error("the other spoke had to wait")
+		}
+		for len(heard.payloads()) < 111 {
+			time.Sleep(time.Millisecond)
+		}
+		if took := time.Since(began); took < 990*time.Millisecond || took > 1010*time.Millisecond {
+			t.Errorf("110 messages took %v", took)
+		}
+	})
+}
+
+func TestFirstMessage(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{FirstMessage: time.Second})
+		silent, speaks := attach(t, h, hub.Meta{}), attach(t, h, hub.Meta{})
+		speaks.send(`{"type":"x","id":""}`)
+		time.Sleep(2 * time.Second) // of the bubble's time
+		if r := silent.reason(); r.Code != eventtarget.CodePolicy {
+			t.Error(r)
+		}
+		if h.Len() != 1 {
+			t.Errorf("%d spokes", h.Len())
+		}
+	})
+}

@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -85,6 +86,9 @@ func (l *Link) up(conn Conn) {
 	ended := make(chan struct{})
 	l.mu.Lock()
 	l.conn, l.writable, l.ended = conn, conn, ended
+	if l.interest != nil {
+		l.interest.restart()
+	}
 	l.connects++
 	again := l.connects > 1
 	if l.state != eventtarget.StateClosed {
@@ -134,7 +138,7 @@ func (l *Link) read(conn Conn) error {
 		case err != nil:
 			l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: err})
 		case m.Control():
-			l.ignored.Add(1)
+			l.receiveControl(m)
 		default:
 			// The error is ErrClosed: what arrives now is for nobody.
 			_ = l.registry.Deliver(l.ctx, eventtarget.Event[eventtarget.Raw]{
@@ -142,6 +146,39 @@ func (l *Link) read(conn Conn) error {
 			})
 		}
 	}
+}
+
+// receiveControl handles a message of the protocol's own.
+func (l *Link) receiveControl(m wire.Message) {
+	var err error
+	switch {
+	case m.Type == wire.Subscribed && l.interest != nil:
+		err = l.subscribed(m)
+	case m.Type == wire.Gap:
+		var p wire.GapPayload
+		if err = json.Unmarshal(m.Payload, &p); err == nil {
+			l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: l.opts.ID, Count: p.Count})
+		}
+	case m.Type == wire.Refused:
+		var p wire.RefusedPayload
+		if err = json.Unmarshal(m.Payload, &p); err == nil {
+			l.refused(p.Topic, p.Reason)
+		}
+	default:
+		l.ignored.Add(1)
+	}
+	if err != nil {
+		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: fmt.Errorf("%s: %w", m.Type, err)})
+	}
+}
+
+// refused tells that the other end does not let us have, or dispatch, a topic.
+func (l *Link) refused(topic, reason string) {
+	t, _ := eventtarget.ParseTopic(topic) // as far as it is one
+	l.ReportFault(eventtarget.Fault{
+		Kind: eventtarget.FaultDispatch, Topic: t, Peer: l.opts.ID,
+		Err: fmt.Errorf("%w: %s", eventtarget.ErrForbidden, reason),
+	})
 }
 
 // heartbeat ends conn when the other end gives no sign of life.

@@ -25,7 +25,8 @@ type Link struct {
 	done     chan struct{}
 	ignored  atomic.Uint64
 
-	out *framelog.Log // what waits to be sent
+	out      *framelog.Log // what waits to be sent
+	interest *interest     // nil: the other end is not asked for topics; under mu
 
 	mu       sync.Mutex
 	state    eventtarget.State
@@ -63,6 +64,9 @@ func New(opts Options) (*Link, error) {
 	l.registry = eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{
 		Adapter: opts.Adapter, OnFault: opts.OnFault,
 	})
+	if opts.Subscribe {
+		l.interest = newInterest(opts.Subscriptions)
+	}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
 	l.wg.Go(l.run)
 	go l.reap()
@@ -83,14 +87,46 @@ func (l *Link) ID() string { return l.opts.ID }
 // Identity is who the other end proved to be, or empty.
 func (l *Link) Identity() string { return l.opts.Identity }
 
-// Add makes lis hear what the other end dispatches on topic. The other end is not
-// asked for anything: the listener is live when Add returns, connected or not.
+// Add makes lis hear what the other end dispatches on topic. A plain link asks the
+// other end for nothing: the listener is live when Add returns, connected or not. One
+// that was set to Subscribe returns when the hub has confirmed the topic, and waits
+// for that while it is down, bounded by ctx; the error is [eventtarget.ErrForbidden]
+// when the hub refuses, and [eventtarget.ErrWouldBlock] inside an Inline listener.
 func (l *Link) Add(ctx context.Context, topic eventtarget.Topic, lis eventtarget.Listener[eventtarget.Raw]) (*eventtarget.Registration, error) {
-	return l.registry.Add(ctx, topic, lis)
+	if l.interest == nil {
+		return l.registry.Add(ctx, topic, lis)
+	}
+	if lis.Once && lis.Handle != nil { // it ends without a Remove
+		handle := lis.Handle
+		lis.Handle = func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+			l.unsubscribe(topic)
+			handle(ctx, e)
+		}
+	}
+	if err := topic.CheckSelector(); err != nil {
+		return nil, l.fail("add", topic, err)
+	}
+	l.subscribe(topic)
+	r, err := l.registry.Add(ctx, topic, lis)
+	if err != nil {
+		l.unsubscribe(topic)
+		return nil, err
+	}
+	if err := l.confirmed(ctx, r); err != nil {
+		l.Remove(r)
+		return nil, l.fail("add", topic, err)
+	}
+	return r, nil
 }
 
 // Remove ends a registration; see [eventtarget.TypedEventTarget].
-func (l *Link) Remove(r *eventtarget.Registration) bool { return l.registry.Remove(r) }
+func (l *Link) Remove(r *eventtarget.Registration) bool {
+	removed := l.registry.Remove(r)
+	if removed && l.interest != nil {
+		l.unsubscribe(r.Topic())
+	}
+	return removed
+}
 
 // Dispatch accepts e for the other end. It returns [eventtarget.ErrOverflow] when
 // the log of what waits is full, or waits for room if the link is set to Block:

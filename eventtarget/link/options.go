@@ -33,6 +33,15 @@ type Options struct {
 	// Overflow is what Dispatch does when the log is full: [eventtarget.Reject]
 	// (the default) or [eventtarget.Block].
 	Overflow eventtarget.Overflow
+	// Subscribe makes the link ask the hub for the topics that have listeners, so
+	// that it is sent those only. By default it asks for nothing, and gets what the
+	// hub sends unasked: everything, as a rule.
+	Subscribe bool
+	// Subscriptions is how many topics the hub is asked for at most, not more than
+	// it allows: a link that needs more asks for every id of a type, or for
+	// everything, and drops the rest. Default 128.
+	Subscriptions int
+
 	// Echo makes the link hear its own dispatches, once they are accepted.
 	Echo bool
 
@@ -80,7 +89,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("exactly one of Dial and Conn is required")
 	case o.Overflow != eventtarget.DropNewest && o.Overflow != eventtarget.Reject && o.Overflow != eventtarget.Block:
 		return o, fmt.Errorf("a link cannot have Overflow %v", o.Overflow)
-	case o.LogBytes < 0 || o.LogEvents < 0 || o.Misses < 0:
+	case o.LogBytes < 0 || o.LogEvents < 0 || o.Misses < 0 || o.Subscriptions < 0:
 		return o, errors.New("a bound is negative")
 	}
 	o.Limits = o.Limits.WithDefaults()
@@ -89,6 +98,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.LogBytes, 16<<20)
 	def(&o.LogEvents, 65536)
 	def(&o.Overflow, eventtarget.Reject) // DropNewest is Overflow's zero
+	def(&o.Subscriptions, 128)
 	def(&o.Heartbeat, 15*time.Second)
 	def(&o.Misses, 2)
 	def(&o.WriteTimeout, 5*time.Second)

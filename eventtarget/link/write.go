@@ -10,7 +10,7 @@ import (
 // wakeWriter starts the writer if there is something to write and nobody does.
 // Under mu.
 func (l *Link) wakeWriter() {
-	if l.writing || l.writable == nil || l.state == eventtarget.StateClosed || l.sent == l.out.Head() {
+	if l.writing || l.writable == nil || l.state == eventtarget.StateClosed || l.sent == l.out.Head() && !l.interest.pending() {
 		return
 	}
 	l.writing = true
@@ -22,14 +22,23 @@ func (l *Link) write() {
 	for {
 		l.mu.Lock()
 		conn, from, head := l.writable, l.sent, l.out.Head()
-		if conn == nil || from == head {
+		var request []byte
+		if conn != nil {
+			request = l.interest.next()
+		}
+		if conn == nil || request == nil && from == head {
 			l.writing = false
 			l.broadcast()
 			l.mu.Unlock()
 			return
 		}
 		l.mu.Unlock()
-		sent, err := l.send(conn, from, head)
+		sent, err := from, error(nil)
+		if request != nil { // overtakes: it says nothing of what was dispatched
+			err = l.guard(conn, func() error { return conn.Send(request) })
+		} else {
+			sent, err = l.send(conn, from, head)
+		}
 		l.mu.Lock()
 		l.sent = sent
 		l.out.Release(sent)
@@ -42,6 +51,15 @@ func (l *Link) write() {
 			_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()}) // so that the reader notices
 		}
 	}
+}
+
+// guard ends the connection when fn takes too long.
+func (l *Link) guard(conn Conn, fn func() error) error {
+	stalled := time.AfterFunc(l.opts.WriteTimeout, func() {
+		_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeSlow})
+	})
+	defer stalled.Stop()
+	return fn()
 }
 
 // send writes a run of messages and returns how far it came. A message whose Send

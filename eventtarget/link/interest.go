@@ -1,0 +1,274 @@
+package link
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// interest is what a link asks its hub for: the topics that have listeners, each
+// once, or something wider where those are too many. All of it is under the link's
+// mu.
+type interest struct {
+	most      int                       // of topics to be asked for
+	listeners map[eventtarget.Topic]int // how many on each topic
+	asked     topicSet                  // of the hub
+	live      topicSet                  // of those, what it has confirmed
+	refused   map[eventtarget.Topic]string
+
+	requests []request                      // to be sent
+	waiting  map[string][]eventtarget.Topic // sent and not yet answered, by id
+	lastID   uint64
+}
+
+type topicSet map[eventtarget.Topic]struct{}
+
+type request struct {
+	kind   string
+	topics []eventtarget.Topic
+}
+
+func newInterest(most int) *interest {
+	return &interest{
+		most: most, listeners: make(map[eventtarget.Topic]int), asked: make(topicSet), live: make(topicSet),
+		refused: make(map[eventtarget.Topic]string), waiting: make(map[string][]eventtarget.Topic),
+	}
+}
+
+func everyID(t eventtarget.Topic) eventtarget.Topic {
+	return eventtarget.T(t.Type, eventtarget.Wildcard)
+}
+
+var everything = eventtarget.T(eventtarget.Wildcard, eventtarget.Wildcard)
+
+// covers tells whether what stands in the set brings a topic.
+func (s topicSet) covers(t eventtarget.Topic) bool {
+	for _, selector := range [...]eventtarget.Topic{t, everyID(t), everything} {
+		if _, found := s[selector]; found {
+			return true
+		}
+	}
+	return false
+}
+
+// add notes a listener more.
+func (i *interest) add(t eventtarget.Topic) {
+	i.listeners[t]++
+	delete(i.refused, t)
+	if i.asked.covers(t) {
+		return
+	}
+	if len(i.asked) >= i.most-1 { // one is kept for what includes others, until they are dropped
+		t = i.widened(t)
+	}
+	i.ask(t)
+}
+
+// remove notes a listener less.
+func (i *interest) remove(t eventtarget.Topic) {
+	if i.listeners[t]--; i.listeners[t] > 0 {
+		return
+	}
+	delete(i.listeners, t)
+	delete(i.refused, t)
+	var idle []eventtarget.Topic
+	for _, selector := range [...]eventtarget.Topic{t, everyID(t), everything} {
+		if _, asked := i.asked[selector]; asked && !i.needed(selector) && !slices.Contains(idle, selector) {
+			idle = append(idle, selector)
+		}
+	}
+	i.drop(idle)
+}
+
+// needed tells whether any listener is on what a selector brings.
+func (i *interest) needed(selector eventtarget.Topic) bool {
+	if _, exact := i.listeners[selector]; exact {
+		return true
+	}
+	for t := range i.listeners {
+		if selector.Matches(t) || selector == everything {
+			return true
+		}
+	}
+	return false
+}
+
+// widened returns what to ask for instead of one topic too many: every id of its
+// type, or of the type with the most topics, or everything.
+func (i *interest) widened(t eventtarget.Topic) eventtarget.Topic {
+	types := map[string]int{t.Type: 1}
+	for a := range i.asked {
+		types[a.Type]++
+	}
+	widest := t.Type
+	for name, n := range types {
+		if n > types[widest] {
+			widest = name
+		}
+	}
+	if types[widest] == 1 || widest != t.Type {
+		return everything // one type's topics would only make room for so many others
+	}
+	return everyID(t)
+}
+
+// ask asks for a selector, and then no longer for what it includes.
+func (i *interest) ask(t eventtarget.Topic) {
+	delete(i.refused, t)
+	i.request(wire.Subscribe, []eventtarget.Topic{t})
+	var included []eventtarget.Topic
+	for a := range i.asked {
+		if t.ID == eventtarget.Wildcard && (t == everything || a.Type == t.Type) {
+			included = append(included, a)
+		}
+	}
+	i.asked[t] = struct{}{}
+	i.drop(included)
+}
+
+func (i *interest) drop(topics []eventtarget.Topic) {
+	if len(topics) == 0 {
+		return
+	}
+	for _, t := range topics {
+		delete(i.asked, t)
+		delete(i.live, t)
+	}
+	i.request(wire.Unsubscribe, topics)
+}
+
+// request queues a request, with the one before if that is of its kind.
+func (i *interest) request(kind string, topics []eventtarget.Topic) {
+	if n := len(i.requests); n > 0 && i.requests[n-1].kind == kind {
+		i.requests[n-1].topics = append(i.requests[n-1].topics, topics...)
+		return
+	}
+	i.requests = append(i.requests, request{kind, topics})
+}
+
+// restart asks a new connection for everything that was asked of the one before.
+func (i *interest) restart() {
+	clear(i.live)
+	clear(i.waiting)
+	clear(i.refused)
+	i.requests = nil
+	if len(i.asked) > 0 {
+		i.request(wire.Subscribe, slices.Collect(maps.Keys(i.asked)))
+	}
+}
+
+// pending tells whether there is a request to be sent.
+func (i *interest) pending() bool { return i != nil && len(i.requests) > 0 }
+
+// next returns the message of the next request, or nil.
+func (i *interest) next() []byte {
+	if !i.pending() {
+		return nil
+	}
+	r := i.requests[0]
+	i.requests = i.requests[1:]
+	i.lastID++
+	id := strconv.FormatUint(i.lastID, 10)
+	p := wire.TopicsPayload{Topics: make([]string, len(r.topics))}
+	for n, t := range r.topics {
+		p.Topics[n] = t.String()
+	}
+	if r.kind == wire.Subscribe {
+		i.waiting[id] = r.topics
+	}
+	text, err := json.Marshal(p)
+	if err != nil {
+		panic(err) // strings
+	}
+	return wire.Append(nil, &eventtarget.Event[eventtarget.Raw]{Type: r.kind, ID: id, Payload: text})
+}
+
+// answered notes the answer to a request.
+func (i *interest) answered(id string, refused map[string]string) {
+	for _, t := range i.waiting[id] {
+		reason, no := refused[t.String()]
+		if _, still := i.asked[t]; !still {
+			continue
+		}
+		if !no {
+			i.live[t] = struct{}{}
+			continue
+		}
+		delete(i.asked, t)
+		for l := range i.listeners {
+			if t == everything || t.Matches(l) || t == l {
+				i.refused[l] = reason
+			}
+		}
+	}
+	delete(i.waiting, id)
+}
+
+// subscribe notes a new listener.
+func (l *Link) subscribe(t eventtarget.Topic) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.interest.add(t)
+	l.wakeWriter()
+}
+
+// confirmed waits until the hub has confirmed what a listener needs.
+func (l *Link) confirmed(ctx context.Context, r *eventtarget.Registration) error {
+	t := r.Topic()
+	for {
+		l.mu.Lock()
+		live, changed, closed := l.interest.live.covers(t), l.changed, l.state == eventtarget.StateClosed
+		reason, refused := l.interest.refused[t]
+		l.mu.Unlock()
+		switch {
+		case closed:
+			return eventtarget.ErrClosed
+		case live:
+			return nil
+		case refused:
+			return fmt.Errorf("%w: %s", eventtarget.ErrForbidden, reason)
+		case eventtarget.CallerOf(ctx) == eventtarget.InlineListener:
+			return eventtarget.ErrWouldBlock // the answer comes on the goroutine that we may stand on
+		}
+		select {
+		case <-changed:
+		case <-r.Done(): // Once, and already served
+			return nil
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+}
+
+// unsubscribe notes that a listener has gone.
+func (l *Link) unsubscribe(t eventtarget.Topic) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.interest.remove(t)
+	l.wakeWriter()
+}
+
+// subscribed handles the hub's answer.
+func (l *Link) subscribed(m wire.Message) error {
+	var p wire.SubscribedPayload
+	if err := json.Unmarshal(m.Payload, &p); err != nil {
+		return err
+	}
+	l.mu.Lock()
+	l.interest.answered(m.ID, p.Refused)
+	again := l.connects > 1
+	l.broadcast()
+	l.mu.Unlock()
+	if again { // no Add waits for it, perhaps
+		for topic, reason := range p.Refused {
+			l.refused(topic, reason)
+		}
+	}
+	return nil
+}

@@ -29,6 +29,9 @@ const (
 	CodeSlow
 	// CodeTimeout: the peer missed its heartbeats. It can hardly be told.
 	CodeTimeout
+	// CodeExpired: what the peer proved holds no longer; it may come back with a
+	// new proof.
+	CodeExpired
 	// CodeLost: the connection broke without a word. Never sent.
 	CodeLost
 )
@@ -55,6 +58,7 @@ var codes = [...]struct {
 	CodeTryLater:  {"try again later", 1013, 0x8, 503, 75},
 	CodeSlow:      {"reads too slowly", 4008, 0x9, 408, 75},
 	CodeTimeout:   {"no heartbeat", 4009, 0xa, 408, 75},
+	CodeExpired:   {"credentials expired", 4001, 0xc, 401, 77},
 	CodeLost:      {"connection lost", 1006, 0xb, 502, 75},
 }
 

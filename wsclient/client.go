@@ -20,6 +20,10 @@ type Options struct {
 	link.Options
 	// Header is sent with the request for the upgrade.
 	Header http.Header
+	// Token returns what is sent as "Authorization: Bearer", anew for each
+	// connection. With it an answer of 401 does not end the client: the next token
+	// may do. nil sends none.
+	Token func(ctx context.Context) (string, error)
 	// HTTPClient makes the request for the upgrade. nil: one with the default
 	// transport that follows no redirect to another host.
 	HTTPClient *http.Client
@@ -42,7 +46,7 @@ func New(rawURL string, opts *Options) (*Client, error) {
 	if opts != nil {
 		o = *opts
 	}
-	d := &dialer{url: u.String(), header: o.Header, limit: wire.MaxFrame(o.Limits.WithDefaults())}
+	d := &dialer{url: u.String(), header: o.Header, token: o.Token, limit: wire.MaxFrame(o.Limits.WithDefaults())}
 	d.client = o.HTTPClient
 	if d.client == nil {
 		d.client = &http.Client{CheckRedirect: sameHost}
@@ -61,18 +65,30 @@ const adapter = "wsclient"
 type dialer struct {
 	url    string
 	header http.Header
+	token  func(ctx context.Context) (string, error)
 	limit  int
 	client *http.Client
 }
 
 func (d *dialer) dial(ctx context.Context) (link.Conn, error) {
+	header := d.header
+	if d.token != nil {
+		token, err := d.token(ctx)
+		if err != nil {
+			return nil, fmt.Errorf("token: %w", err)
+		}
+		if header = header.Clone(); header == nil {
+			header = make(http.Header)
+		}
+		header.Set("Authorization", "Bearer "+token)
+	}
 	ws, res, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{
 		HTTPClient:      d.client,
-		HTTPHeader:      d.header,
+		HTTPHeader:      header,
 		CompressionMode: websocket.CompressionDisabled,
 	})
 	if err != nil {
-		if res != nil && (res.StatusCode == http.StatusUnauthorized || res.StatusCode == http.StatusForbidden) {
+		if res != nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized && d.token == nil) {
 			return nil, fmt.Errorf("%w: the server answered %s", eventtarget.ErrForbidden, res.Status)
 		}
 		return nil, err

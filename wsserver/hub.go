@@ -2,10 +2,10 @@ package wsserver
 
 import (
 	"net/http"
+	"net/netip"
 
 	"github.com/coder/websocket"
 
-	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 	"github.com/eventtarget-go/toolkit/internal/wsconn"
@@ -20,6 +20,18 @@ type Options struct {
 	// asked itself is always allowed, and so is a request without an Origin,
 	// which no browser sends.
 	Origins []string
+	// Authenticate decides about a request before it is upgraded. An error that is,
+	// or wraps, a [*Refusal] is answered with its status and text, any other with
+	// 401 and no text. nil lets everyone in, as nobody.
+	Authenticate func(r *http.Request) (hub.Grant, error)
+	// Hosts are the names, without port, that a request may ask for, or "*" for any.
+	// nil: any, but on a loopback address only "localhost" and loopback addresses: a
+	// page elsewhere whose name was made to point here (DNS rebinding) asks for its
+	// own.
+	Hosts []string
+	// TrustedProxies are the networks whose X-Forwarded-For is believed: the address
+	// of a spoke is then the last one in it that is no trusted proxy's.
+	TrustedProxies []netip.Prefix
 	// KeepHeaders names the headers of the request that a spoke keeps.
 	KeepHeaders []string
 }
@@ -52,8 +64,9 @@ func New(opts *Options) (*Hub, error) {
 // ServeHTTP upgrades the request and makes the connection a spoke. It returns when
 // OnConnect has; the connection lives on.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if h.State() == eventtarget.StateClosed {
-		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+	meta := h.meta(r)
+	if err := h.check(r, &meta); err != nil {
+		refuse(w, err)
 		return
 	}
 	since := h.Position()
@@ -65,14 +78,13 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return // Accept has answered
 	}
-	meta := h.meta(r)
 	meta.Since = since
 	// The errors concern the connection alone, and it has been closed.
 	_, _ = h.Attach(newConnection(up.socket, ws, wire.MaxFrame(h.opts.Limits)), meta)
 }
 
 // AttachConn makes a connection that was upgraded elsewhere a spoke, with what is
-// to be known of its request. Nothing else may read from ws or write to it. Such
+// to be known of its request; whom to let in is the caller's. Nothing else may read from ws or write to it. Such
 // a connection costs a write for each event.
 func (h *Hub) AttachConn(ws *websocket.Conn, r *http.Request) (*hub.Spoke, error) {
 	return h.Attach(wsconn.New(ws, wire.MaxFrame(h.opts.Limits)), h.meta(r))
@@ -82,7 +94,7 @@ func (h *Hub) meta(r *http.Request) hub.Meta {
 	if r == nil {
 		return hub.Meta{}
 	}
-	m := hub.Meta{Addr: r.RemoteAddr, Path: r.URL.Path}
+	m := hub.Meta{Addr: clientAddr(r, h.opts.TrustedProxies), Path: r.URL.Path}
 	for _, name := range h.opts.KeepHeaders {
 		if v := r.Header.Get(name); v != "" {
 			if m.Headers == nil {

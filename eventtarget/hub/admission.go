@@ -11,6 +11,17 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
 
+// Grant is what an authenticator has found out about a peer.
+type Grant struct {
+	// Identity is who it is. It is unique as far as the hub's Duplicates are to make
+	// sense, and may be empty.
+	Identity string
+	// Values are the first of those that [Spoke.Value] returns.
+	Values map[any]any
+	// Expires is when that holds no longer. Zero: never.
+	Expires time.Time
+}
+
 // Op is what a spoke asks to be allowed.
 type Op uint8
 

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"fmt"
+	"maps"
 	"runtime"
 	"time"
 
@@ -29,6 +30,10 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
 	}
 	s.begin()
+	if !meta.Expires.IsZero() {
+		expiry := time.AfterFunc(time.Until(meta.Expires), s.expire)
+		context.AfterFunc(s.ctx, func() { expiry.Stop() })
+	}
 	if h.opts.FirstMessage > 0 {
 		time.AfterFunc(h.opts.FirstMessage, s.expectFirst)
 	}
@@ -48,7 +53,7 @@ func (h *Hub) newSpoke(conn link.Conn, meta Meta) *Spoke {
 		meta.Since = h.Position()
 	}
 	now := time.Now()
-	s := &Spoke{hub: h, conn: conn, meta: meta, place: -1, since: now, release: make(chan struct{})}
+	s := &Spoke{hub: h, conn: conn, meta: meta, values: maps.Clone(meta.Values), place: -1, since: now, release: make(chan struct{})}
 	s.inbox.policy = h.opts.Overflow
 	s.inbox.bounds = bounds{h.opts.SpokeBytes, h.opts.SpokeEvents, &h.waiting}
 	s.throttle = throttle{rate: h.opts.Rate, burst: float64(h.opts.Burst), tokens: float64(h.opts.Burst), last: now}
@@ -95,6 +100,11 @@ func (s *Spoke) begin() {
 		_ = s.inbox.put(item{at: u.Head(), do: &step{kind: doLeave}})
 	})
 	s.shard.add(s)
+}
+
+// expire ends a spoke whose peer is no longer who it was.
+func (s *Spoke) expire() {
+	s.end(eventtarget.Reason{Code: eventtarget.CodeExpired})
 }
 
 // expectFirst ends a spoke that has not said anything yet.

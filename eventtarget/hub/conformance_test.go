@@ -14,18 +14,24 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
-func TestConformance(t *testing.T)      { run(t, "hub over memory", false, false) }
-func TestConformanceRelay(t *testing.T) { run(t, "hub over memory, relay with echo", true, true) }
+func TestConformance(t *testing.T) { run(t, "hub over memory", false, link.Options{}) }
+func TestConformanceRelay(t *testing.T) {
+	run(t, "hub, relay with echo", true, link.Options{Echo: true})
+}
+func TestConformanceSubscribe(t *testing.T) {
+	run(t, "hub, subscribed", true, link.Options{Subscribe: true})
+}
 
-func run(t *testing.T, name string, relay, echo bool) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Relay: relay, Echo: echo}
+func run(t *testing.T, name string, relay bool, o link.Options) {
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Relay: relay, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-		return (&rig{caps: caps, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
+		return (&rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
 	}})
 }
 
 type rig struct {
 	caps    conformance.Capabilities
+	link    link.Options
 	hub     *hub.Hub
 	mu      sync.Mutex
 	ends    map[int]*link.PipeConn
@@ -41,15 +47,13 @@ func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Ri
 	out := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{r.hub},
 		Spokes:    r.spokes, Stall: func(i int) { r.ends[i].Stall() },
-		Spoke:   func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
-		Kill:    func(i int) { r.sever(i, true) },
-		Sever:   func(i int) { r.sever(i, true) },
-		Heal:    func(i int) { r.sever(i, false) },
+		Spoke: func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
+		Kill:  func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) },
 		Foreign: func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{
-			Limits: s.Limits(), Echo: r.caps.Echo, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 5 * time.Millisecond},
+			Limits: s.Limits(), Echo: r.link.Echo, Subscribe: r.link.Subscribe, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 5 * time.Millisecond},
 			Dial: func(context.Context) (link.Conn, error) {
 				return r.dial(strconv.Itoa(i), func(c *link.PipeConn) { r.ends[i] = c })
 			},

@@ -151,6 +151,11 @@ type Meta struct {
 	ID string
 	// Identity is who the peer proved to be, or empty.
 	Identity string
+	// Values are the first of those that [Spoke.Value] returns.
+	Values map[any]any
+	// Expires is when what the peer proved holds no longer: the spoke is ended then,
+	// with CodeExpired. Zero: never.
+	Expires time.Time
 	// Addr is the peer's network address, as far as known.
 	Addr string
 	// Path and Headers are what the adapter keeps of the request.

@@ -1,0 +1,103 @@
+package wsserver
+
+import (
+	"errors"
+	"net"
+	"net/http"
+	"net/netip"
+	"slices"
+	"strings"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+)
+
+// Refusal is an answer to a request that is not upgraded.
+type Refusal struct {
+	Status int    // of HTTP
+	Text   string // told to the peer
+}
+
+// Error returns the text.
+func (r *Refusal) Error() string { return r.Text }
+
+// check decides whether a request is upgraded, and adds to meta what it finds out.
+func (h *Hub) check(r *http.Request, meta *hub.Meta) error {
+	if !allowedHost(r, h.opts.Hosts) {
+		return &Refusal{http.StatusForbidden, "host not allowed"}
+	}
+	if err := h.Admit(meta.Addr); err != nil {
+		return err
+	}
+	if h.opts.Authenticate == nil {
+		return nil
+	}
+	grant, err := h.opts.Authenticate(r)
+	meta.Identity, meta.Values, meta.Expires = grant.Identity, grant.Values, grant.Expires
+	return err
+}
+
+// refuse answers a request that was not let in.
+func refuse(w http.ResponseWriter, err error) {
+	if r, ok := errors.AsType[*Refusal](err); ok {
+		http.Error(w, r.Text, r.Status)
+		return
+	}
+	switch {
+	case errors.Is(err, eventtarget.ErrClosed):
+		http.Error(w, "shutting down", http.StatusServiceUnavailable)
+	case errors.Is(err, eventtarget.ErrLimit):
+		w.Header().Set("Retry-After", "1")
+		http.Error(w, "too many connections", http.StatusServiceUnavailable)
+	default:
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		http.Error(w, "unauthorized", http.StatusUnauthorized)
+	}
+}
+
+// allowedHost tells whether the host that a request asks for is one of ours.
+func allowedHost(r *http.Request, hosts []string) bool {
+	name := r.Host
+	if host, _, err := net.SplitHostPort(name); err == nil {
+		name = host
+	}
+	name = strings.TrimSuffix(strings.TrimPrefix(name, "["), "]")
+	if hosts != nil {
+		return slices.ContainsFunc(hosts, func(h string) bool { return h == "*" || strings.EqualFold(h, name) })
+	}
+	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
+	if !ok || !isLoopback(local.String()) {
+		return true
+	}
+	ip, err := netip.ParseAddr(name)
+	return strings.EqualFold(name, "localhost") || err == nil && ip.IsLoopback()
+}
+
+func isLoopback(addr string) bool {
+	ap, err := netip.ParseAddrPort(addr)
+	return err == nil && ap.Addr().Unmap().IsLoopback()
+}
+
+// clientAddr returns the address that a request comes from, as far as it can be
+// believed.
+func clientAddr(r *http.Request, trusted []netip.Prefix) string {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil || !contains(trusted, ap.Addr()) {
+		return r.RemoteAddr
+	}
+	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
+	for _, hop := range slices.Backward(hops) {
+		ip, err := netip.ParseAddr(strings.TrimSpace(hop))
+		if err != nil {
+			break // what is before it could be anybody's
+		}
+		if !contains(trusted, ip) {
+			return ip.String()
+		}
+	}
+	return r.RemoteAddr
+}
+
+func contains(networks []netip.Prefix, ip netip.Addr) bool {
+	return slices.ContainsFunc(networks, func(p netip.Prefix) bool { return p.Contains(ip.Unmap()) })
+}

@@ -1,6 +1,11 @@
 package eventtarget
 
-import "fmt"
+import (
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+)
 
 // Code is why a connection ended, whatever carried it. The table in this file
 // is the only place where it meets the numbers of a protocol.
@@ -112,6 +117,34 @@ type Reason struct {
 	Text string
 	// Remote tells that the peer ended the connection.
 	Remote bool
+	// Retry is after how long the end that closed wants to see the peer again, to
+	// the millisecond. Zero: it does not say.
+	Retry time.Duration
+}
+
+// Message returns what a protocol that carries a text says: the text, and behind it
+// the hint when to retry. [ReasonOf] reads it.
+func (r Reason) Message() string {
+	if r.Retry <= 0 {
+		return r.Text
+	}
+	return strings.TrimSpace(r.Text + retryMark + strconv.FormatInt(r.Retry.Milliseconds(), 10))
+}
+
+const retryMark = " retry-ms="
+
+// ReasonOf returns a peer's reason: a code and a message as [Reason.Message] wrote it,
+// or any other text.
+func ReasonOf(code Code, message string) Reason {
+	r := Reason{Code: code, Text: message, Remote: true}
+	if at := strings.LastIndex(" "+message, retryMark); at >= 0 {
+		ms, err := strconv.ParseUint(message[at+len(retryMark)-1:], 10, 31)
+		if err == nil {
+			r.Text = strings.TrimSpace(message[:at])
+			r.Retry = time.Duration(ms) * time.Millisecond
+		}
+	}
+	return r
 }
 
 // Error returns the code's words and the text.

@@ -2,6 +2,8 @@ package hub
 
 import (
 	"context"
+	"math/rand/v2"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -38,6 +40,19 @@ func (h *Hub) Close() error {
 // closes it with CodeGoingAway behind that, lets listeners finish and ends the
 // hub; ctx bounds all of it. See [eventtarget.Endpoint].
 func (h *Hub) Shutdown(ctx context.Context) error {
+	return h.shutdown(ctx, func() eventtarget.Reason { return eventtarget.Reason{Code: eventtarget.CodeGoingAway} })
+}
+
+// Restart is Shutdown for a hub that will be back: it closes its spokes with
+// CodeRestart and asks each to come back after a time of its own, up to spread, so
+// that they do not come all at once.
+func (h *Hub) Restart(ctx context.Context, spread time.Duration) error {
+	return h.shutdown(ctx, func() eventtarget.Reason {
+		return eventtarget.Reason{Code: eventtarget.CodeRestart, Retry: rand.N(max(spread, time.Millisecond)) + time.Millisecond}
+	})
+}
+
+func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) error {
 	if eventtarget.CallerOf(ctx) != eventtarget.NotListener {
 		return h.fail("shutdown", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
 	}
@@ -47,7 +62,7 @@ func (h *Hub) Shutdown(ctx context.Context) error {
 	h.mu.Unlock()
 	h.log.Seal() // so that nothing is accepted behind the closing
 	for s := range h.Spokes() {
-		s.Disconnect(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
+		s.Disconnect(reason())
 	}
 	if err := h.awaitEmpty(ctx); err != nil {
 		return h.fail("shutdown", eventtarget.Topic{}, err)

@@ -33,23 +33,19 @@ type rig struct {
 	caps    conformance.Capabilities
 	link    link.Options
 	hub     *hub.Hub
-	mu      sync.Mutex
 	ends    map[int]*link.PipeConn
 	severed map[int]bool
+	sync.Mutex
 }
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
 	r.hub, err = hub.New(hub.Options{
 		Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
-		OnConnect:    func(sp *hub.Spoke) { s.OnConnect(sp) },
-		OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
+		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	})
 	out := &conformance.Rig{
-		Endpoints: []eventtarget.Endpoint{r.hub},
-		Spokes:    r.spokes, Stall: func(i int) { r.ends[i].Stall() },
-		Spoke: func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
-		Kill:  func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) },
-		Foreign: func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
+		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
+		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{
@@ -65,8 +61,8 @@ func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Ri
 }
 
 func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	near, far := link.Pipe()
 	if n, _ := strconv.Atoi(id); r.severed[n] {
 		return nil, errors.New("severed")
@@ -77,8 +73,8 @@ func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
 }
 
 func (r *rig) sever(i int, cut bool) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
+	r.Lock()
+	defer r.Unlock()
 	r.severed[i] = cut
 	r.ends[i].Cut()
 }

@@ -32,7 +32,7 @@ func (l *Link) run() {
 			l.finish(err)
 			return
 		}
-		pause := time.NewTimer(l.opts.Backoff.pause(attempt))
+		pause := time.NewTimer(l.pause(attempt, err))
 		attempt++
 		select {
 		case <-pause.C:
@@ -50,6 +50,16 @@ func (l *Link) dial() (Conn, error) {
 	ctx, cancel := context.WithTimeout(l.ctx, l.opts.DialTimeout)
 	defer cancel()
 	return l.opts.Dial(ctx)
+}
+
+// pause returns how long to wait before dialling again: what the other end asked for,
+// or the back-off.
+func (l *Link) pause(attempt int, cause error) time.Duration {
+	const longest = 5 * time.Minute // a hint is no order to stay away
+	if r, ok := errors.AsType[eventtarget.Reason](cause); ok && r.Remote && r.Retry > 0 {
+		return min(r.Retry, longest)
+	}
+	return l.opts.Backoff.pause(attempt)
 }
 
 // terminal tells whether dialling again is of no use: the other end said that it

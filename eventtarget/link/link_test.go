@@ -436,3 +436,22 @@ func TestOnState(t *testing.T) {
 		}
 	})
 }
+
+// TestRetryHint: an end that says when it wants us back is asked then.
+func TestRetryHint(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		net := newNetwork(nil)
+		start(t, link.Options{Dial: net.dial, Heartbeat: -1})
+		for n, hint := range []time.Duration{3 * time.Second, time.Hour} {
+			far := <-net.ends
+			closed := time.Since(net.begin)
+			if err := far.Close(eventtarget.Reason{Code: eventtarget.CodeRestart, Retry: hint}); err != nil {
+				t.Fatal(err)
+			}
+			net.ends <- <-net.ends // the next one is there
+			if pause, want := net.dialled()[n+1]-closed, min(hint, 5*time.Minute); pause != want {
+				t.Errorf("after a hint of %v it pauses for %v", hint, pause)
+			}
+		}
+	})
+}

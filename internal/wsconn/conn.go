@@ -70,7 +70,7 @@ func (c *Conn) Close(reason eventtarget.Reason) error {
 			defer c.cut()
 			late := time.AfterFunc(CloseTimeout, c.cut)
 			defer late.Stop()
-			_ = c.ws.Close(websocket.StatusCode(reason.Code.WebSocket()), Text(reason.Text))
+			_ = c.ws.Close(websocket.StatusCode(reason.Code.WebSocket()), Text(reason.Message()))
 		}()
 	})
 	return nil
@@ -134,9 +134,7 @@ func nonNil(b []byte) []byte {
 // Reason is the reason behind an error of the library.
 func Reason(err error) eventtarget.Reason {
 	if ce, ok := errors.AsType[websocket.CloseError](err); ok {
-		return eventtarget.Reason{
-			Code: eventtarget.CodeOfWebSocket(int(ce.Code)), Text: ce.Reason, Remote: true,
-		}
+		return eventtarget.ReasonOf(eventtarget.CodeOfWebSocket(int(ce.Code)), ce.Reason)
 	}
 	r := eventtarget.Reason{Code: eventtarget.CodeProtocol, Text: err.Error()}
 	switch {

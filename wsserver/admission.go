@@ -23,7 +23,7 @@ func (r *Refusal) Error() string { return r.Text }
 
 // check decides whether a request is upgraded, and adds to meta what it finds out.
 func (h *Hub) check(r *http.Request, meta *hub.Meta) error {
-	if !allowedHost(r, h.opts.Hosts) {
+	if !allowedHost(r, h.opts.Hosts, fromProxy(r, h.opts.TrustedProxies)) {
 		return &Refusal{http.StatusForbidden, "host not allowed"}
 	}
 	if err := h.Admit(meta.Addr); err != nil {
@@ -56,7 +56,7 @@ func refuse(w http.ResponseWriter, err error) {
 }
 
 // allowedHost tells whether the host that a request asks for is one of ours.
-func allowedHost(r *http.Request, hosts []string) bool {
+func allowedHost(r *http.Request, hosts []string, throughProxy bool) bool {
 	name := r.Host
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host
@@ -66,7 +66,7 @@ func allowedHost(r *http.Request, hosts []string) bool {
 		return slices.ContainsFunc(hosts, func(h string) bool { return h == "*" || strings.EqualFold(h, name) })
 	}
 	local, ok := r.Context().Value(http.LocalAddrContextKey).(net.Addr)
-	if !ok || !isLoopback(local.String()) {
+	if !ok || !isLoopback(local.String()) || throughProxy {
 		return true
 	}
 	ip, err := netip.ParseAddr(name)
@@ -81,8 +81,7 @@ func isLoopback(addr string) bool {
 // clientAddr returns the address that a request comes from, as far as it can be
 // believed.
 func clientAddr(r *http.Request, trusted []netip.Prefix) string {
-	ap, err := netip.ParseAddrPort(r.RemoteAddr)
-	if err != nil || !contains(trusted, ap.Addr()) {
+	if !fromProxy(r, trusted) {
 		return r.RemoteAddr
 	}
 	hops := strings.Split(strings.Join(r.Header.Values("X-Forwarded-For"), ","), ",")
@@ -96,6 +95,11 @@ func clientAddr(r *http.Request, trusted []netip.Prefix) string {
 		}
 	}
 	return r.RemoteAddr
+}
+
+func fromProxy(r *http.Request, trusted []netip.Prefix) bool {
+	ap, err := netip.ParseAddrPort(r.RemoteAddr)
+	return err == nil && contains(trusted, ap.Addr())
 }
 
 func contains(networks []netip.Prefix, ip netip.Addr) bool {

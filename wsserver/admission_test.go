@@ -78,6 +78,7 @@ func TestHost(t *testing.T) {
 	_, url := newHub(t, wsserver.Options{})
 	_, named := newHub(t, wsserver.Options{Hosts: []string{"hub.example"}})
 	_, anyHost := newHub(t, wsserver.Options{Hosts: []string{"*"}})
+	_, proxied := newHub(t, wsserver.Options{TrustedProxies: []netip.Prefix{netip.MustParsePrefix("127.0.0.1/32")}})
 	for _, c := range []struct {
 		url, host string
 		want      int
@@ -85,6 +86,7 @@ func TestHost(t *testing.T) {
 		{url, "", 101}, {url, "localhost:7", 101}, {url, "[::1]:7", 101}, {url, "127.9.9.9", 101},
 		{url, "evil.example", 403}, {url, "evil.example:80", 403}, {url, "192.0.2.1", 403}, {url, "localhost.evil.example", 403},
 		{named, "hub.example:80", 101}, {named, "HUB.example", 101}, {named, "localhost", 403}, {anyHost, "evil.example", 101},
+		{proxied, "hub.example", 101},
 	} {
 		if status, text := upgrade(t, c.url, c.host, nil); status != c.want {
 			t.Errorf("host %q: %d %s, want %d", c.host, status, text, c.want)

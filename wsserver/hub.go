@@ -25,9 +25,9 @@ type Options struct {
 	// 401 and no text. nil lets everyone in, as nobody.
 	Authenticate func(r *http.Request) (hub.Grant, error)
 	// Hosts are the names, without port, that a request may ask for, or "*" for any.
-	// nil: any, but on a loopback address only "localhost" and loopback addresses: a
-	// page elsewhere whose name was made to point here (DNS rebinding) asks for its
-	// own.
+	// nil: any, but on a loopback address only "localhost" and loopback addresses,
+	// unless a trusted proxy asks: a page elsewhere whose name was made to point here
+	// (DNS rebinding) asks for its own.
 	Hosts []string
 	// TrustedProxies are the networks whose X-Forwarded-For is believed: the address
 	// of a spoke is then the last one in it that is no trusted proxy's.

@@ -30,7 +30,12 @@ func badMessages() map[string]struct {
 	}
 	const malformed, tooLarge = 1007, 1009
 	cases := map[string]c{
-		"reserved type":         {`{"type":"__subscribe","id":""}`, 0},
+		"unknown control":       {`{"type":"__tomorrow","id":""}`, 0},
+		"subscribe to nothing":  {`{"type":"__subscribe","id":"","payload":{"topics":[]}}`, 0},
+		"subscribe, no payload": {`{"type":"__subscribe","id":""}`, 1007},
+		"subscribe to a number": {`{"type":"__subscribe","id":"","payload":{"topics":[7]}}`, 1007},
+		"subscribe, bad topic":  {`{"type":"__subscribe","id":"","payload":{"topics":["a b"]}}`, 1007},
+		"unsubscribe, no list":  {`{"type":"__unsubscribe","id":"","payload":{"topics":"a:b"}}`, 1007},
 		"unknown control":       {`{"type":"__x","id":"","payload":{}}`, 0},
 		"one byte over":         {sized(1<<20 + 1), tooLarge},
 		"far over":              {sized(8 << 20), tooLarge},

@@ -30,7 +30,7 @@ func badMessages() map[string]struct {
 	}
 	const malformed, tooLarge = 1007, 1009
 	cases := map[string]c{
-		"unknown control":       {`{"type":"__tomorrow","id":""}`, 0},
+		"control of tomorrow":   {`{"type":"__tomorrow","id":""}`, 0},
 		"subscribe to nothing":  {`{"type":"__subscribe","id":"","payload":{"topics":[]}}`, 0},
 		"subscribe, no payload": {`{"type":"__subscribe","id":""}`, 1007},
 		"subscribe to a number": {`{"type":"__subscribe","id":"","payload":{"topics":[7]}}`, 1007},

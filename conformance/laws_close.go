@@ -145,7 +145,7 @@ func lawShutdownDrains(t *T, r *rig, i, j int) {
 		return f.Kind == eventtarget.FaultDiscarded && f.Count > 0
 	})
 	release()
-	for range 20 {
+	for range 10 {
 		t.shutdownUnderDispatch(i, j)
 	}
 }
@@ -153,7 +153,7 @@ func lawShutdownDrains(t *T, r *rig, i, j int) {
 // shutdownUnderDispatch shuts i down while it dispatches: each event is either
 // heard or refused.
 func (t *T) shutdownUnderDispatch(i, j int) {
-	const most = 10_000 // fewer than a queue or a log holds
+	const most = 2000 // fewer than a queue or a log holds
 	r := t.rig(3)
 	topic := eventtarget.T(t.name(), "")
 	rec := r.listen(j, topic)

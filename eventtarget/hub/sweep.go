@@ -84,22 +84,21 @@ func (sh *shard) loop() {
 
 // sweep brings every spoke up to where the head is now.
 func (sh *shard) sweep() {
-	head := sh.hub.log.Head()
 	sh.mu.Lock()
-	sh.turn = sh.turn[:0]
-	all := head != *sh.swept.Load()
-	if all {
-		sh.turn = append(sh.turn, sh.followers...)
-	}
+	sh.turn = append(sh.turn[:0], sh.dirty...)
 	for _, s := range sh.dirty {
 		s.dirty = false
-		if !all || s.place < 0 {
-			sh.turn = append(sh.turn, s)
-		}
 	}
 	clear(sh.dirty)
 	sh.dirty = sh.dirty[:0]
 	sh.mu.Unlock()
+	// Only now, so that no item of theirs has a place behind it.
+	head := sh.hub.log.Head()
+	if head != *sh.swept.Load() {
+		sh.mu.Lock()
+		sh.turn = append(sh.turn, sh.followers...)
+		sh.mu.Unlock()
+	}
 	for _, s := range sh.turn {
 		if !s.parked.Load() {
 			sh.advance(s, head)

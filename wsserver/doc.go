@@ -11,6 +11,10 @@
 // plain one: each message is an envelope, so that a browser's
 // ws.send(JSON.stringify({type, id, payload})) is all that a peer needs.
 //
+// Options.Authenticate decides about each request before it is upgraded; package auth
+// has ready-made ones. Origins, Hosts and TrustedProxies say where requests may come
+// from.
+//
 // # Delivery
 //
 // As package hub: an event is framed once for all spokes and written to each in as
@@ -25,7 +29,7 @@
 // # Slow spokes
 //
 // A socket that is full never holds up another. A spoke that takes nothing for
-// WriteTimeout, or falls off the log, is closed with 4008.
+// WriteTimeout is closed with 4008; one that falls behind meets the hub's Overflow.
 //
 // # Errors and faults
 //
@@ -34,7 +38,7 @@
 //
 // # Closing
 //
-// Close and Shutdown close the spokes with 1001. A peer has one second to answer a
+// Close and Shutdown close the spokes with 1001, Restart with 1012. A peer has one second to answer a
 // close frame, also one that never reads.
 //
 // # Limits

@@ -20,14 +20,26 @@
 //
 // # Ordering
 //
-// What one goroutine dispatches, to all or to one spoke, arrives at a spoke in
-// that order.
+// What one goroutine dispatches, to all, to some ([Group], [Audience]) or to one
+// spoke, arrives at a spoke in that order, and so do the answer to a subscription, a
+// gap and a graceful close. What OnConnect dispatches to its spoke comes first.
+//
+// # Interest
+//
+// A spoke is sent everything that is dispatched to all until it subscribes, or
+// nothing if the hub is set so; then it is sent its topics, and costs nothing for
+// others. Retain and Snapshot give it a state to begin with, followed by every later
+// event, once. Authorize says who may have and dispatch what, and [Hub.Revoke] asks
+// it again.
 //
 // # Slow spokes
 //
 // Dispatch is paced by the spokes that read, for a moment by those that read
-// slowly, and never by one that does not read. A spoke that falls off the tail of
-// the log, or whose own list is full, is disconnected with CodeSlow.
+// slowly, and never by one that does not read. What happens to a spoke that falls off
+// the tail of the log, or whose own list is full, Options.Overflow says: it is
+// disconnected with CodeSlow, loses the oldest and is told a gap with the count, or is
+// sent only the last event of each topic; or everyone waits for it. [Spoke.Stats] and
+// [Hub.Flush] tell how each stands.
 //
 // # Errors and faults
 //
@@ -38,9 +50,13 @@
 // # Closing
 //
 // Close discards what is not yet out; Shutdown sends it first and closes every
-// spoke with CodeGoingAway behind its last event.
+// spoke with CodeGoingAway behind its last event, Restart with CodeRestart and a time
+// to come back after. An event that Dispatch accepts while they run is sent; one that
+// comes later is refused.
 //
 // # Limits
 //
-// Those of [eventtarget.Limits], and the log's and the spokes' bounds in Options.
+// Those of [eventtarget.Limits], and in Options: the bounds of the log, of each
+// spoke's own list and of all those together; how many spokes there may be, in all and
+// from one address; subscriptions; messages in a second.
 package hub

@@ -368,3 +368,42 @@ func TestAbruptPeer(t *testing.T) {
 		t.Errorf("%d spokes are left", n)
 	}
 }
+
+// TestTLS: the same path over wss, where the socket cannot be written beside the
+// library's encryption.
+func TestTLS(t *testing.T) {
+	h, err := wsserver.New(&wsserver.Options{Options: hub.Options{OnFault: func(f eventtarget.Fault) { t.Log(f) }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewTLSServer(h)
+	defer server.Close()
+	defer h.Close()
+	const events = 5000
+	var all []<-chan eventtarget.Event[raw]
+	for range 3 {
+		c := connect(t, "wss"+strings.TrimPrefix(server.URL, "https"), wsclient.Options{HTTPClient: server.Client()})
+		heard := make(chan eventtarget.Event[raw], events)
+		if _, err := c.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) { heard <- e })); err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, heard)
+	}
+	for n := range events {
+		if err := h.Dispatch(t.Context(), event("n", "", strconv.Itoa(n))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for i, heard := range all {
+		for n := range events {
+			select {
+			case e := <-heard:
+				if string(e.Payload) != strconv.Itoa(n) {
+					t.Fatalf("client %d heard %s as event %d", i, e.Payload, n)
+				}
+			case <-time.After(20 * time.Second):
+				t.Fatalf("client %d heard %d events", i, n)
+			}
+		}
+	}
+}

@@ -2,6 +2,7 @@ package eventtarget
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"sync/atomic"
 )
@@ -186,8 +187,8 @@ func (m *mailbox[T]) refill() (more, ended bool) {
 
 // recycle takes the own cells of a hand that was handled back. Under mu.
 func (m *mailbox[T]) recycle() {
-	for i := len(m.hand) - 1; i >= 0; i-- { // so that they are used in order
-		if c := m.hand[i]; c.refs.Load() == own {
+	for _, c := range slices.Backward(m.hand) { // so that they are used in order
+		if c.refs.Load() == own {
 			m.free = append(m.free, c)
 		}
 	}

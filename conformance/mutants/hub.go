@@ -29,6 +29,27 @@ func hubMutants() []Mutant {
 				return nil
 			}}
 		}),
+		hubs("ends its loop at a dead spoke", []string{"C20"}, nil, func(h *hub.Hub, _ conformance.Setup, r *conformance.Rig) {
+			all := r.Spokes()
+			r.Kill = func(i int) { _ = r.Endpoints[i].Close() }
+			r.Endpoints[0] = &wrong{Endpoint: h, dispatch: func(ctx context.Context, e event) error {
+				_ = slices.ContainsFunc(all, func(s eventtarget.Peer) bool { return s.Dispatch(ctx, e) != nil })
+				return nil
+			}}
+		}),
+		hubs("dispatches to all from another goroutine", []string{"C21"}, nil, func(h *hub.Hub, _ conformance.Setup, r *conformance.Rig) {
+			later := make(chan event, 1<<14)
+			go func() {
+				for e := range later {
+					_ = h.Dispatch(context.Background(), e)
+				}
+			}()
+			r.Close = func() { close(later) }
+			r.Endpoints[0] = &wrong{Endpoint: h, dispatch: func(ctx context.Context, e event) error {
+				later <- e
+				return nil
+			}}
+		}),
 		hubs("answers one spoke through all", []string{"C04", "C22"}, func(o *hub.Options) {}, func(h *hub.Hub, _ conformance.Setup, r *conformance.Rig) {
 			spoke := r.Spoke
 			r.Spoke = func(i int) eventtarget.Peer { return loud{spoke(i), h} }

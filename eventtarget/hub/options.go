@@ -118,7 +118,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("a hub cannot have Overflow %v", o.Overflow)
 	}
 	if o.Rate < 0 {
-		return o, errors.New("Rate is negative")
+		return o, errors.New("a negative Rate")
 	}
 	o.Limits = o.Limits.WithDefaults()
 	def(&o.Adapter, "hub")

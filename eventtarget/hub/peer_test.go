@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -123,7 +124,7 @@ func (p *peer) reason() eventtarget.Reason {
 	synctest.Wait()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	r, ok := p.closed.(eventtarget.Reason)
+	r, ok := errors.AsType[eventtarget.Reason](p.closed)
 	if !ok {
 		p.t.Fatalf("spoke %s was closed with %v", p.spoke.ID(), p.closed)
 	}

@@ -2,7 +2,7 @@ package hub
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"slices"
 	"time"
 
@@ -96,10 +96,10 @@ func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, 
 // post puts a message into the spoke's inbox, inside the log's Update, and tells
 // whether that is getting full. A spoke that cannot take it is ended.
 func (s *Spoke) post(i item) (crowded bool) {
-	switch s.inbox.put(i) {
-	case nil:
+	switch err := s.inbox.put(i); {
+	case err == nil:
 		s.shard.mark(s)
-	case eventtarget.ErrOverflow:
+	case errors.Is(err, eventtarget.ErrOverflow):
 		s.tooSlow()
 	}
 	return s.inbox.isCrowded()
@@ -145,10 +145,5 @@ func (h *Hub) message(topic eventtarget.Topic, msg []byte) *message {
 
 // control returns a control message.
 func (h *Hub) control(controlType, id string, payload any) *message {
-	text, err := json.Marshal(payload)
-	if err != nil {
-		panic(err) // a payload of ours that is no JSON
-	}
-	topic := eventtarget.Topic{Type: controlType, ID: id}
-	return h.message(topic, wire.Append(nil, &eventtarget.Event[eventtarget.Raw]{Type: controlType, ID: id, Payload: text}))
+	return h.message(eventtarget.T(controlType, id), wire.AppendControl(nil, controlType, id, payload))
 }

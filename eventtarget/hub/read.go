@@ -45,10 +45,10 @@ func (s *Spoke) receive(msg []byte) error {
 		return s.receiveControl(m)
 	}
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-	if err := h.authorize(s, OpDispatch, topic); err != nil {
+	if refusal := h.authorize(s, OpDispatch, topic); refusal != nil {
 		h.stats.refused.Add(1)
-		s.answer(h.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: err.Error()}))
-		return nil
+		s.answer(h.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: refusal.Error()}))
+		return nil //nolint:nilerr // the peer is told, and stays
 	}
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,

@@ -182,11 +182,7 @@ func (i *interest) next() []byte {
 	if r.kind == wire.Subscribe {
 		i.waiting[id] = r.topics
 	}
-	text, err := json.Marshal(p)
-	if err != nil {
-		panic(err) // strings
-	}
-	return wire.Append(nil, &eventtarget.Event[eventtarget.Raw]{Type: r.kind, ID: id, Payload: text})
+	return wire.AppendControl(nil, r.kind, id, p)
 }
 
 // answered notes the answer to a request.

@@ -33,9 +33,10 @@ func (l *Link) write() {
 			return
 		}
 		l.mu.Unlock()
-		sent, err := from, error(nil)
+		var sent framelog.Position
+		var err error
 		if request != nil { // overtakes: it says nothing of what was dispatched
-			err = l.guard(conn, func() error { return conn.Send(request) })
+			sent, err = from, l.guard(conn, func() error { return conn.Send(request) })
 		} else {
 			sent, err = l.send(conn, from, head)
 		}

@@ -1,5 +1,11 @@
 package wire
 
+import (
+	"encoding/json"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
 // The types of the control messages of version 1; docs/protocol.md says what each
 // means.
 const (
@@ -34,4 +40,11 @@ type GapPayload struct {
 type RefusedPayload struct {
 	Topic  string `json:"topic"`
 	Reason string `json:"reason"`
+}
+
+// AppendControl appends a control message. The payload is one of the types here, which
+// can always be marshalled.
+func AppendControl(dst []byte, controlType, id string, payload any) []byte {
+	text, _ := json.Marshal(payload)
+	return Append(dst, &eventtarget.Event[eventtarget.Raw]{Type: controlType, ID: id, Payload: text})
 }

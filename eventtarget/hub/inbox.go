@@ -202,6 +202,9 @@ func (b *inbox) pop() item {
 func (b *inbox) skip(from, to framelog.Position) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	if b.ended {
+		return // nothing is written there any more
+	}
 	if n := len(b.items); n > 0 && b.items[n-1].do != nil && b.items[n-1].do.kind == doSkip && b.items[n-1].do.to == from {
 		b.items[n-1].do.to = to
 		return

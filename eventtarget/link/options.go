@@ -34,8 +34,9 @@ type Options struct {
 	// (the default) or [eventtarget.Block].
 	Overflow eventtarget.Overflow
 	// Subscribe makes the link ask the hub for the topics that have listeners, so
-	// that it is sent those only. By default it asks for nothing, and gets what the
-	// hub sends unasked: everything, as a rule.
+	// that it is sent those only; the hub must know how to answer, as those of this
+	// toolkit do. By default it asks for nothing, and gets what the hub sends unasked:
+	// everything, as a rule.
 	Subscribe bool
 	// Subscriptions is how many topics the hub is asked for at most, not more than
 	// it allows: a link that needs more asks for every id of a type, or for

@@ -1,0 +1,60 @@
+package quicconn
+
+import (
+	"errors"
+	"time"
+
+	"github.com/quic-go/quic-go"
+)
+
+// Protocol is what both ends must speak (RFC 7301).
+const Protocol = "eventtarget/1"
+
+const (
+	firstWindow = 64 << 10
+	maxWindow   = 512 << 10
+)
+
+// Times are how long things may take; zero is the default.
+type Times struct {
+	Handshake time.Duration // 5 s
+	Idle      time.Duration // 10 s
+	KeepAlive time.Duration // 3 s; negative: none
+}
+
+// WithDefaults returns the times with the defaults, or what is wrong with them.
+func (t Times) WithDefaults() (Times, error) {
+	if t.Handshake < 0 || t.Idle < 0 {
+		return t, errors.New("a timeout is negative")
+	}
+	def(&t.Handshake, 5*time.Second)
+	def(&t.Idle, 10*time.Second)
+	def(&t.KeepAlive, 3*time.Second)
+	return t, nil
+}
+
+func def(field *time.Duration, value time.Duration) {
+	if *field == 0 {
+		*field = value
+	}
+}
+
+// Config returns the configuration of one end, at which the other may open so many
+// streams (negative: none). There are no datagrams, no streams of one direction and
+// no 0-RTT, which could be replayed.
+func Config(t Times, streams int64) *quic.Config {
+	return &quic.Config{
+		// A handshake is given up after twice this time, or without a packet for
+		// once.
+		HandshakeIdleTimeout:           t.Handshake / 2,
+		MaxIdleTimeout:                 t.Idle,
+		KeepAlivePeriod:                max(t.KeepAlive, 0),
+		InitialStreamReceiveWindow:     firstWindow,
+		MaxStreamReceiveWindow:         maxWindow,
+		InitialConnectionReceiveWindow: firstWindow,
+		MaxConnectionReceiveWindow:     maxWindow,
+		MaxIncomingStreams:             streams,
+		MaxIncomingUniStreams:          -1,
+		RequireStreamCreditRelease:     true, // the only stream is not followed by another
+	}
+}

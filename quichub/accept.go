@@ -1,0 +1,111 @@
+package quichub
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"sync"
+
+	"github.com/quic-go/quic-go"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/identity"
+	"github.com/eventtarget-go/toolkit/internal/quicconn"
+)
+
+const (
+	// crowd is how many peers may be in their handshake before each must show that
+	// its address is its own, which costs it a round trip. Who forges addresses gets
+	// no further than that.
+	crowd = 64
+	// maxUnproved is how many may be in their handshake at all.
+	maxUnproved = 4096
+)
+
+// crowded tells whether a peer must show that its address is its own.
+func (h *Hub) crowded(net.Addr) bool { return h.unproved.Load() >= crowd }
+
+// attempt is a peer in its handshake.
+type attempt struct {
+	once sync.Once
+	h    *Hub
+}
+
+func (a *attempt) end() { a.once.Do(func() { a.h.unproved.Add(-1) }) }
+
+type attemptKey struct{}
+
+// admit counts a peer that begins its handshake, and tells when it is refused.
+func (h *Hub) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	if h.unproved.Add(1) > maxUnproved {
+		h.unproved.Add(-1)
+		return nil, eventtarget.ErrLimit
+	}
+	a := &attempt{h: h}
+	context.AfterFunc(ctx, func() {
+		a.end()
+		if refusal := quicconn.Refusal(context.Cause(ctx)); refusal != nil {
+			h.ReportFault(eventtarget.Fault{
+				Kind: eventtarget.FaultDisconnected, Err: fmt.Errorf("%v: %w", info.RemoteAddr, refusal),
+			})
+		}
+	})
+	return context.WithValue(ctx, attemptKey{}, a), nil
+}
+
+// run accepts until the hub has ended, and then closes the socket behind everything
+// that it still has to say.
+func (h *Hub) run() {
+	defer close(h.done)
+	var conns sync.WaitGroup
+	ctx, cancel := context.WithCancel(context.Background())
+	conns.Go(func() { h.accept(ctx, &conns) })
+	<-h.Hub.Done()
+	cancel()
+	_ = h.listener.Close()
+	conns.Wait()
+	_ = h.transport.Close()
+	_ = h.socket.Close()
+}
+
+// accept makes spokes until ctx ends.
+func (h *Hub) accept(ctx context.Context, conns *sync.WaitGroup) {
+	for {
+		conn, err := h.listener.Accept(ctx)
+		if err != nil {
+			if ctx.Err() == nil {
+				h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Err: err})
+			}
+			_ = h.Hub.Close() // without its socket it is of no use
+			return
+		}
+		if a, ok := conn.Context().Value(attemptKey{}).(*attempt); ok {
+			a.end()
+		}
+		conns.Add(1)
+		context.AfterFunc(conn.Context(), conns.Done)
+		conns.Go(func() { h.join(ctx, conn) })
+	}
+}
+
+// join makes a spoke of a peer that has proved who it is, as soon as it opens its
+// stream.
+func (h *Hub) join(ctx context.Context, conn *quic.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, h.handshake)
+	defer cancel()
+	stream, err := conn.AcceptStream(ctx)
+	if err != nil {
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(eventtarget.CodeProtocol.QUIC()), "no stream was opened in time")
+		return
+	}
+	meta := hub.Meta{Addr: conn.RemoteAddr().String(), Since: h.Position()}
+	if pin, ok := identity.PeerPin(conn.ConnectionState().TLS); ok {
+		meta.Identity = pin.String()
+	}
+	c := quicconn.New(conn, stream, h.limit)
+	// The errors concern the connection alone: the reader meets the first one
+	// again, and behind the other it has been closed.
+	_ = c.Greet()
+	_, _ = h.Attach(c, meta)
+}

@@ -1,0 +1,66 @@
+package quichub_test
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/conformance"
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/quichub"
+	"github.com/eventtarget-go/toolkit/quicspoke"
+)
+
+func TestConformance(t *testing.T)      { run(t, "quichub with quicspoke", false) }
+func TestConformanceRelay(t *testing.T) { run(t, "quichub, relay", true) }
+
+func run(t *testing.T, name string, relay bool) {
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Reconnects: true, Relay: relay}
+	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+		joined := make(chan *hub.Spoke, 64)
+		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{Identity: forSpokes(), IdleTimeout: 2 * time.Second, KeepAlive: time.Second / 2, Options: hub.Options{
+			Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
+			OnConnect: func(sp *hub.Spoke) {
+				s.OnConnect(sp)
+				select {
+				case joined <- sp:
+				default: // one that is back
+				}
+			},
+			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
+		}})
+		if err != nil {
+			return nil, err
+		}
+		ways, spokes := make([]*way, s.Endpoints), make([]*hub.Spoke, s.Endpoints)
+		rig := &conformance.Rig{
+			Endpoints: []eventtarget.Endpoint{h}, Close: func() { closeAll(ways) },
+			Kill: func(i int) { ways[i].cut.Store(true) }, Sever: func(i int) { ways[i].cut.Store(true) },
+			Heal: func(i int) { ways[i].cut.Store(false) }, Stall: func(i int) { ways[i].cut.Store(true) },
+			Spokes: func() []eventtarget.Peer { return peers(h) },
+			Spoke:  func(i int) eventtarget.Peer { return spokes[i] },
+			Foreign: func() (link.Conn, error) {
+				c, err := dialForeign(ctx, h.Addr().String())
+				if err == nil {
+					<-joined
+				}
+				return c, err
+			},
+		}
+		for i := 1; err == nil && i < s.Endpoints; i++ {
+			ways[i], err = newWay(h.Addr())
+			c, e := quicspoke.New(ways[i].front.LocalAddr().String(), &quicspoke.Options{
+				Identity: forHub(), IdleTimeout: 2 * time.Second, Options: link.Options{
+					Limits: s.Limits(), OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
+				}})
+			rig.Endpoints = append(rig.Endpoints, c)
+			if err = errors.Join(err, e, c.Ready(ctx)); err == nil {
+				spokes[i] = <-joined
+			}
+		}
+		return rig, err
+	}})
+}

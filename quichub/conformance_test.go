@@ -37,7 +37,7 @@ func run(t *testing.T, name string, relay bool) {
 		}
 		ways, spokes := make([]*way, s.Endpoints), make([]*hub.Spoke, s.Endpoints)
 		rig := &conformance.Rig{
-			Endpoints: []eventtarget.Endpoint{h}, Close: func() { closeAll(ways) },
+			Endpoints: []eventtarget.Endpoint{h},
 			Kill: func(i int) { ways[i].cut.Store(true) }, Sever: func(i int) { ways[i].cut.Store(true) },
 			Heal: func(i int) { ways[i].cut.Store(false) }, Stall: func(i int) { ways[i].cut.Store(true) },
 			Spokes: func() []eventtarget.Peer { return peers(h) },
@@ -61,6 +61,7 @@ func run(t *testing.T, name string, relay bool) {
 				spokes[i] = <-joined
 			}
 		}
+		rig.Close = func() { closeAll(rig.Endpoints, ways) }
 		return rig, err
 	}})
 }

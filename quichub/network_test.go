@@ -154,7 +154,11 @@ func peers(h *quichub.Hub) (all []eventtarget.Peer) {
 	return all
 }
 
-func closeAll(ways []*way) {
+// closeAll closes the ways between endpoints that are closed, once nothing passes.
+func closeAll(endpoints []eventtarget.Endpoint, ways []*way) {
+	for _, e := range endpoints {
+		<-e.Done()
+	}
 	for _, w := range ways {
 		if w != nil {
 			w.close()

@@ -1,6 +1,6 @@
 module github.com/eventtarget-go/toolkit/bench
 
-go 1.26
+go 1.26.0
 
 replace github.com/eventtarget-go/toolkit => ../
 

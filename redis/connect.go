@@ -1,0 +1,123 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// The pause before another attempt to connect doubles from the first to the last,
+// with jitter.
+const (
+	firstPause = 10 * time.Millisecond
+	lastPause  = 200 * time.Millisecond
+)
+
+// run connects, listens until the connection ends, and begins again.
+func (t *Target) run() {
+	client, err := rueidis.NewClient(t.server) // there is one whether it could connect or not
+	if client == nil {
+		t.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, err))
+		return
+	}
+	defer client.Close()
+	t.publisher.client = client
+	close(t.ready)
+	missed := false // something was listened to when the connection was lost
+	for pause := firstPause; ; pause = min(2*pause, lastPause) {
+		s := &session{target: t, missed: missed}
+		err := s.run(client)
+		missed = t.interest.disconnected() || missed && !s.live.Load()
+		if t.receiving.Err() != nil {
+			return
+		}
+		wasUp := t.down(err)
+		switch {
+		case wasUp:
+			pause = firstPause
+			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Err: err})
+		case errors.Is(err, eventtarget.ErrForbidden) && t.State() == eventtarget.StateConnecting:
+			t.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, err))
+			return
+		}
+		timer := time.NewTimer(pause/2 + rand.N(pause/2))
+		select {
+		case <-timer.C:
+		case <-t.receiving.Done():
+			timer.Stop()
+			return
+		}
+	}
+}
+
+// up is called when everything that was wanted is being heard.
+func (t *Target) up() {
+	again := t.setState(eventtarget.StateUp, nil) == eventtarget.StateDown
+	if again {
+		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultReconnected})
+	}
+}
+
+// down notes why there is no connection, and tells whether there was one.
+func (t *Target) down(cause error) (wasUp bool) {
+	if t.State() == eventtarget.StateUp {
+		return t.setState(eventtarget.StateDown, cause) == eventtarget.StateUp
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.lastErr = cause
+	return false
+}
+
+// setState changes the state unless the target is closed, and returns the one
+// before.
+func (t *Target) setState(s eventtarget.State, cause error) (before eventtarget.State) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	before = t.state
+	if before != eventtarget.StateClosed {
+		t.state, t.lastErr = s, cause
+		close(t.changed)
+		t.changed = make(chan struct{})
+	}
+	return before
+}
+
+// State tells how the target stands.
+func (t *Target) State() eventtarget.State {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.state
+}
+
+// Ready waits until the target is connected and hears what its listeners want. It
+// returns the cause if the target was closed, and if ctx ends first ctx's cause with
+// the reason why there is no connection.
+func (t *Target) Ready(ctx context.Context) error {
+	for {
+		t.mu.Lock()
+		state, changed, lastErr := t.state, t.changed, t.lastErr
+		t.mu.Unlock()
+		switch state {
+		case eventtarget.StateUp:
+			return nil
+		case eventtarget.StateClosed:
+			return fail("ready", eventtarget.Topic{}, context.Cause(t.ctx))
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			err := context.Cause(ctx)
+			if lastErr != nil {
+				err = fmt.Errorf("%w (%w)", err, lastErr)
+			}
+			return fail("ready", eventtarget.Topic{}, err)
+		}
+	}
+}

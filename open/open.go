@@ -3,11 +3,14 @@
 //	mem://NAME             a bus in this process, shared by all who open the name
 //	ws://HOST/PATH         a WebSocket client
 //	wss://HOST/PATH        the same over TLS
+//	redis://HOST:PORT      a bus on a Redis server; before the host USER:PASSWORD@
+//	rediss://HOST:PORT     the same over TLS
 //
 // Whatever the scheme, an opened target hears its own dispatches unless the
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
-// message in bytes). An unknown scheme or parameter is an error that names it.
+// message in bytes). redis:// and rediss:// have prefix, too: who opens another is on
+// another bus. An unknown scheme or parameter is an error that names it.
 package open
 
 import (
@@ -21,6 +24,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/redis"
 	"github.com/eventtarget-go/toolkit/wsclient"
 )
 
@@ -47,6 +51,8 @@ func NewMux(opts *Options) *eventtarget.Mux {
 	m.Handle("mem", o.mem)
 	m.Handle("ws", o.webSocket)
 	m.Handle("wss", o.webSocket)
+	m.Handle("redis", o.redis)
+	m.Handle("rediss", o.redis)
 	return m
 }
 
@@ -56,8 +62,9 @@ type common struct {
 	limits eventtarget.Limits
 }
 
-func parse(u *url.URL) (c common, err error) {
-	if err := eventtarget.CheckParameters(u, "echo", "max"); err != nil {
+// parse reads them, where those with other names are the scheme's own.
+func parse(u *url.URL, others ...string) (c common, err error) {
+	if err := eventtarget.CheckParameters(u, append([]string{"echo", "max"}, others...)...); err != nil {
 		return c, err
 	}
 	q := u.Query()
@@ -91,6 +98,22 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 		return nil, err
 	}
 	return client, nil
+}
+
+func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u, "prefix")
+	if err != nil {
+		return nil, err
+	}
+	server := *u
+	server.RawQuery = ""
+	t, err := redis.New(server.String(), &redis.Options{
+		Prefix: u.Query().Get("prefix"), NoEcho: !c.echo, Limits: c.limits, OnFault: o.OnFault,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (o Options) mem(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {

@@ -13,10 +13,11 @@ import (
 )
 
 // The pause before another attempt to connect doubles from the first to the last,
-// with jitter.
+// with jitter. There is none after a connection that was healthy for so long.
 const (
 	firstPause = 10 * time.Millisecond
 	lastPause  = 200 * time.Millisecond
+	healthy    = time.Second
 )
 
 // run connects, listens until the connection ends, and begins again.
@@ -31,7 +32,7 @@ func (t *Target) run() {
 	close(t.ready)
 	missed := false // something was listened to when the connection was lost
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		s := &session{target: t, missed: missed}
+		s, began := &session{target: t, missed: missed}, time.Now()
 		err := s.run(client)
 		missed = t.interest.disconnected() || missed && !s.live.Load()
 		if t.receiving.Err() != nil {
@@ -40,8 +41,11 @@ func (t *Target) run() {
 		wasUp := t.down(err)
 		switch {
 		case wasUp:
-			pause = firstPause
 			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Err: err})
+			pause = firstPause
+			if time.Since(began) >= healthy {
+				continue
+			}
 		case errors.Is(err, eventtarget.ErrForbidden) && t.State() == eventtarget.StateConnecting:
 			t.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, err))
 			return

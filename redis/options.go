@@ -33,8 +33,8 @@ type Options struct {
 	// and 32 MiB.
 	InboxEvents, InboxBytes int
 	// Timeout is how long Redis may take to answer before the connection counts
-	// as lost. One that is silent is asked every second, so that a dead one is
-	// noticed after a second more than this. Default 1.5 s.
+	// as lost. It is asked for a sign of life often enough that a dead one is
+	// noticed within 1.2 s more than this. Default 1.5 s.
 	Timeout time.Duration
 	// DialTimeout bounds one attempt to connect, with TLS and authentication.
 	// Default 1 s. The next attempt follows after a pause of at most 200 ms.
@@ -58,9 +58,9 @@ func (o Options) withDefaults() (Options, error) {
 	return o, nil
 }
 
-// pingEvery is how long a connection may be silent before it is asked for a sign
-// of life.
-const pingEvery = time.Second
+// pingEvery is how often rueidis asks a connection for a sign of life, but for the
+// first time after another command.
+const pingEvery = 600 * time.Millisecond
 
 // server reads the URL of a server. No error repeats it: there may be a password
 // in it.

@@ -52,8 +52,14 @@ func head(msg string) (origin string, number uint64, ok bool) {
 		msg[headBytes-len(originClose):headBytes] != originClose {
 		return "", 0, false
 	}
+	origin = msg[len(originOpen) : numberAt-1]
+	for i := range len(origin) {
+		if !plain(origin[i]) {
+			return "", 0, false
+		}
+	}
 	number, err := strconv.ParseUint(msg[numberAt:numberAt+numberDigits], 16, 64)
-	return msg[len(originOpen) : numberAt-1], number, err == nil
+	return origin, number, err == nil
 }
 
 // envelope returns a copy of msg without its head.

@@ -80,7 +80,8 @@ func (o Options) server(rawURL string) (rueidis.ClientOption, error) {
 		ForceSingleClient:   true,
 		PipelineMultiplex:   -1, // one connection to publish on: messages stay in order
 		DisableCache:        true,
-		DisableRetry:        true, // a message that is sent again may arrive twice
+		ClientSetInfo:       rueidis.DisableClientSetInfo, // a right less to ask for
+		DisableRetry:        true,                         // a message that is sent again may arrive twice
 		ReadBufferEachConn:  32 << 10,
 		WriteBufferEachConn: 32 << 10,
 		RingScaleEachConn:   8,

@@ -33,14 +33,14 @@ type Server struct {
 // redis-server. Where there is none the test fails.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{Addr: freeAddr(t), t: t, args: args}
+	s := &Server{Addr: FreeAddr(t), t: t, args: args}
 	s.Restart()
 	t.Cleanup(s.Kill)
 	return s
 }
 
-// freeAddr returns an address of loopback that nobody listens on.
-func freeAddr(t testing.TB) string {
+// FreeAddr returns an address of loopback that nobody listens on.
+func FreeAddr(t testing.TB) string {
 	t.Helper()
 	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
 	if err != nil {

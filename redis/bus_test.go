@@ -26,13 +26,19 @@ func TestSwitchOver(t *testing.T) {
 	listen(t, b, eventtarget.T("n", "*"), exact.handle)
 	listen(t, b, eventtarget.T("other", "x"), exact.handle)
 	tr := newTraffic(t, a, "n", 20*time.Microsecond)
-	for range 200 {
+	client := server.Client()
+	for n := range 200 {
 		r := listen(t, b, eventtarget.T("*", "*"), everything.handle)
 		everything.awaitEvents(1)
 		b.Remove(r)
+		if n%2 == 0 { // in between, it changes its mind underway
+			eventually(t, "no pattern", func() bool {
+				n, err := client.Do(t.Context(), client.B().PubsubNumpat().Build()).AsInt64()
+				return err == nil && n == 0
+			})
+		}
 	}
-	tr.end()
-	exact.awaitLast(tr)
+	tr.end(exact)
 	if lost := exact.check(tr.accepted); lost > 0 || exact.heard() < len(tr.accepted)-1 || len(exact.faults(eventtarget.FaultGap)) > 0 {
 		t.Errorf("heard %d of %d events, %d lost", exact.heard(), len(tr.accepted), lost)
 	}

@@ -15,7 +15,7 @@ func (t *Target) Close() error {
 
 // end is Close, with the cause for whoever waits.
 func (t *Target) end(cause error) {
-	if t.setState(eventtarget.StateClosed, nil) == eventtarget.StateClosed {
+	if t.change(eventtarget.StateClosed, cause) == eventtarget.StateClosed {
 		return
 	}
 	t.publisher.close()
@@ -35,9 +35,7 @@ func (t *Target) Shutdown(ctx context.Context) error {
 		return fail("shutdown", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
 	}
 	defer t.end(eventtarget.ErrClosed)
-	t.mu.Lock()
-	t.draining = true
-	t.mu.Unlock()
+	t.draining.Store(true)
 	if err := t.publisher.flush(ctx); err != nil {
 		return fail("shutdown", eventtarget.Topic{}, err)
 	}
@@ -57,12 +55,6 @@ func (t *Target) Shutdown(ctx context.Context) error {
 	case <-ctx.Done(): // everything is drained; only the connections' end is not awaited
 	}
 	return nil
-}
-
-func (t *Target) isDraining() bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.draining
 }
 
 // reap closes done when everything that the target owned has ended.

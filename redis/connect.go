@@ -60,33 +60,30 @@ func (t *Target) run() {
 	}
 }
 
-// up is called when everything that was wanted is being heard.
+// up notes that everything that was wanted is being heard.
 func (t *Target) up() {
-	again := t.setState(eventtarget.StateUp, nil) == eventtarget.StateDown
-	if again {
+	if t.change(eventtarget.StateUp, nil) == eventtarget.StateDown {
 		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultReconnected})
 	}
 }
 
 // down notes why there is no connection, and tells whether there was one.
 func (t *Target) down(cause error) (wasUp bool) {
-	if t.State() == eventtarget.StateUp {
-		return t.setState(eventtarget.StateDown, cause) == eventtarget.StateUp
+	to := eventtarget.StateDown
+	if t.State() == eventtarget.StateConnecting {
+		to = eventtarget.StateConnecting
 	}
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	t.lastErr = cause
-	return false
+	return t.change(to, cause) == eventtarget.StateUp
 }
 
-// setState changes the state unless the target is closed, and returns the one
-// before.
-func (t *Target) setState(s eventtarget.State, cause error) (before eventtarget.State) {
+// change sets the state and its cause, unless the target is closed, and returns the
+// state before.
+func (t *Target) change(to eventtarget.State, cause error) (before eventtarget.State) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	before = t.state
 	if before != eventtarget.StateClosed {
-		t.state, t.lastErr = s, cause
+		t.state, t.cause = to, cause
 		close(t.changed)
 		t.changed = make(chan struct{})
 	}
@@ -106,20 +103,20 @@ func (t *Target) State() eventtarget.State {
 func (t *Target) Ready(ctx context.Context) error {
 	for {
 		t.mu.Lock()
-		state, changed, lastErr := t.state, t.changed, t.lastErr
+		state, changed, cause := t.state, t.changed, t.cause
 		t.mu.Unlock()
 		switch state {
 		case eventtarget.StateUp:
 			return nil
 		case eventtarget.StateClosed:
-			return fail("ready", eventtarget.Topic{}, context.Cause(t.ctx))
+			return fail("ready", eventtarget.Topic{}, cause)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			err := context.Cause(ctx)
-			if lastErr != nil {
-				err = fmt.Errorf("%w (%w)", err, lastErr)
+			if cause != nil {
+				err = fmt.Errorf("%w (%w)", err, cause)
 			}
 			return fail("ready", eventtarget.Topic{}, err)
 		}

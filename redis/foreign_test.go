@@ -13,26 +13,31 @@ import (
 
 // foreign is another program on the bus, which knows Redis and envelopes only.
 type foreign struct {
-	client  rueidis.Client
-	prefix  string
-	heard   chan string
-	cancel  context.CancelFunc
-	listens chan struct{}
+	client rueidis.Client
+	prefix string
+	heard  chan string
+	cancel context.CancelFunc
 }
 
 func newForeign(client rueidis.Client, prefix string) *foreign {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &foreign{client: client, prefix: prefix, heard: make(chan string, 1024), cancel: cancel, listens: make(chan struct{})}
+	f := &foreign{client: client, prefix: prefix, heard: make(chan string, 1024), cancel: cancel}
+	listens := make(chan struct{}, 1)
 	go func() {
 		defer close(f.heard)
-		hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) { close(f.listens) })
+		hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
+			select {
+			case listens <- struct{}{}:
+			default: // another's confirmation, on the same connection
+			}
+		})
 		_ = client.Receive(hooked, client.B().Psubscribe().Pattern(prefix+":*").Build(), func(m rueidis.PubSubMessage) {
 			if origin.MatchString(m.Message) { // not what it has sent itself
 				f.heard <- m.Message
 			}
 		})
 	}()
-	<-f.listens
+	<-listens
 	return f
 }
 

@@ -142,6 +142,7 @@ func (l *ledger) check(accepted map[int]bool) (lost int) {
 
 // traffic dispatches numbered events until it is stopped.
 type traffic struct {
+	dispatch func(n int) error
 	stop     chan struct{}
 	ended    chan struct{}
 	accepted map[int]bool // once ended
@@ -150,12 +151,15 @@ type traffic struct {
 
 func newTraffic(t testing.TB, from *redis.Target, eventType string, pause time.Duration) *traffic {
 	tr := &traffic{stop: make(chan struct{}), ended: make(chan struct{}), accepted: make(map[int]bool)}
+	tr.dispatch = func(n int) error {
+		return from.Dispatch(t.Context(), event{Type: eventType, ID: strconv.Itoa(n)})
+	}
 	go func() {
 		defer close(tr.ended)
 		tick := time.NewTicker(pause)
 		defer tick.Stop()
 		for n := 0; ; n++ {
-			err := from.Dispatch(t.Context(), event{Type: eventType, ID: strconv.Itoa(n)})
+			err := tr.dispatch(n)
 			tr.accepted[n] = err == nil
 			if errors.Is(err, eventtarget.ErrUnknownOutcome) {
 				tr.unknown++
@@ -170,9 +174,24 @@ func newTraffic(t testing.TB, from *redis.Target, eventType string, pause time.D
 	return tr
 }
 
-func (tr *traffic) end() {
+// end stops it and sends one event more, once the listener has no cut before it that
+// it has not got over.
+func (tr *traffic) end(l *ledger) {
+	l.t.Helper()
 	close(tr.stop)
 	<-tr.ended
+	l.await("the last reconnect", func() bool {
+		return len(l.faults(eventtarget.FaultReconnected)) == len(l.faults(eventtarget.FaultDisconnected))
+	})
+	last := len(tr.accepted)
+	if err := tr.dispatch(last); err != nil {
+		l.t.Fatal(err)
+	}
+	tr.accepted[last] = true
+	l.await("the last event", func() bool {
+		all := l.all()
+		return len(all) > 0 && all[len(all)-1].number == last
+	})
 }
 
 // join returns a target that is ready and ends with the test.

@@ -42,27 +42,13 @@ func TestClientKill(t *testing.T) {
 			}
 		}
 	}
-	tr.end()
-	l.awaitLast(tr)
+	tr.end(l)
 	lost := l.check(tr.accepted)
 	gaps := len(l.faults(eventtarget.FaultGap))
 	t.Logf("%d cuts, %d gaps, %d of %d events lost, %d outcomes unknown", kills, gaps, lost, len(tr.accepted), tr.unknown)
 	if n := len(l.faults(eventtarget.FaultDisconnected)); n != kills || gaps < kills {
 		t.Errorf("%d cuts were told as %d disconnections and %d gaps", kills, n, gaps)
 	}
-}
-
-// awaitLast waits for the end of a traffic.
-func (l *ledger) awaitLast(tr *traffic) {
-	l.t.Helper()
-	last := len(tr.accepted) - 1
-	if !tr.accepted[last] {
-		return
-	}
-	l.await("the last event", func() bool {
-		all := l.all()
-		return len(all) > 0 && all[len(all)-1].number == last
-	})
 }
 
 func TestKillAndRestart(t *testing.T) {
@@ -81,8 +67,7 @@ func TestKillAndRestart(t *testing.T) {
 			t.Errorf("heard again after %v", took)
 		}
 	}
-	tr.end()
-	l.awaitLast(tr)
+	tr.end(l)
 	lost := l.check(tr.accepted)
 	gaps := len(l.faults(eventtarget.FaultGap))
 	t.Logf("%d kills, %d gaps, %d accepted events lost, %d outcomes unknown", kills, gaps, lost, tr.unknown)
@@ -118,8 +103,7 @@ func TestBlackhole(t *testing.T) {
 	if took := l.awaitEvents(1); took > again {
 		t.Errorf("heard again after %v", took)
 	}
-	tr.end()
-	l.awaitLast(tr)
+	tr.end(l)
 	if lost := l.check(tr.accepted); lost == 0 || len(l.faults(eventtarget.FaultGap)) != 1 {
 		t.Errorf("%d events lost, %d gaps", lost, len(l.faults(eventtarget.FaultGap)))
 	}
@@ -142,7 +126,7 @@ func TestOutputBufferOverflow(t *testing.T) {
 	}
 	n := 0
 	dispatch(n)
-	l.awaitEvents(1)
+	l.await("the first event", func() bool { return l.heard() == 1 })
 	proxy.Stall()
 	for server.Subscribers(client, "et:n") > 0 && n < 1000 {
 		n++
@@ -172,7 +156,6 @@ func TestServerStalls(t *testing.T) {
 		}
 		l.awaitEvents(3)
 	}
-	tr.end()
-	l.awaitLast(tr)
+	tr.end(l)
 	l.check(tr.accepted)
 }

@@ -4,6 +4,9 @@ import (
 	"crypto/rand"
 	"encoding/base64"
 	"strconv"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // Our own messages begin with a member that says which target sent them and which
@@ -35,6 +38,15 @@ func appendHead(dst []byte, origin string) []byte {
 	dst = append(dst, origin...)
 	dst = append(dst, ".0000000000000000"...)
 	return append(dst, originClose...)
+}
+
+// appendMessage appends e's message, with a head in front of its members.
+func appendMessage(dst []byte, origin string, e *eventtarget.Event[eventtarget.Raw]) []byte {
+	dst = appendHead(dst, origin)
+	last := len(dst) - 1
+	dst = wire.Append(dst[:last], e)
+	dst[last] = ',' // instead of the brace that begins an envelope
+	return dst
 }
 
 // setNumber writes the number into a message that appendHead began.

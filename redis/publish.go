@@ -36,16 +36,28 @@ type publisher struct {
 // message is one that waits for Redis to confirm it.
 type message struct {
 	channel string
-	text    []byte
+	text    []byte // begins with a head
 	number  uint64
 	taken   bool // by the writer: under mu
 	result  chan error
 }
 
-// publish sends text on a channel and returns when Redis has confirmed it. If ctx
-// ends before that, the message is withdrawn if it was not yet sent, and its outcome
-// is unknown otherwise.
-func (p *publisher) publish(ctx context.Context, channel string, text []byte) error {
+var messages = sync.Pool{New: func() any { return &message{result: make(chan error, 1)} }}
+
+// newMessage returns an empty message, which may have been another before.
+func newMessage() *message {
+	m := messages.Get().(*message)
+	m.text, m.taken = m.text[:0], false
+	return m
+}
+
+// keepText bounds what an idle message holds on to.
+const keepText = 64 << 10
+
+// publish sends m, which is not the caller's any more, and returns when Redis has
+// confirmed it. If ctx ends before that, the message is withdrawn if it was not yet
+// sent, and its outcome is unknown otherwise.
+func (p *publisher) publish(ctx context.Context, m *message) error {
 	select {
 	case <-p.ready:
 	case <-p.ended:
@@ -53,7 +65,6 @@ func (p *publisher) publish(ctx context.Context, channel string, text []byte) er
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	m := &message{channel: channel, text: text, result: make(chan error, 1)}
 	p.mu.Lock()
 	if p.closed {
 		p.mu.Unlock()
@@ -67,6 +78,9 @@ func (p *publisher) publish(ctx context.Context, channel string, text []byte) er
 	p.mu.Unlock()
 	select {
 	case err := <-m.result:
+		if err == nil && cap(m.text) <= keepText { // rueidis may still hold one that failed
+			messages.Put(m)
+		}
 		return err
 	case <-ctx.Done():
 		return p.abandon(m, context.Cause(ctx))
@@ -85,7 +99,7 @@ func (p *publisher) abandon(m *message, cause error) error {
 	case err := <-m.result:
 		return err
 	default:
-		return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, cause)
+		return unknown(cause)
 	}
 }
 
@@ -98,15 +112,24 @@ func (p *publisher) write() {
 			setNumber(m.text, m.number)
 			commands[i] = p.client.B().Publish().Channel(m.channel).Message(rueidis.BinaryString(m.text)).Build()
 		}
+		if len(batch) == 1 {
+			p.settle(batch[0], p.client.Do(context.Background(), commands[0]))
+			continue
+		}
 		results := p.client.DoMulti(context.Background(), commands...)
-		for i, m := range slices.Backward(batch) {
-			err := outcome(results[i].Error())
-			if err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
-				p.numbers.takeBack(m.channel, m.number)
-			}
-			m.result <- err
+		for i, m := range slices.Backward(batch) { // so that numbers can be taken back
+			p.settle(m, results[i])
 		}
 	}
+}
+
+// settle tells how it went.
+func (p *publisher) settle(m *message, r rueidis.RedisResult) {
+	err := outcome(r.Error())
+	if err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+		p.numbers.takeBack(m.channel, m.number)
+	}
+	m.result <- err
 }
 
 // take returns what is to be sent next; nil ends the writer.
@@ -181,13 +204,15 @@ func outcome(err error) error {
 		return refusal(refused)
 	}
 	if errors.Is(err, rueidis.ErrClosing) {
-		return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, eventtarget.ErrClosed)
+		return unknown(eventtarget.ErrClosed)
 	}
 	if _, ok := errors.AsType[notSent](err); ok {
 		return err
 	}
-	return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, err)
+	return unknown(err)
 }
+
+func unknown(cause error) error { return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, cause) }
 
 // refusal is what an error reply of Redis means.
 func refusal(err *rueidis.RedisError) error {

@@ -36,12 +36,12 @@ type Target struct {
 	ready     chan struct{} // closed once publisher.client is set
 	delivered chan struct{} // closed when the delivering goroutine has ended
 	done      chan struct{}
+	draining  atomic.Bool // Shutdown has begun
 
-	mu       sync.Mutex
-	state    eventtarget.State
-	changed  chan struct{} // closed and replaced when state changes
-	lastErr  error         // why the connection could not be made
-	draining bool          // Shutdown has begun
+	mu      sync.Mutex
+	state   eventtarget.State
+	changed chan struct{} // closed and replaced when state or cause changes
+	cause   error         // why there is no connection, or why the target was closed
 }
 
 // New returns a target on the server at rawURL, redis://USER:PASSWORD@HOST:PORT or,
@@ -89,7 +89,7 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 	if ctx.Err() != nil || topic.CheckSelector() != nil {
 		return t.registry.Add(ctx, topic, l) // which says what is wrong
 	}
-	if t.isDraining() {
+	if t.draining.Load() {
 		return nil, fail("add", topic, eventtarget.ErrClosed)
 	}
 	name := t.name(topic)
@@ -137,22 +137,23 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 	if err := t.registry.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
 	}
-	if t.isDraining() {
+	if t.draining.Load() {
 		return fail("dispatch", e.Topic(), eventtarget.ErrClosed)
 	}
 	if err := wire.Check(&e, t.opts.Limits); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}
-	text := appendHead(make([]byte, 0, headBytes+len(e.Type)+len(e.ID)+len(e.Payload)+64), t.origin)
-	body := len(text) - 1
-	closing := text[body]
-	text = wire.Append(text[:body], &e)
-	text[body] = closing // instead of the brace that begins an envelope
-	if err := t.publisher.publish(ctx, t.names.channel(e.Type), text); err != nil {
+	m := newMessage()
+	m.channel = t.names.channel(e.Type)
+	m.text = appendMessage(m.text, t.origin, &e)
+	if err := t.publisher.publish(ctx, m); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}
-	if t.opts.NoEcho {
+	if t.opts.NoEcho || t.registry.Len() == 0 {
 		return nil
+	}
+	if ctx.Err() != nil { // Redis was faster, but no listener may wait any more
+		return fail("dispatch", e.Topic(), unknown(context.Cause(ctx)))
 	}
 	return t.registry.Deliver(ctx, wire.Clone(&e))
 }

@@ -2,7 +2,6 @@ package redistest
 
 import (
 	"context"
-	"io"
 	"net"
 	"sync"
 	"testing"
@@ -49,7 +48,7 @@ func NewProxy(t testing.TB, server string) *Proxy {
 
 // Close ends the proxy and its connections.
 func (p *Proxy) Close() {
-	p.listener.Close()
+	_ = p.listener.Close()
 	p.Cut()
 	p.wg.Wait()
 }
@@ -123,7 +122,7 @@ func (p *Proxy) forward(to, from net.Conn) {
 		if err != nil || !p.pass() {
 			return
 		}
-		if _, err := to.Write(b[:n]); err != nil && err != io.EOF {
+		if _, err := to.Write(b[:n]); err != nil {
 			return
 		}
 	}

@@ -22,6 +22,9 @@ func newNamespace(prefix string) (namespace, error) {
 // everything is the pattern of all channels. It is no channel's name.
 func (n namespace) everything() string { return string(n) + "*" }
 
+// log returns the key of a durable bus's stream.
+func (n namespace) log() string { return string(n) + "log" }
+
 // channel returns the channel of an event type.
 func (n namespace) channel(eventType string) string {
 	size := len(n)

@@ -14,16 +14,19 @@ import (
 	"github.com/eventtarget-go/toolkit/redis"
 )
 
-func TestConformance(t *testing.T)       { run(t, "redis", false) }
-func TestConformanceNoEcho(t *testing.T) { run(t, "redis, without echo", true) }
+func TestConformance(t *testing.T)       { run(t, "redis", redis.Options{}, nil) }
+func TestConformanceNoEcho(t *testing.T) { run(t, "redis, no echo", redis.Options{NoEcho: true}, nil) }
+func TestConformanceDurable(t *testing.T) {
+	run(t, "redis, durable", redis.Options{Durable: true}, map[string]string{"C10": "nothing is missing after a cut, so no gap is told: TestDurable"})
+}
 
-func run(t *testing.T, name string, noEcho bool) {
+func run(t *testing.T, name string, o redis.Options, skip map[string]string) {
 	server := redistest.Start(t)
 	client := server.Client()
 	var buses atomic.Int32 // each rig has a bus of its own
 	conformance.Run(t, conformance.Harness{
-		Name: name, Open: open.Open, URL: server.URL(),
-		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !noEcho, Wire: true, Reconnects: true},
+		Name: name, Open: open.Open, URL: server.URL(), Skip: skip,
+		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			prefix := fmt.Sprint("bus", buses.Add(1))
 			var proxies []*redistest.Proxy
@@ -34,13 +37,12 @@ func run(t *testing.T, name string, noEcho bool) {
 						p.Close()
 					}
 				},
-				Foreign: func() (link.Conn, error) { return newForeign(client, prefix), nil },
+				Foreign: func() (link.Conn, error) { return newForeign(client, prefix, o.Durable), nil },
 			}
 			for i := range s.Endpoints {
 				proxies = append(proxies, redistest.NewProxy(t, server.Addr))
-				e, err := redis.New("redis://"+proxies[i].Addr, &redis.Options{
-					Prefix: prefix, NoEcho: noEcho, Limits: s.Limits(), OnFault: s.FaultsOf(i),
-				})
+				o.Prefix, o.Limits, o.OnFault = prefix, s.Limits(), s.FaultsOf(i)
+				e, err := redis.New("redis://"+proxies[i].Addr, &o)
 				if err != nil {
 					return nil, err
 				}

@@ -30,11 +30,13 @@ func (t *Target) run() {
 	defer client.Close()
 	t.publisher.client = client
 	close(t.ready)
-	missed := false // something was listened to when the connection was lost
+	var from source = &pubSub{target: t}
+	if t.opts.Durable {
+		from = &logReader{target: t}
+	}
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
-		s, began := &session{target: t, missed: missed}, time.Now()
-		err := s.run(client)
-		missed = t.interest.disconnected() || missed && !s.live.Load()
+		began := time.Now()
+		err := from.listen(client)
 		if t.receiving.Err() != nil {
 			return
 		}

@@ -13,15 +13,20 @@ import (
 
 // foreign is another program on the bus, which knows Redis and envelopes only.
 type foreign struct {
-	client rueidis.Client
-	prefix string
-	heard  chan string
-	cancel context.CancelFunc
+	client  rueidis.Client
+	prefix  string
+	durable bool
+	heard   chan string
+	cancel  context.CancelFunc
 }
 
-func newForeign(client rueidis.Client, prefix string) *foreign {
+func newForeign(client rueidis.Client, prefix string, durable bool) *foreign {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &foreign{client: client, prefix: prefix, heard: make(chan string, 1024), cancel: cancel}
+	f := &foreign{client: client, prefix: prefix, durable: durable, heard: make(chan string, 1024), cancel: cancel}
+	if durable {
+		go f.follow(ctx, f.end())
+		return f
+	}
 	listens := make(chan struct{}, 1)
 	go func() {
 		defer close(f.heard)
@@ -32,18 +37,48 @@ func newForeign(client rueidis.Client, prefix string) *foreign {
 			}
 		})
 		_ = client.Receive(hooked, client.B().Psubscribe().Pattern(prefix+":*").Build(), func(m rueidis.PubSubMessage) {
-			if origin.MatchString(m.Message) { // not what it has sent itself
-				f.heard <- m.Message
-			}
+			f.hear(m.Message)
 		})
 	}()
 	<-listens
 	return f
 }
 
+// end returns the last id of the log.
+func (f *foreign) end() string {
+	last, _ := f.client.Do(context.Background(), f.client.B().Xrevrange().Key(f.prefix+":log").End("+").Start("-").Count(1).Build()).AsXRange()
+	if len(last) == 0 {
+		return "0-0"
+	}
+	return last[0].ID
+}
+
+// follow reads the log behind an id.
+func (f *foreign) follow(ctx context.Context, id string) {
+	defer close(f.heard)
+	for ctx.Err() == nil {
+		read, _ := f.client.Do(ctx, f.client.B().Xread().Block(50).Streams().Key(f.prefix+":log").Id(id).Build()).AsXRead()
+		for _, e := range read[f.prefix+":log"] {
+			id = e.ID
+			f.hear(e.FieldValues["m"])
+		}
+	}
+}
+
+// hear takes in what is not its own.
+func (f *foreign) hear(msg string) {
+	if origin.MatchString(msg) {
+		f.heard <- msg
+	}
+}
+
 // Send publishes a message on the channel of its type, if it has one that needs no
-// encoding.
+// encoding, or appends it to the log.
 func (f *foreign) Send(msg []byte) error {
+	b := f.client.B()
+	if f.durable {
+		return f.client.Do(context.Background(), b.Xadd().Key(f.prefix+":log").Id("0-*").FieldValue().FieldValue("m", string(msg)).Build()).Error()
+	}
 	var e struct {
 		Type string `json:"type"`
 	}
@@ -51,7 +86,7 @@ func (f *foreign) Send(msg []byte) error {
 	if !plain.MatchString(e.Type) {
 		e.Type = "malformed"
 	}
-	return f.client.Do(context.Background(), f.client.B().Publish().Channel(f.prefix+":"+e.Type).Message(string(msg)).Build()).Error()
+	return f.client.Do(context.Background(), b.Publish().Channel(f.prefix+":"+e.Type).Message(string(msg)).Build()).Error()
 }
 
 var (

@@ -51,31 +51,56 @@ type inbox struct {
 	dropped uint64
 	closed  bool
 	wake    chan struct{} // has a token when there may be something to take
+	room    chan struct{} // has a token when something was taken
 }
 
 func newInbox(events, bytes int) *inbox {
-	return &inbox{maxEvents: events, maxBytes: bytes, wake: make(chan struct{}, 1)}
+	return &inbox{maxEvents: events, maxBytes: bytes, wake: make(chan struct{}, 1), room: make(chan struct{}, 1)}
 }
 
-// put adds a message, before which some are missing.
+// put adds a message, before which some are missing, or drops it for want of room.
 func (q *inbox) put(channel, text string, missing uint64) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	if q.closed {
-		return
-	}
 	if missing > 0 {
 		q.pending = q.pending.plus(loss{any: true, count: missing})
 	}
-	if len(q.waiting)-q.head >= q.maxEvents || q.bytes+len(text) > q.maxBytes && q.bytes > 0 {
+	if !q.add(channel, text) {
 		q.dropped++
 		q.pending = q.pending.plus(loss{any: true, count: 1, err: eventtarget.ErrOverflow})
-		return
+	}
+}
+
+// putWait adds a message as soon as there is room; it is false when ctx ended before.
+func (q *inbox) putWait(ctx context.Context, channel, text string) bool {
+	for {
+		q.mu.Lock()
+		added := q.add(channel, text)
+		q.mu.Unlock()
+		if added {
+			return true
+		}
+		select {
+		case <-q.room:
+		case <-ctx.Done():
+			return false
+		}
+	}
+}
+
+// add is false when there is no room. Under mu.
+func (q *inbox) add(channel, text string) bool {
+	if q.closed {
+		return true // and for nobody
+	}
+	if len(q.waiting)-q.head >= q.maxEvents || q.bytes+len(text) > q.maxBytes && q.bytes > 0 {
+		return false
 	}
 	q.waiting = append(q.waiting, arrival{q.pending, channel, text})
 	q.bytes += len(text)
 	q.pending = loss{}
-	q.signal()
+	token(q.wake)
+	return true
 }
 
 // lost adds a loss alone.
@@ -83,12 +108,13 @@ func (q *inbox) lost(l loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.pending = q.pending.plus(l)
-	q.signal()
+	token(q.wake)
 }
 
-func (q *inbox) signal() {
+// token puts one where there is none.
+func token(c chan struct{}) {
 	select {
-	case q.wake <- struct{}{}:
+	case c <- struct{}{}:
 	default:
 	}
 }
@@ -119,6 +145,7 @@ func (q *inbox) tryTake() (a arrival, ok, closed bool) {
 	q.waiting[q.head] = arrival{}
 	q.head++
 	q.bytes -= len(a.text)
+	token(q.room)
 	if q.head == len(q.waiting) {
 		q.head = 0
 		if cap(q.waiting) > keepArrivals {
@@ -141,7 +168,7 @@ func (q *inbox) close() {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	q.closed = true
-	q.signal()
+	token(q.wake)
 }
 
 // discard drops what waits and tells how much that was.
@@ -150,6 +177,6 @@ func (q *inbox) discard() uint64 {
 	defer q.mu.Unlock()
 	n := len(q.waiting) - q.head
 	q.waiting, q.head, q.bytes, q.pending, q.closed = nil, 0, 0, loss{}, true
-	q.signal()
+	token(q.wake)
 	return uint64(n)
 }

@@ -113,14 +113,7 @@ func (in *interest) touch(name string) {
 		}
 	}
 	in.dirty[name] = struct{}{}
-	in.signal()
-}
-
-func (in *interest) signal() {
-	select {
-	case in.wake <- struct{}{}:
-	default:
-	}
+	token(in.wake)
 }
 
 // broadcast has everybody who waits look again. Under mu.
@@ -261,7 +254,7 @@ func (in *interest) connected() (nowLive bool) {
 	for name := range in.wants {
 		in.dirty[name] = struct{}{}
 	}
-	in.signal()
+	token(in.wake)
 	return in.settle()
 }
 

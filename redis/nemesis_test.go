@@ -25,7 +25,7 @@ func TestClientKill(t *testing.T) {
 	tr := newTraffic(t, a, "n", 200*time.Microsecond)
 	kills := 0
 	for _, kind := range []string{"pubsub", "normal"} {
-		for range 50 {
+		for range 100 {
 			l.awaitEvents(3)
 			n := len(l.faults(eventtarget.FaultReconnected))
 			if err := admin.Do(t.Context(), admin.B().Arbitrary("CLIENT", "KILL", "TYPE", kind).Build()).Error(); err != nil {

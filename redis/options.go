@@ -23,6 +23,16 @@ type Options struct {
 	// Prefix begins the name of every channel: targets with the same one on the
 	// same server are one bus. Letters, digits and "._-:". Default "et".
 	Prefix string
+	// Durable makes the bus a log that Redis keeps (a stream) instead of Pub/Sub:
+	// after a cut a target goes on where it was, and Dispatch tries again until it
+	// knows the outcome, for RetryFor at most. All members of a bus must have the
+	// same setting. It takes Redis 7.
+	Durable bool
+	// LogEvents is about how many events the log keeps; who was away for longer is
+	// told a gap. Default 100 000.
+	LogEvents int
+	// RetryFor bounds how long Dispatch tries again on a durable bus. Default 10 s.
+	RetryFor time.Duration
 	// NoEcho keeps the target from hearing its own dispatches.
 	NoEcho bool
 	// Limits bounds a message.
@@ -50,9 +60,11 @@ func (o Options) withDefaults() (Options, error) {
 	o.Limits = o.Limits.WithDefaults()
 	o.InboxEvents = cmp.Or(o.InboxEvents, 1<<16)
 	o.InboxBytes = cmp.Or(o.InboxBytes, 32<<20)
+	o.LogEvents = cmp.Or(o.LogEvents, 100_000)
+	o.RetryFor = cmp.Or(o.RetryFor, 10*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 1500*time.Millisecond)
 	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
-	if o.InboxEvents < 0 || o.InboxBytes < 0 || o.Timeout < 0 || o.DialTimeout < 0 {
+	if o.InboxEvents < 0 || o.InboxBytes < 0 || o.LogEvents < 0 || o.RetryFor < 0 || o.Timeout < 0 || o.DialTimeout < 0 {
 		return o, errors.New("a negative option")
 	}
 	return o, nil

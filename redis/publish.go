@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"time"
 
 	"github.com/redis/rueidis"
 
@@ -16,6 +17,10 @@ import (
 // maxBatch bounds the messages that are sent together.
 const maxBatch = 512
 
+func publish(b rueidis.Builder, m *message) rueidis.Completed {
+	return b.Publish().Channel(m.channel).Message(rueidis.BinaryString(m.text)).Build()
+}
+
 // publisher sends messages in the order in which they were handed over, and has
 // one answer for each. While Redis has not answered for those that were sent, the
 // next ones gather, and are then sent together.
@@ -24,6 +29,10 @@ type publisher struct {
 	ended  <-chan struct{} // closed with the target
 	client rueidis.Client
 	start  func(func()) // runs a goroutine that the target owns
+	// command sends a message, for retryFor if it is lost on the way: it must then be
+	// one that does no harm when it is sent twice.
+	command  func(rueidis.Builder, *message) rueidis.Completed
+	retryFor time.Duration
 
 	mu      sync.Mutex
 	waiting []*message
@@ -106,30 +115,61 @@ func (p *publisher) abandon(m *message, cause error) error {
 // write sends what waits until nothing does.
 func (p *publisher) write() {
 	for batch := p.take(); batch != nil; batch = p.take() {
-		commands := make(rueidis.Commands, len(batch))
-		for i, m := range batch {
+		for _, m := range batch {
 			m.number = p.numbers.next(m.channel)
 			setNumber(m.text, m.number)
-			commands[i] = p.client.B().Publish().Channel(m.channel).Message(rueidis.BinaryString(m.text)).Build()
 		}
-		if len(batch) == 1 {
-			p.settle(batch[0], p.client.Do(context.Background(), commands[0]))
-			continue
-		}
-		results := p.client.DoMulti(context.Background(), commands...)
-		for i, m := range slices.Backward(batch) { // so that numbers can be taken back
-			p.settle(m, results[i])
+		deadline := time.Now().Add(p.retryFor)
+		for pause := firstPause; ; pause = min(2*pause, lastPause) {
+			batch = p.send(batch, time.Now().Before(deadline))
+			if len(batch) == 0 {
+				break
+			}
+			select {
+			case <-time.After(pause):
+			case <-p.ended:
+			}
 		}
 	}
 }
 
-// settle tells how it went.
-func (p *publisher) settle(m *message, r rueidis.RedisResult) {
-	err := outcome(r.Error())
-	if err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
-		p.numbers.takeBack(m.channel, m.number)
+// send sends messages once and returns those that are to be sent again.
+func (p *publisher) send(batch []*message, retry bool) (again []*message) {
+	commands := make(rueidis.Commands, len(batch))
+	for i, m := range batch {
+		commands[i] = p.command(p.client.B(), m)
 	}
-	m.result <- err
+	results := make([]rueidis.RedisResult, 1)
+	if len(batch) == 1 {
+		results[0] = p.client.Do(context.Background(), commands[0])
+	} else {
+		results = p.client.DoMulti(context.Background(), commands...)
+	}
+	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
+		err := outcome(results[i].Error())
+		if retry && passing(err) && !p.isClosed() {
+			again = append(again, m)
+			continue
+		}
+		if err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			p.numbers.takeBack(m.channel, m.number)
+		}
+		m.result <- err
+	}
+	slices.Reverse(again)
+	return again
+}
+
+func (p *publisher) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
+// passing tells whether the same may succeed later.
+func passing(err error) bool {
+	_, ok := errors.AsType[notSent](err)
+	return ok || errors.Is(err, eventtarget.ErrUnknownOutcome)
 }
 
 // take returns what is to be sent next; nil ends the writer.
@@ -190,7 +230,8 @@ func (p *publisher) close() {
 	p.waiting = nil
 }
 
-// notSent marks an error after which Redis has certainly not seen the command.
+// notSent marks an error after which Redis has certainly not done what was asked,
+// and may do it later.
 type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
@@ -201,6 +242,9 @@ func outcome(err error) error {
 		return nil
 	}
 	if refused, ok := rueidis.IsRedisErr(err); ok {
+		if refused.IsLoading() {
+			return notSent{refused}
+		}
 		return refusal(refused)
 	}
 	if errors.Is(err, rueidis.ErrClosing) {

@@ -10,6 +10,26 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
 
+// source is where messages come from: Pub/Sub or the log.
+type source interface {
+	// listen makes one connection and takes in what comes on it, until it is lost
+	// or the target stops receiving. It returns why.
+	listen(client rueidis.Client) error
+}
+
+// pubSub listens on Pub/Sub.
+type pubSub struct {
+	target *Target
+	missed bool // something was listened to when a connection was lost, and this is not told yet
+}
+
+func (p *pubSub) listen(client rueidis.Client) error {
+	s := &session{target: p.target, missed: p.missed, channels: make(map[string]struct{})}
+	err := s.run(client)
+	p.missed = p.target.interest.disconnected() || p.missed && !s.live.Load()
+	return err
+}
+
 // session is one connection that listens, from its beginning to its end. Messages
 // and confirmations are handled on one goroutine, in the order in which Redis sent
 // them; that goroutine never waits.
@@ -30,7 +50,6 @@ type session struct {
 // run listens until the connection is lost, and returns why.
 func (s *session) run(client rueidis.Client) error {
 	conn, release := client.Dedicate()
-	s.channels = make(map[string]struct{})
 	lost := conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: s.message, OnSubscription: s.confirmed})
 	select {
 	case err := <-lost:
@@ -38,14 +57,15 @@ func (s *session) run(client rueidis.Client) error {
 		return outcome(err)
 	default:
 	}
-	err := s.listen(conn, lost)
+	err := s.work(conn, lost)
 	conn.Close()
 	for range lost { // closed when no hook will be called any more
 	}
 	return err
 }
 
-func (s *session) listen(conn rueidis.DedicatedClient, lost <-chan error) error {
+// work asks for what is wanted until the connection is lost.
+func (s *session) work(conn rueidis.DedicatedClient, lost <-chan error) error {
 	t := s.target
 	if err := t.publisher.probe(); err != nil {
 		return outcome(err)
@@ -83,7 +103,7 @@ func (s *session) begin() {
 		s.target.inbox.lost(loss{any: true, err: errCut})
 	}
 	s.live.Store(true)
-	s.target.interest.signal()
+	token(s.target.interest.wake)
 }
 
 var errCut = errors.New("the connection was lost for a while")

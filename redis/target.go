@@ -76,6 +76,13 @@ func New(rawURL string, opts *Options) (*Target, error) {
 	t.receiving, t.hush = context.WithCancel(t.ctx)
 	t.server.DialCtxFn = dialer(t.ctx)
 	t.publisher.ready, t.publisher.ended, t.publisher.start = t.ready, t.ctx.Done(), t.wg.Go
+	t.publisher.command = publish
+	if o.Durable {
+		t.publisher.retryFor = o.RetryFor
+		t.publisher.command = func(b rueidis.Builder, m *message) rueidis.Completed {
+			return appendToLog(b, m.channel, o.LogEvents, m.text)
+		}
+	}
 	t.wg.Go(t.run)
 	t.wg.Go(t.deliver)
 	go t.reap()
@@ -91,6 +98,12 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 	}
 	if t.draining.Load() {
 		return nil, fail("add", topic, eventtarget.ErrClosed)
+	}
+	if t.opts.Durable { // the whole log is read, as long as there is a connection
+		if err := t.Ready(ctx); err != nil {
+			return nil, fail("add", topic, err)
+		}
+		return t.registry.Add(ctx, topic, l)
 	}
 	name := t.name(topic)
 	if err := t.interest.add(ctx, name); err != nil {
@@ -144,7 +157,10 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 		return fail("dispatch", e.Topic(), err)
 	}
 	m := newMessage()
-	m.channel = t.names.channel(e.Type)
+	m.channel = t.names.log()
+	if !t.opts.Durable {
+		m.channel = t.names.channel(e.Type)
+	}
 	m.text = appendMessage(m.text, t.origin, &e)
 	if err := t.publisher.publish(ctx, m); err != nil {
 		return fail("dispatch", e.Topic(), err)

@@ -18,12 +18,14 @@ import (
 // startTimeout is how long a server may take to answer.
 const startTimeout = 20 * time.Second
 
-// Server is a redis-server on a port of loopback, with nothing on disk.
+// Server is a redis-server on a port of loopback. It keeps nothing on disk unless its
+// options say so, and then finds it again when it is restarted.
 type Server struct {
 	// Addr is its address, the same after a restart.
 	Addr string
 
 	t    testing.TB
+	dir  string
 	args []string
 	cmd  *exec.Cmd
 	log  bytes.Buffer
@@ -33,7 +35,7 @@ type Server struct {
 // redis-server. Where there is none the test fails.
 func Start(t testing.TB, args ...string) *Server {
 	t.Helper()
-	s := &Server{Addr: FreeAddr(t), t: t, args: args}
+	s := &Server{Addr: FreeAddr(t), t: t, dir: t.TempDir(), args: args}
 	s.Restart()
 	t.Cleanup(s.Kill)
 	return s
@@ -67,7 +69,7 @@ func (s *Server) Kill() {
 func (s *Server) Restart() {
 	s.t.Helper()
 	_, port, _ := net.SplitHostPort(s.Addr)
-	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.t.TempDir()}, s.args...)
+	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir}, s.args...)
 	s.cmd = exec.CommandContext(context.Background(), "redis-server", args...)
 	s.cmd.Stdout = &s.log
 	if err := s.cmd.Start(); err != nil {

@@ -29,15 +29,16 @@ type redisPeer struct {
 
 func redisPeers(b *testing.B, s *redistest.Server) map[string]redisPeer {
 	return map[string]redisPeer{
-		"toolkit":  toolkitPeer(b, s),
-		"rueidis":  rueidisPeer(b, s),
-		"go-redis": goRedisPeer(b, s),
+		"toolkit":         toolkitPeer(b, s, nil),
+		"toolkit-durable": toolkitPeer(b, s, &redis.Options{Durable: true}),
+		"rueidis":         rueidisPeer(b, s),
+		"go-redis":        goRedisPeer(b, s),
 	}
 }
 
-func toolkitPeer(b *testing.B, s *redistest.Server) redisPeer {
+func toolkitPeer(b *testing.B, s *redistest.Server, o *redis.Options) redisPeer {
 	join := func() *redis.Target {
-		t, err := redis.New(s.URL(), nil)
+		t, err := redis.New(s.URL(), o)
 		if err != nil {
 			b.Fatal(err)
 		}

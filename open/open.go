@@ -9,8 +9,8 @@
 // Whatever the scheme, an opened target hears its own dispatches unless the
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
-// message in bytes). redis:// and rediss:// have prefix, too: who opens another is on
-// another bus. An unknown scheme or parameter is an error that names it.
+// message in bytes). redis:// and rediss:// also have prefix, which
+// names the bus, and durable (true, false). An unknown scheme or parameter is an error that names it.
 package open
 
 import (
@@ -68,11 +68,8 @@ func parse(u *url.URL, others ...string) (c common, err error) {
 		return c, err
 	}
 	q := u.Query()
-	c.echo = true
-	if q.Has("echo") {
-		if c.echo, err = strconv.ParseBool(q.Get("echo")); err != nil {
-			return c, fmt.Errorf("parameter echo: %q is neither true nor false", q.Get("echo"))
-		}
+	if c.echo, err = parseBool(q, "echo", true); err != nil {
+		return c, err
 	}
 	if q.Has("max") {
 		n, err := strconv.Atoi(q.Get("max"))
@@ -82,6 +79,17 @@ func parse(u *url.URL, others ...string) (c common, err error) {
 		c.limits.Message = n
 	}
 	return c, nil
+}
+
+func parseBool(q url.Values, name string, absent bool) (bool, error) {
+	if !q.Has(name) {
+		return absent, nil
+	}
+	b, err := strconv.ParseBool(q.Get(name))
+	if err != nil {
+		return false, fmt.Errorf("parameter %s: %q is neither true nor false", name, q.Get(name))
+	}
+	return b, nil
 }
 
 func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
@@ -101,14 +109,18 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 }
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "prefix")
+	c, err := parse(u, "prefix", "durable")
+	if err != nil {
+		return nil, err
+	}
+	durable, err := parseBool(u.Query(), "durable", false)
 	if err != nil {
 		return nil, err
 	}
 	server := *u
 	server.RawQuery = ""
 	t, err := redis.New(server.String(), &redis.Options{
-		Prefix: u.Query().Get("prefix"), NoEcho: !c.echo, Limits: c.limits, OnFault: o.OnFault,
+		Prefix: u.Query().Get("prefix"), Durable: durable, NoEcho: !c.echo, Limits: c.limits, OnFault: o.OnFault,
 	})
 	if err != nil {
 		return nil, err

@@ -156,12 +156,13 @@ func TestMalformed(t *testing.T) {
 		}
 	}
 	publish("et:app:n", "of another bus")
+	publish("et:__later", `{"type":"__later","id":""}`)
 	publish("et:n", `{"type":"n","id":"8"}`)
 	l.await("the good message", func() bool { return l.heard() > 0 })
 	if n := b.Malformed(); n != uint64(len(bad)) || len(l.faults(eventtarget.FaultDecode)) != len(bad) {
 		t.Errorf("%d malformed messages were counted as %d and told %d times", len(bad), n, len(l.faults(eventtarget.FaultDecode)))
 	}
-	if all := l.all(); all[len(all)-1].number != 8 || l.heard() != 1 {
+	if all := l.all(); all[len(all)-1].number != 8 || l.heard() != 1 || b.Ignored() != 1 {
 		t.Errorf("heard %d events", l.heard())
 	}
 }

@@ -44,7 +44,8 @@ func (t *Target) arrived(a arrival) {
 		return
 	}
 	if m.Control() {
-		return // those of a later version
+		t.ignored.Add(1)
+		return
 	}
 	// The error is ErrClosed: what arrives now is for nobody.
 	_ = t.registry.Deliver(t.ctx, eventtarget.Event[eventtarget.Raw]{

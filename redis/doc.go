@@ -1,5 +1,5 @@
 // Package redis is an event target on a Redis server: a bus across machines, on
-// Pub/Sub.
+// Pub/Sub or, durable, on a stream.
 //
 // # Usage
 //
@@ -18,6 +18,9 @@
 // connected does not hear. A target hears itself unless told not to, without the way
 // through Redis.
 //
+// A durable bus ([Options].Durable) is a log. Accepted means that Redis has stored the
+// event, and a target that was cut off goes on where it was.
+//
 // # Ordering
 //
 // One goroutine's events reach each listener in the order of its Dispatch calls, over
@@ -26,15 +29,17 @@
 // # Slow listeners
 //
 // Queued listeners hold up nobody. While an Inline listener, or one with Block, does,
-// what arrives waits in a bounded inbox; what finds no room there is told as a gap.
+// what arrives waits in a bounded inbox; what finds no room there is told as a gap. On a
+// durable bus reading waits instead.
 //
 // # Errors and faults
 //
 // Dispatch returns [eventtarget.ErrUnknownOutcome] when the connection broke before
-// Redis answered; an event is never sent twice. When the connection for listening
+// Redis answered; an event is never delivered twice. When the connection for listening
 // breaks, the faults are FaultDisconnected, FaultReconnected and, before the next
 // event, one FaultGap. Messages are numbered, so that one that is lost without a cut is
-// told, too. What other programs publish and is no event is counted, and told as
+// told, too. On a durable bus Dispatch tries again for a while first, and there is a gap
+// only when the log no longer has what is missing. What other programs publish and is no event is counted, and told as
 // FaultDecode. A server that refuses the first login with NOAUTH, WRONGPASS or NOPERM
 // is not asked again: the target closes, and Ready tells why.
 //
@@ -46,5 +51,5 @@
 // # Limits
 //
 // Those of [eventtarget.Limits] for a message, and InboxEvents and InboxBytes. Redis 6
-// or later.
+// or later; 7 for a durable bus.
 package redis

@@ -25,18 +25,42 @@ import (
 
 const secret = "s3cret-Pa55"
 
-// TestSmallestACL uses the rights that docs/redis.md shows, and none beyond.
-func TestSmallestACL(t *testing.T) {
-	server := redistest.Start(t)
+// allow makes a user with the rights that docs/redis.md shows for it, and none beyond,
+// and returns the URL for it.
+func allow(t *testing.T, server *redistest.Server, user string) string {
 	page, err := os.ReadFile("../docs/redis.md")
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, rest, _ := strings.Cut(string(page), "ACL SETUSER app ")
+	_, rest, _ := strings.Cut(string(page), "ACL SETUSER "+user+" ")
 	rule, _, _ := strings.Cut(rest, "\n")
 	rights := strings.Fields(strings.Replace(rule, "PASSWORD", secret, 1))
-	server.Do(append([]string{"ACL", "SETUSER", "app"}, rights...)...)
-	url := "redis://app:" + secret + "@" + server.Addr
+	server.Do(append([]string{"ACL", "SETUSER", user}, rights...)...)
+	return "redis://" + user + ":" + secret + "@" + server.Addr
+}
+
+func TestSmallestDurableACL(t *testing.T) {
+	url := allow(t, redistest.Start(t), "keeper")
+	l := newLedger(t)
+	a, b := join(t, url, redis.Options{Durable: true, OnFault: quiet}), join(t, url, redis.Options{Durable: true, OnFault: l.fault})
+	listen(t, b, eventtarget.T("n", "*"), l.handle)
+	if err := a.Dispatch(t.Context(), event{Type: "n", ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	l.await("an event", func() bool { return l.heard() == 1 })
+	other, err := redis.New(url, &redis.Options{Durable: true, OnFault: quiet, Prefix: "other"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer other.Close()
+	if err := other.Ready(t.Context()); !errors.Is(err, eventtarget.ErrForbidden) {
+		t.Errorf("Ready on a log that is not allowed: %v", err)
+	}
+}
+
+func TestSmallestACL(t *testing.T) {
+	server := redistest.Start(t)
+	url := allow(t, server, "app")
 	l := newLedger(t)
 	a, b := join(t, url, redis.Options{OnFault: quiet}), join(t, url, redis.Options{OnFault: l.fault})
 	one, all := listen(t, b, eventtarget.T("n", "*"), l.handle), listen(t, b, eventtarget.T("*", "*"), l.handle)
@@ -58,6 +82,39 @@ func TestSmallestACL(t *testing.T) {
 			t.Errorf("Add on %v, which is not allowed: %v", topic, err)
 		}
 	}
+}
+
+// TestRightsTakenAway ends what was allowed, and allows it again.
+func TestRightsTakenAway(t *testing.T) {
+	server := redistest.Start(t)
+	l := newLedger(t)
+	a, b := join(t, server.URL(), redis.Options{OnFault: quiet}), join(t, allow(t, server, "app"), redis.Options{OnFault: l.fault})
+	listen(t, b, eventtarget.T("n", "*"), l.handle)
+	listen(t, b, eventtarget.T("m", "*"), l.handle)
+	server.Do("ACL", "SETUSER", "app", "resetchannels", "&et:m") // which ends the connection
+	l.await("that something will be missing", func() bool {
+		for _, f := range l.faults(eventtarget.FaultGap) {
+			if errors.Is(f, eventtarget.ErrForbidden) {
+				return true
+			}
+		}
+		return false
+	})
+	if err := b.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	dispatch := func(eventType, id string) {
+		if err := a.Dispatch(t.Context(), event{Type: eventType, ID: id}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	dispatch("n", "1") // to nobody
+	dispatch("m", "2")
+	l.await("what is still allowed", func() bool { return l.heard() == 1 })
+	server.Do("ACL", "SETUSER", "app", "&et:*")
+	listen(t, b, eventtarget.T("n", "none"), l.handle) // asks again
+	dispatch("n", "3")
+	l.await("what is allowed again", func() bool { return l.heard() == 2 })
 }
 
 func TestSecrets(t *testing.T) {

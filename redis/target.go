@@ -11,7 +11,7 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// Target is a member of a bus on a Redis server, an [eventtarget.Endpoint]. All
+// Target is a member of a bus on a Redis server, and an [eventtarget.Endpoint]. All
 // methods may be called from any goroutine and from inside a listener.
 //
 // Owns: one goroutine that connects and subscribes, one that delivers, one that
@@ -27,6 +27,7 @@ type Target struct {
 	inbox     *inbox
 	publisher publisher
 	malformed atomic.Uint64
+	ignored   atomic.Uint64
 
 	ctx       context.Context // ends with the target
 	cancel    context.CancelCauseFunc
@@ -145,7 +146,7 @@ func (t *Target) Remove(r *eventtarget.Registration) bool {
 // hears it or not. What this target's own listeners hear of it they hear here, not
 // by way of Redis. [eventtarget.ErrUnknownOutcome] is returned when the connection
 // broke, or ctx ended, between sending and the answer: others may have heard it, and
-// this target's listeners have not.
+// this target's listeners have not. On a durable bus confirmed means stored.
 func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	if err := t.registry.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
@@ -177,6 +178,9 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 // Malformed returns how many messages arrived on the bus's channels that are no
 // envelope of an event of that channel's type. Each was told as a fault, too.
 func (t *Target) Malformed() uint64 { return t.malformed.Load() }
+
+// Ignored returns how many control messages arrived, none of which it knows.
+func (t *Target) Ignored() uint64 { return t.ignored.Load() }
 
 // Dropped returns how many events have arrived and found the inbox full. They were
 // told as gaps, too.

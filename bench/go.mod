@@ -7,4 +7,12 @@ replace github.com/eventtarget-go/toolkit => ../
 require (
 	github.com/coder/websocket v1.8.15
 	github.com/eventtarget-go/toolkit v0.0.0-00010101000000-000000000000
+	github.com/redis/go-redis/v9 v9.21.0
+	github.com/redis/rueidis v1.0.79
+)
+
+require (
+	github.com/cespare/xxhash/v2 v2.3.0 // indirect
+	go.uber.org/atomic v1.11.0 // indirect
+	golang.org/x/sys v0.47.0 // indirect
 )

@@ -3,11 +3,14 @@
 //	mem://NAME             a bus in this process, shared by all who open the name
 //	ws://HOST/PATH         a WebSocket client
 //	wss://HOST/PATH        the same over TLS
+//	redis://HOST:PORT      a bus on a Redis server; before the host USER:PASSWORD@
+//	rediss://HOST:PORT     the same over TLS
 //
 // Whatever the scheme, an opened target hears its own dispatches unless the
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
-// message in bytes). An unknown scheme or parameter is an error that names it.
+// message in bytes). redis:// and rediss:// also have prefix, which
+// names the bus, and durable (true, false). An unknown scheme or parameter is an error that names it.
 package open
 
 import (
@@ -21,6 +24,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/redis"
 	"github.com/eventtarget-go/toolkit/wsclient"
 )
 
@@ -47,6 +51,8 @@ func NewMux(opts *Options) *eventtarget.Mux {
 	m.Handle("mem", o.mem)
 	m.Handle("ws", o.webSocket)
 	m.Handle("wss", o.webSocket)
+	m.Handle("redis", o.redis)
+	m.Handle("rediss", o.redis)
 	return m
 }
 
@@ -56,16 +62,14 @@ type common struct {
 	limits eventtarget.Limits
 }
 
-func parse(u *url.URL) (c common, err error) {
-	if err := eventtarget.CheckParameters(u, "echo", "max"); err != nil {
+// parse reads them, where those with other names are the scheme's own.
+func parse(u *url.URL, others ...string) (c common, err error) {
+	if err := eventtarget.CheckParameters(u, append([]string{"echo", "max"}, others...)...); err != nil {
 		return c, err
 	}
 	q := u.Query()
-	c.echo = true
-	if q.Has("echo") {
-		if c.echo, err = strconv.ParseBool(q.Get("echo")); err != nil {
-			return c, fmt.Errorf("parameter echo: %q is neither true nor false", q.Get("echo"))
-		}
+	if c.echo, err = parseBool(q, "echo", true); err != nil {
+		return c, err
 	}
 	if q.Has("max") {
 		n, err := strconv.Atoi(q.Get("max"))
@@ -75,6 +79,17 @@ func parse(u *url.URL) (c common, err error) {
 		c.limits.Message = n
 	}
 	return c, nil
+}
+
+func parseBool(q url.Values, name string, absent bool) (bool, error) {
+	if !q.Has(name) {
+		return absent, nil
+	}
+	b, err := strconv.ParseBool(q.Get(name))
+	if err != nil {
+		return false, fmt.Errorf("parameter %s: %q is neither true nor false", name, q.Get(name))
+	}
+	return b, nil
 }
 
 func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
@@ -91,6 +106,26 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 		return nil, err
 	}
 	return client, nil
+}
+
+func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u, "prefix", "durable")
+	if err != nil {
+		return nil, err
+	}
+	durable, err := parseBool(u.Query(), "durable", false)
+	if err != nil {
+		return nil, err
+	}
+	server := *u
+	server.RawQuery = ""
+	t, err := redis.New(server.String(), &redis.Options{
+		Prefix: u.Query().Get("prefix"), Durable: durable, NoEcho: !c.echo, Limits: c.limits, OnFault: o.OnFault,
+	})
+	if err != nil {
+		return nil, err
+	}
+	return t, nil
 }
 
 func (o Options) mem(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {

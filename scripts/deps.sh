@@ -15,6 +15,7 @@ need() {
 need gcc gcc libc6-dev # the race detector
 need node nodejs       # the npm client "ws", a spoke that nobody here wrote
 need npm npm
+need redis-server redis-server
 
 if [ ${#packages[@]} -gt 0 ]; then
 	as_root=()

@@ -1,0 +1,149 @@
+package bench
+
+import (
+	"context"
+	"runtime"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	goredis "github.com/redis/go-redis/v9"
+	"github.com/redis/rueidis"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/redistest"
+	"github.com/eventtarget-go/toolkit/redis"
+)
+
+// publishers is how many publish at a time in BenchmarkRedisPublish.
+const publishers = 64
+
+// redisPayload is what is published: by the others as it is, by us in an envelope.
+var redisPayload = `"` + strings.Repeat("x", payloadSize-2) + `"`
+
+// redisPeer publishes, and calls heard for what it hears on one channel.
+type redisPeer struct {
+	publish func(ctx context.Context) error
+	listen  func(b *testing.B, heard func())
+}
+
+func redisPeers(b *testing.B, s *redistest.Server) map[string]redisPeer {
+	return map[string]redisPeer{
+		"toolkit":         toolkitPeer(b, s, nil),
+		"toolkit-durable": toolkitPeer(b, s, &redis.Options{Durable: true}),
+		"rueidis":         rueidisPeer(b, s),
+		"go-redis":        goRedisPeer(b, s),
+	}
+}
+
+func toolkitPeer(b *testing.B, s *redistest.Server, o *redis.Options) redisPeer {
+	join := func() *redis.Target {
+		t, err := redis.New(s.URL(), o)
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(func() { t.Close() })
+		if err := t.Ready(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		return t
+	}
+	from := join()
+	e := eventtarget.Event[eventtarget.Raw]{Type: "bench", ID: "1", Payload: eventtarget.Raw(redisPayload)}
+	return redisPeer{
+		func(ctx context.Context) error { return from.Dispatch(ctx, e) },
+		func(b *testing.B, heard func()) {
+			_, err := join().Add(b.Context(), e.Topic(), eventtarget.Listener[eventtarget.Raw]{
+				Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard() },
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+		},
+	}
+}
+
+func rueidisPeer(b *testing.B, s *redistest.Server) redisPeer {
+	dial := func() rueidis.Client {
+		c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.Addr}, DisableCache: true})
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Cleanup(c.Close)
+		return c
+	}
+	from := dial()
+	return redisPeer{
+		func(ctx context.Context) error {
+			return from.Do(ctx, from.B().Publish().Channel("rueidis").Message(redisPayload).Build()).Error()
+		},
+		func(b *testing.B, heard func()) {
+			c, listens := dial(), make(chan struct{})
+			ctx := rueidis.WithOnSubscriptionHook(b.Context(), func(rueidis.PubSubSubscription) { close(listens) })
+			go func() {
+				_ = c.Receive(ctx, c.B().Subscribe().Channel("rueidis").Build(), func(rueidis.PubSubMessage) { heard() })
+			}()
+			<-listens
+		},
+	}
+}
+
+func goRedisPeer(b *testing.B, s *redistest.Server) redisPeer {
+	dial := func() *goredis.Client {
+		c := goredis.NewClient(&goredis.Options{Addr: s.Addr, PoolSize: publishers})
+		b.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	from := dial()
+	return redisPeer{
+		func(ctx context.Context) error { return from.Publish(ctx, "go-redis", redisPayload).Err() },
+		func(b *testing.B, heard func()) {
+			sub := dial().Subscribe(b.Context(), "go-redis")
+			if _, err := sub.Receive(b.Context()); err != nil {
+				b.Fatal(err)
+			}
+			messages := sub.Channel()
+			go func() {
+				for range messages {
+					heard()
+				}
+			}()
+		},
+	}
+}
+
+// BenchmarkRedisRoundTrip is the time from publishing to hearing, on two clients.
+func BenchmarkRedisRoundTrip(b *testing.B) {
+	for name, p := range redisPeers(b, redistest.Start(b)) {
+		heard := make(chan struct{}, 1)
+		p.listen(b, func() { heard <- struct{}{} })
+		b.Run(name, func(b *testing.B) {
+			for b.Loop() {
+				if err := p.publish(b.Context()); err != nil {
+					b.Fatal(err)
+				}
+				<-heard
+			}
+		})
+	}
+}
+
+// BenchmarkRedisPublish is the time of one confirmed message among many publishers.
+func BenchmarkRedisPublish(b *testing.B) {
+	for name, p := range redisPeers(b, redistest.Start(b)) {
+		b.Run(name, func(b *testing.B) {
+			b.SetParallelism((publishers + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
+			var failed atomic.Int64
+			b.RunParallel(func(pb *testing.PB) {
+				for pb.Next() {
+					if p.publish(b.Context()) != nil {
+						failed.Add(1)
+					}
+				}
+			})
+			if n := failed.Load(); n > 0 {
+				b.Fatalf("%d of %d failed", n, b.N)
+			}
+		})
+	}
+}

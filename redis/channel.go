@@ -1,0 +1,60 @@
+package redis
+
+import (
+	"fmt"
+	"strings"
+)
+
+// namespace names the channels of one bus: its prefix, a ':' and the encoded type
+// of the events that travel there. What an application chooses never reaches Redis
+// but encoded, so it can be no pattern, no line and no other bus's channel.
+type namespace string
+
+func newNamespace(prefix string) (namespace, error) {
+	for i := range len(prefix) {
+		if c := prefix[i]; !plain(c) && c != ':' {
+			return "", fmt.Errorf("prefix %q: only letters, digits and \"._-:\" can be used", prefix)
+		}
+	}
+	return namespace(prefix + ":"), nil
+}
+
+// everything is the pattern of all channels. It is no channel's name.
+func (n namespace) everything() string { return string(n) + "*" }
+
+// log returns the key of a durable bus's stream.
+func (n namespace) log() string { return string(n) + "log" }
+
+// channel returns the channel of an event type.
+func (n namespace) channel(eventType string) string {
+	size := len(n)
+	for i := range len(eventType) {
+		size++
+		if !plain(eventType[i]) {
+			size += 2
+		}
+	}
+	const hex = "0123456789ABCDEF"
+	var b strings.Builder
+	b.Grow(size)
+	b.WriteString(string(n))
+	for i := range len(eventType) {
+		c := eventType[i]
+		if plain(c) {
+			b.WriteByte(c)
+			continue
+		}
+		b.Write([]byte{'%', hex[c>>4], hex[c&0xf]})
+	}
+	return b.String()
+}
+
+// contains tells whether a name may be one of ours. A pattern matches also what
+// stands on a bus whose prefix begins with ours and a ':'.
+func (n namespace) contains(channel string) bool {
+	return len(channel) > len(n) && channel[:len(n)] == string(n) && strings.IndexByte(channel[len(n):], ':') < 0
+}
+
+func plain(c byte) bool {
+	return 'a' <= c && c <= 'z' || 'A' <= c && c <= 'Z' || '0' <= c && c <= '9' || c == '.' || c == '_' || c == '-'
+}

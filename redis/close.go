@@ -1,0 +1,70 @@
+package redis
+
+import (
+	"context"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// Close ends the target at once and never waits. What was received and waits for
+// listeners is discarded: counted, and told in faults. It returns nil.
+func (t *Target) Close() error {
+	t.end(eventtarget.ErrClosed)
+	return nil
+}
+
+// end is Close, with the cause for whoever waits.
+func (t *Target) end(cause error) {
+	if t.change(eventtarget.StateClosed, cause) == eventtarget.StateClosed {
+		return
+	}
+	t.publisher.close()
+	t.cancel(cause)
+	t.interest.close()
+	if n := t.inbox.discard(); n > 0 {
+		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: cause})
+	}
+	t.registry.Close()
+}
+
+// Shutdown refuses new events, waits until Redis has confirmed those under way, stops
+// receiving, lets listeners finish what has arrived, and ends the target; ctx bounds
+// all of it. See [eventtarget.Endpoint].
+func (t *Target) Shutdown(ctx context.Context) error {
+	if eventtarget.CallerOf(ctx) != eventtarget.NotListener {
+		return fail("shutdown", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
+	}
+	defer t.end(eventtarget.ErrClosed)
+	t.draining.Store(true)
+	if err := t.publisher.flush(ctx); err != nil {
+		return fail("shutdown", eventtarget.Topic{}, err)
+	}
+	t.hush()
+	t.inbox.close()
+	select {
+	case <-t.delivered:
+	case <-ctx.Done():
+		return fail("shutdown", eventtarget.Topic{}, context.Cause(ctx))
+	}
+	if err := t.registry.Shutdown(ctx); err != nil {
+		return err
+	}
+	t.end(eventtarget.ErrClosed)
+	select {
+	case <-t.done:
+	case <-ctx.Done(): // everything is drained; only the connections' end is not awaited
+	}
+	return nil
+}
+
+// reap closes done when everything that the target owned has ended.
+func (t *Target) reap() {
+	<-t.ctx.Done()
+	t.wg.Wait()
+	<-t.registry.Done()
+	close(t.done)
+}
+
+// Done is closed when the target is closed and every goroutine that it owned has
+// ended.
+func (t *Target) Done() <-chan struct{} { return t.done }

@@ -1,0 +1,54 @@
+package redis
+
+import (
+	"errors"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// deliver brings what arrived to listeners until the target ends or has drained.
+func (t *Target) deliver() {
+	ended := false
+	defer func() {
+		if !ended { // an Inline listener has ended this goroutine (runtime.Goexit)
+			t.wg.Go(t.deliver)
+		}
+	}()
+	for {
+		a, ok := t.inbox.take(t.ctx)
+		if !ok {
+			break
+		}
+		if a.loss.any {
+			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: a.loss.count, Err: a.loss.err})
+		}
+		if a.channel != "" {
+			t.arrived(a)
+		}
+	}
+	ended = true
+	close(t.delivered)
+}
+
+var errElsewhere = errors.New("an event of another type than its channel's")
+
+func (t *Target) arrived(a arrival) {
+	m, err := wire.Decode(envelope(a.text), t.opts.Limits)
+	if err == nil && !t.opts.Durable && t.names.channel(m.Type) != a.channel {
+		err = errElsewhere
+	}
+	if err != nil {
+		t.malformed.Add(1)
+		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: err})
+		return
+	}
+	if m.Control() {
+		t.ignored.Add(1)
+		return
+	}
+	// The error is ErrClosed: what arrives now is for nobody.
+	_ = t.registry.Deliver(t.ctx, eventtarget.Event[eventtarget.Raw]{
+		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers,
+	})
+}

@@ -1,0 +1,55 @@
+// Package redis is an event target on a Redis server: a bus across machines, on
+// Pub/Sub or, durable, on a stream.
+//
+// # Usage
+//
+//	t, err := redis.New("redis://127.0.0.1:6379", nil)
+//	err = t.Ready(ctx)
+//
+// All targets with the same prefix on the same server are one bus: what one
+// dispatches, all hear. A target connects by itself, and again when the connection is
+// lost. Listeners stay through that. docs/redis.md says which channels there are and
+// which rights an ACL user needs.
+//
+// # Delivery
+//
+// Dispatch returns when Redis has confirmed that it passed the event on, Add when
+// Redis has confirmed that it sends what is asked for. Redis keeps nothing: who is not
+// connected does not hear. A target hears itself unless told not to, without the way
+// through Redis.
+//
+// A durable bus ([Options].Durable) is a log. Accepted means that Redis has stored the
+// event, and a target that was cut off goes on where it was.
+//
+// # Ordering
+//
+// One goroutine's events reach each listener in the order of its Dispatch calls, over
+// all topics. Events of different targets have no common order.
+//
+// # Slow listeners
+//
+// Queued listeners hold up nobody. While an Inline listener, or one with Block, does,
+// what arrives waits in a bounded inbox; what finds no room there is told as a gap. On a
+// durable bus reading waits instead.
+//
+// # Errors and faults
+//
+// Dispatch returns [eventtarget.ErrUnknownOutcome] when the connection broke before
+// Redis answered; an event is never delivered twice. When the connection for listening
+// breaks, the faults are FaultDisconnected, FaultReconnected and, before the next
+// event, one FaultGap. Messages are numbered, so that one that is lost without a cut is
+// told, too. On a durable bus Dispatch tries again for a while first, and there is a gap
+// only when the log no longer has what is missing. What other programs publish and is no event is counted, and told as
+// FaultDecode. A server that refuses the first login with NOAUTH, WRONGPASS or NOPERM
+// is not asked again: the target closes, and Ready tells why.
+//
+// # Closing
+//
+// Close cuts both connections. Shutdown first waits for what is being published, and
+// lets listeners finish what has arrived.
+//
+// # Limits
+//
+// Those of [eventtarget.Limits] for a message, and InboxEvents and InboxBytes. Redis 6
+// or later; 7 for a durable bus.
+package redis

@@ -1,0 +1,159 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/redis/rueidis"
+)
+
+// The log of a durable bus is one stream. Its entries are numbered 0-1, 0-2, …
+// without a hole, by Redis, so that what was trimmed can be counted by who comes too
+// late for it. Each has one field.
+const field = "m"
+
+func appendToLog(b rueidis.Builder, key string, keep int, text []byte) rueidis.Completed {
+	return b.Xadd().Key(key).Maxlen().Almost().Threshold(strconv.Itoa(keep)).Id("0-*").
+		FieldValue().FieldValue(field, rueidis.BinaryString(text)).Build()
+}
+
+const (
+	// readWait is how long Redis waits for entries before it answers that there are
+	// none, which is the sign of life of a quiet bus.
+	readWait = 250 * time.Millisecond
+	// readAtOnce bounds the entries of one answer.
+	readAtOnce = 256
+)
+
+// logReader listens to the log of a durable bus. It goes on where it was when the
+// connection is made again.
+type logReader struct {
+	target   *Target
+	placed   bool   // at is a place in the log
+	at       uint64 // the number of the last entry that was read
+	text     string // that entry, to know the log by
+	follower follower
+}
+
+var (
+	errTrimmed = errors.New("the log no longer has them")
+	errRolled  = errors.New("the log is not the one that it was")
+)
+
+func (r *logReader) listen(client rueidis.Client) error {
+	t := r.target
+	conn, release := client.Dedicate()
+	defer release()
+	defer conn.Close()
+	if err := t.publisher.probe(); err != nil {
+		return outcome(err)
+	}
+	if err := r.place(conn); err != nil {
+		return outcome(err)
+	}
+	t.up()
+	for t.receiving.Err() == nil {
+		entries, err := r.read(conn)
+		if err != nil {
+			return outcome(err)
+		}
+		for _, e := range entries {
+			if err := r.take(e); err != nil {
+				return err
+			}
+		}
+	}
+	return t.receiving.Err()
+}
+
+// place finds the end of the log for who begins, and otherwise makes sure that the
+// log still leads on from where the reader is: a server that lost entries, in a
+// failover for example, gives their numbers to others.
+func (r *logReader) place(conn rueidis.DedicatedClient) error {
+	ctx, cancel := r.patience()
+	defer cancel()
+	newest, err := conn.Do(ctx, conn.B().Xrevrange().Key(r.target.names.log()).End("+").Start("-").Count(1).Build()).AsXRange()
+	if err != nil {
+		return err
+	}
+	var end uint64
+	var text string
+	if len(newest) > 0 {
+		text = newest[0].FieldValues[field]
+		if end, err = number(newest[0].ID); err != nil {
+			return err
+		}
+	}
+	if !r.placed {
+		r.placed, r.at, r.text = true, end, text
+		return nil
+	}
+	id := entryID(r.at)
+	same, err := conn.Do(ctx, conn.B().Xrange().Key(r.target.names.log()).Start(id).End(id).Build()).AsXRange()
+	if err != nil {
+		return err
+	}
+	if end < r.at || len(same) > 0 && same[0].FieldValues[field] != r.text {
+		r.at, r.text = end, text
+		r.target.inbox.lost(loss{any: true, err: errRolled})
+	}
+	return nil
+}
+
+// read returns the next entries, or none when there are none for a while.
+func (r *logReader) read(conn rueidis.DedicatedClient) ([]rueidis.XRangeEntry, error) {
+	ctx, cancel := r.patience()
+	defer cancel()
+	key := r.target.names.log()
+	found, err := conn.Do(ctx, conn.B().Xread().Count(readAtOnce).Block(readWait.Milliseconds()).
+		Streams().Key(key).Id(entryID(r.at)).Build()).AsXRead()
+	if rueidis.IsRedisNil(err) {
+		return nil, nil
+	}
+	return found[key], err
+}
+
+// patience bounds one command.
+func (r *logReader) patience() (context.Context, context.CancelFunc) {
+	return context.WithTimeout(context.Background(), readWait+r.target.opts.Timeout)
+}
+
+// take takes one entry in, as soon as there is room for it.
+func (r *logReader) take(e rueidis.XRangeEntry) error {
+	t := r.target
+	n, err := number(e.ID)
+	if err != nil {
+		return err
+	}
+	if missing := n - r.at - 1; missing > 0 {
+		t.inbox.lost(loss{any: true, count: missing, err: errTrimmed})
+	}
+	r.at, r.text = n, e.FieldValues[field]
+	if origin, number, ok := head(r.text); ok {
+		if origin == t.origin {
+			return nil // heard when it was dispatched
+		}
+		if _, repeated := r.follower.follow("", origin, number); repeated {
+			return nil // stored twice, because the outcome of the first was not known
+		}
+	}
+	if !t.inbox.putWait(t.receiving, t.names.log(), r.text) {
+		return t.receiving.Err()
+	}
+	return nil
+}
+
+func entryID(n uint64) string { return "0-" + strconv.FormatUint(n, 10) }
+
+func number(id string) (uint64, error) {
+	digits, ours := strings.CutPrefix(id, "0-")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if !ours || err != nil {
+		return 0, fmt.Errorf("entry %q is not of this log", id)
+	}
+	return n, nil
+}

@@ -1,0 +1,269 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/redis/rueidis"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// maxBatch bounds the messages that are sent together.
+const maxBatch = 512
+
+func publish(b rueidis.Builder, m *message) rueidis.Completed {
+	return b.Publish().Channel(m.channel).Message(rueidis.BinaryString(m.text)).Build()
+}
+
+// publisher sends messages in the order in which they were handed over, and has
+// one answer for each. While Redis has not answered for those that were sent, the
+// next ones gather, and are then sent together.
+type publisher struct {
+	ready  <-chan struct{} // closed once client is set
+	ended  <-chan struct{} // closed with the target
+	client rueidis.Client
+	start  func(func()) // runs a goroutine that the target owns
+	// command sends a message, for retryFor if it is lost on the way: it must then be
+	// one that does no harm when it is sent twice.
+	command  func(rueidis.Builder, *message) rueidis.Completed
+	retryFor time.Duration
+
+	mu      sync.Mutex
+	waiting []*message
+	writing chan struct{} // closed when the writer has ended; nil while there is none
+	closed  bool
+
+	numbers numbers // the writer's
+}
+
+// message is one that waits for Redis to confirm it.
+type message struct {
+	channel string
+	text    []byte // begins with a head
+	number  uint64
+	taken   bool // by the writer: under mu
+	result  chan error
+}
+
+var messages = sync.Pool{New: func() any { return &message{result: make(chan error, 1)} }}
+
+// newMessage returns an empty message, which may have been another before.
+func newMessage() *message {
+	m := messages.Get().(*message)
+	m.text, m.taken = m.text[:0], false
+	return m
+}
+
+// keepText bounds what an idle message holds on to.
+const keepText = 64 << 10
+
+// publish sends m, which is not the caller's any more, and returns when Redis has
+// confirmed it. If ctx ends before that, the message is withdrawn if it was not yet
+// sent, and its outcome is unknown otherwise.
+func (p *publisher) publish(ctx context.Context, m *message) error {
+	select {
+	case <-p.ready:
+	case <-p.ended:
+		return eventtarget.ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	p.mu.Lock()
+	if p.closed {
+		p.mu.Unlock()
+		return eventtarget.ErrClosed
+	}
+	p.waiting = append(p.waiting, m)
+	if p.writing == nil {
+		p.writing = make(chan struct{})
+		p.start(p.write)
+	}
+	p.mu.Unlock()
+	select {
+	case err := <-m.result:
+		if err == nil && cap(m.text) <= keepText { // rueidis may still hold one that failed
+			messages.Put(m)
+		}
+		return err
+	case <-ctx.Done():
+		return p.abandon(m, context.Cause(ctx))
+	}
+}
+
+// abandon gives up waiting for a message.
+func (p *publisher) abandon(m *message, cause error) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if !m.taken {
+		p.waiting = slices.DeleteFunc(p.waiting, func(o *message) bool { return o == m })
+		return cause
+	}
+	select {
+	case err := <-m.result:
+		return err
+	default:
+		return unknown(cause)
+	}
+}
+
+// write sends what waits until nothing does.
+func (p *publisher) write() {
+	for batch := p.take(); batch != nil; batch = p.take() {
+		for _, m := range batch {
+			m.number = p.numbers.next(m.channel)
+			setNumber(m.text, m.number)
+		}
+		deadline := time.Now().Add(p.retryFor)
+		for pause := firstPause; ; pause = min(2*pause, lastPause) {
+			batch = p.send(batch, time.Now().Before(deadline))
+			if len(batch) == 0 {
+				break
+			}
+			select {
+			case <-time.After(pause):
+			case <-p.ended:
+			}
+		}
+	}
+}
+
+// send sends messages once and returns those that are to be sent again.
+func (p *publisher) send(batch []*message, retry bool) (again []*message) {
+	commands := make(rueidis.Commands, len(batch))
+	for i, m := range batch {
+		commands[i] = p.command(p.client.B(), m)
+	}
+	results := make([]rueidis.RedisResult, 1)
+	if len(batch) == 1 {
+		results[0] = p.client.Do(context.Background(), commands[0])
+	} else {
+		results = p.client.DoMulti(context.Background(), commands...)
+	}
+	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
+		err := outcome(results[i].Error())
+		if retry && passing(err) && !p.isClosed() {
+			again = append(again, m)
+			continue
+		}
+		if err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			p.numbers.takeBack(m.channel, m.number)
+		}
+		m.result <- err
+	}
+	slices.Reverse(again)
+	return again
+}
+
+func (p *publisher) isClosed() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.closed
+}
+
+// passing tells whether the same may succeed later.
+func passing(err error) bool {
+	_, ok := errors.AsType[notSent](err)
+	return ok || errors.Is(err, eventtarget.ErrUnknownOutcome)
+}
+
+// take returns what is to be sent next; nil ends the writer.
+func (p *publisher) take() []*message {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := min(len(p.waiting), maxBatch)
+	if n == 0 {
+		close(p.writing)
+		p.writing = nil
+		return nil
+	}
+	batch := slices.Clone(p.waiting[:n])
+	p.waiting = slices.Delete(p.waiting, 0, n)
+	for _, m := range batch {
+		m.taken = true
+	}
+	return batch
+}
+
+// flush waits until nothing is left to be sent.
+func (p *publisher) flush(ctx context.Context) error {
+	p.mu.Lock()
+	writing := p.writing
+	p.mu.Unlock()
+	if writing == nil {
+		return nil
+	}
+	select {
+	case <-writing:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+// probe makes sure that there is a connection to publish on: one that was cut is
+// noticed by the first command on it.
+func (p *publisher) probe() error {
+	var err error
+	for range 2 {
+		if err = p.client.Do(context.Background(), p.client.B().Ping().Build()).NonRedisError(); err == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// close refuses what waits and what comes.
+func (p *publisher) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.closed = true
+	for _, m := range p.waiting {
+		m.taken = true
+		m.result <- eventtarget.ErrClosed
+	}
+	p.waiting = nil
+}
+
+// notSent marks an error after which Redis has certainly not done what was asked,
+// and may do it later.
+type notSent struct{ error }
+
+func (e notSent) Unwrap() error { return e.error }
+
+// outcome says what the error of a command means for its caller.
+func outcome(err error) error {
+	if err == nil {
+		return nil
+	}
+	if refused, ok := rueidis.IsRedisErr(err); ok {
+		if refused.IsLoading() {
+			return notSent{refused}
+		}
+		return refusal(refused)
+	}
+	if errors.Is(err, rueidis.ErrClosing) {
+		return unknown(eventtarget.ErrClosed)
+	}
+	if _, ok := errors.AsType[notSent](err); ok {
+		return err
+	}
+	return unknown(err)
+}
+
+func unknown(cause error) error { return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, cause) }
+
+// refusal is what an error reply of Redis means.
+func refusal(err *rueidis.RedisError) error {
+	for _, code := range []string{"NOPERM", "NOAUTH", "WRONGPASS"} {
+		if strings.HasPrefix(err.Error(), code) {
+			return fmt.Errorf("%w: %w", eventtarget.ErrForbidden, err)
+		}
+	}
+	return err
+}

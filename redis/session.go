@@ -1,0 +1,194 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+
+	"github.com/redis/rueidis"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// source is where messages come from: Pub/Sub or the log.
+type source interface {
+	// listen makes one connection and takes in what comes on it, until it is lost
+	// or the target stops receiving. It returns why.
+	listen(client rueidis.Client) error
+}
+
+// pubSub listens on Pub/Sub.
+type pubSub struct {
+	target *Target
+	missed bool // something was listened to when a connection was lost, and this is not told yet
+}
+
+func (p *pubSub) listen(client rueidis.Client) error {
+	s := &session{target: p.target, missed: p.missed, channels: make(map[string]struct{})}
+	err := s.run(client)
+	p.missed = p.target.interest.disconnected() || p.missed && !s.live.Load()
+	return err
+}
+
+// session is one connection that listens, from its beginning to its end. Messages
+// and confirmations are handled on one goroutine, in the order in which Redis sent
+// them; that goroutine never waits.
+type session struct {
+	target *Target
+	missed bool // events may have been lost before this connection
+	// live: all that was wanted is subscribed to. What arrives before that is part
+	// of what was lost: whoever hears of the loss and looks elsewhere for what
+	// it missed must not miss more after that.
+	live atomic.Bool
+
+	// Of the goroutine that reads:
+	pattern  bool // everything is subscribed to
+	channels map[string]struct{}
+	follower follower
+}
+
+// run listens until the connection is lost, and returns why.
+func (s *session) run(client rueidis.Client) error {
+	conn, release := client.Dedicate()
+	lost := conn.SetPubSubHooks(rueidis.PubSubHooks{OnMessage: s.message, OnSubscription: s.confirmed})
+	select {
+	case err := <-lost:
+		release()
+		return outcome(err)
+	default:
+	}
+	err := s.work(conn, lost)
+	conn.Close()
+	for range lost { // closed when no hook will be called any more
+	}
+	return err
+}
+
+// work asks for what is wanted until the connection is lost.
+func (s *session) work(conn rueidis.DedicatedClient, lost <-chan error) error {
+	t := s.target
+	if err := t.publisher.probe(); err != nil {
+		return outcome(err)
+	}
+	if t.interest.connected() {
+		s.begin()
+	}
+	for up := false; ; {
+		if s.live.Load() && !up {
+			up = true
+			t.up()
+		}
+		if next := t.interest.next(); next.names != nil {
+			if err := s.ask(conn, next); err != nil {
+				return err
+			}
+			continue
+		}
+		select {
+		case <-t.interest.wake:
+		case err, told := <-lost:
+			if !told {
+				err = errors.New("connection lost")
+			}
+			return err
+		case <-t.receiving.Done():
+			return t.receiving.Err()
+		}
+	}
+}
+
+// begin makes what arrives count.
+func (s *session) begin() {
+	if s.missed {
+		s.target.inbox.lost(loss{any: true, err: errCut})
+	}
+	s.live.Store(true)
+	token(s.target.interest.wake)
+}
+
+var errCut = errors.New("the connection was lost for a while")
+
+// ask takes a step; what comes of it is confirmed later. The error is that of the
+// connection.
+func (s *session) ask(conn rueidis.DedicatedClient, what step) error {
+	err := conn.Do(context.Background(), command(conn.B(), what)).Error()
+	refused, ok := rueidis.IsRedisErr(err)
+	switch {
+	case err == nil || !ok:
+		return err
+	case len(what.names) > 1: // one that is not allowed spoils all
+		for _, name := range what.names {
+			if err := s.ask(conn, step{what.join, what.pattern, []string{name}}); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if s.target.interest.refuse(what.names[0], refusal(refused)) {
+		s.begin()
+	}
+	if s.target.State() == eventtarget.StateDown {
+		s.target.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Err: refusal(refused)})
+	}
+	return nil
+}
+
+func command(b rueidis.Builder, what step) rueidis.Completed {
+	switch {
+	case what.join && what.pattern:
+		return b.Psubscribe().Pattern(what.names...).Build()
+	case what.join:
+		return b.Subscribe().Channel(what.names...).Build()
+	case what.pattern:
+		return b.Punsubscribe().Pattern(what.names...).Build()
+	default:
+		return b.Unsubscribe().Channel(what.names...).Build()
+	}
+}
+
+// confirmed follows what the connection is subscribed to.
+func (s *session) confirmed(c rueidis.PubSubSubscription) {
+	state := joined
+	switch c.Kind {
+	case "subscribe":
+		s.channels[c.Channel] = struct{}{}
+	case "psubscribe":
+		s.pattern = true
+	case "unsubscribe":
+		state = absent
+		delete(s.channels, c.Channel)
+		if !s.pattern {
+			s.follower.forget(c.Channel)
+		}
+	case "punsubscribe":
+		state = absent
+		s.pattern = false
+		for channel := range s.follower.last {
+			if _, still := s.channels[channel]; !still {
+				s.follower.forget(channel)
+			}
+		}
+	}
+	if s.target.interest.confirm(c.Channel, state) {
+		s.begin()
+	}
+}
+
+// message takes one in.
+func (s *session) message(m rueidis.PubSubMessage) {
+	t := s.target
+	if (m.Pattern != "") != s.pattern || !s.live.Load() || !t.names.contains(m.Channel) {
+		return
+	}
+	var missing uint64
+	if origin, number, ok := head(m.Message); ok {
+		if origin == t.origin {
+			return // heard when it was dispatched
+		}
+		var late bool
+		if missing, late = s.follower.follow(m.Channel, origin, number); late {
+			return // told as missing
+		}
+	}
+	t.inbox.put(m.Channel, m.Message, missing)
+}

@@ -1,0 +1,198 @@
+package redis
+
+import (
+	"context"
+	"sync"
+	"sync/atomic"
+
+	"github.com/redis/rueidis"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// Target is a member of a bus on a Redis server, and an [eventtarget.Endpoint]. All
+// methods may be called from any goroutine and from inside a listener.
+//
+// Owns: one goroutine that connects and subscribes, one that delivers, one that
+// publishes while there is something to publish, its registry's workers, and two
+// connections with what rueidis runs for them.
+type Target struct {
+	opts      Options
+	server    rueidis.ClientOption
+	names     namespace
+	origin    string
+	registry  *eventtarget.Registry[eventtarget.Raw]
+	interest  *interest
+	inbox     *inbox
+	publisher publisher
+	malformed atomic.Uint64
+	ignored   atomic.Uint64
+
+	ctx       context.Context // ends with the target
+	cancel    context.CancelCauseFunc
+	receiving context.Context // ends when Shutdown begins to drain
+	hush      context.CancelFunc
+	wg        sync.WaitGroup
+	ready     chan struct{} // closed once publisher.client is set
+	delivered chan struct{} // closed when the delivering goroutine has ended
+	done      chan struct{}
+	draining  atomic.Bool // Shutdown has begun
+
+	mu      sync.Mutex
+	state   eventtarget.State
+	changed chan struct{} // closed and replaced when state or cause changes
+	cause   error         // why there is no connection, or why the target was closed
+}
+
+// New returns a target on the server at rawURL, redis://USER:PASSWORD@HOST:PORT or,
+// over TLS, rediss://; nil options are the defaults. It connects by itself, and again
+// whenever the connection is lost: wait for Ready where that matters. The error says
+// what is wrong with the URL or the options.
+func New(rawURL string, opts *Options) (*Target, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, fail("open", eventtarget.Topic{}, err)
+	}
+	names, err := newNamespace(o.Prefix)
+	if err != nil {
+		return nil, fail("open", eventtarget.Topic{}, err)
+	}
+	server, err := o.server(rawURL)
+	if err != nil {
+		return nil, fail("open", eventtarget.Topic{}, err)
+	}
+	t := &Target{
+		opts: o, server: server, names: names, origin: newOrigin(),
+		registry: eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{Adapter: adapter, OnFault: o.OnFault}),
+		interest: newInterest(names.everything()),
+		inbox:    newInbox(o.InboxEvents, o.InboxBytes),
+		ready:    make(chan struct{}), delivered: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
+	}
+	t.ctx, t.cancel = context.WithCancelCause(context.Background())
+	t.receiving, t.hush = context.WithCancel(t.ctx)
+	t.server.DialCtxFn = dialer(t.ctx)
+	t.publisher.ready, t.publisher.ended, t.publisher.start = t.ready, t.ctx.Done(), t.wg.Go
+	t.publisher.command = publish
+	if o.Durable {
+		t.publisher.retryFor = o.RetryFor
+		t.publisher.command = func(b rueidis.Builder, m *message) rueidis.Completed {
+			return appendToLog(b, m.channel, o.LogEvents, m.text)
+		}
+	}
+	t.wg.Go(t.run)
+	t.wg.Go(t.deliver)
+	go t.reap()
+	return t, nil
+}
+
+// Add makes l hear the events on topic. It returns once Redis has confirmed that
+// they are sent here; while there is no connection it waits for one. ctx bounds the
+// wait. The error is [eventtarget.ErrForbidden] when Redis does not allow it.
+func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.Listener[eventtarget.Raw]) (*eventtarget.Registration, error) {
+	if ctx.Err() != nil || topic.CheckSelector() != nil {
+		return t.registry.Add(ctx, topic, l) // which says what is wrong
+	}
+	if t.draining.Load() {
+		return nil, fail("add", topic, eventtarget.ErrClosed)
+	}
+	if t.opts.Durable { // the whole log is read, as long as there is a connection
+		if err := t.Ready(ctx); err != nil {
+			return nil, fail("add", topic, err)
+		}
+		return t.registry.Add(ctx, topic, l)
+	}
+	name := t.name(topic)
+	if err := t.interest.add(ctx, name); err != nil {
+		return nil, fail("add", topic, err)
+	}
+	if handle := l.Handle; l.Once && handle != nil {
+		l.Handle = func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+			defer t.interest.release(name)
+			handle(ctx, e)
+		}
+	}
+	r, err := t.registry.Add(ctx, topic, l)
+	if err != nil {
+		t.interest.release(name)
+	}
+	return r, err
+}
+
+// name returns what to subscribe to for a selector.
+func (t *Target) name(topic eventtarget.Topic) string {
+	if topic.Type == eventtarget.Wildcard {
+		return t.names.everything()
+	}
+	return t.names.channel(topic.Type)
+}
+
+// Remove ends a registration and never waits; see [eventtarget.TypedEventTarget].
+// Behind the last one on a type, Redis is told that its events are not wanted any
+// more.
+func (t *Target) Remove(r *eventtarget.Registration) bool {
+	if !t.registry.Remove(r) {
+		return false
+	}
+	t.interest.release(t.name(r.Topic()))
+	return true
+}
+
+// Dispatch publishes e and returns once Redis has confirmed that, whether anybody
+// hears it or not. What this target's own listeners hear of it they hear here, not
+// by way of Redis. [eventtarget.ErrUnknownOutcome] is returned when the connection
+// broke, or ctx ended, between sending and the answer: others may have heard it, and
+// this target's listeners have not. On a durable bus confirmed means stored.
+func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
+	if err := t.registry.CheckDispatch(ctx, e.Topic()); err != nil {
+		return err
+	}
+	if t.draining.Load() {
+		return fail("dispatch", e.Topic(), eventtarget.ErrClosed)
+	}
+	if err := wire.Check(&e, t.opts.Limits); err != nil {
+		return fail("dispatch", e.Topic(), err)
+	}
+	m := newMessage()
+	m.channel = t.names.log()
+	if !t.opts.Durable {
+		m.channel = t.names.channel(e.Type)
+	}
+	m.text = appendMessage(m.text, t.origin, &e)
+	if err := t.publisher.publish(ctx, m); err != nil {
+		return fail("dispatch", e.Topic(), err)
+	}
+	if t.opts.NoEcho || t.registry.Len() == 0 {
+		return nil
+	}
+	if ctx.Err() != nil { // Redis was faster, but no listener may wait any more
+		return fail("dispatch", e.Topic(), unknown(context.Cause(ctx)))
+	}
+	return t.registry.Deliver(ctx, wire.Clone(&e))
+}
+
+// Malformed returns how many messages arrived on the bus's channels that are no
+// envelope of an event of that channel's type. Each was told as a fault, too.
+func (t *Target) Malformed() uint64 { return t.malformed.Load() }
+
+// Ignored returns how many control messages arrived, none of which it knows.
+func (t *Target) Ignored() uint64 { return t.ignored.Load() }
+
+// Dropped returns how many events have arrived and found the inbox full. They were
+// told as gaps, too.
+func (t *Target) Dropped() uint64 {
+	t.inbox.mu.Lock()
+	defer t.inbox.mu.Unlock()
+	return t.inbox.dropped
+}
+
+// ReportFault hands f to the OnFault hook.
+func (t *Target) ReportFault(f eventtarget.Fault) { t.registry.ReportFault(f) }
+
+func fail(op string, topic eventtarget.Topic, err error) error {
+	return &eventtarget.Error{Op: op, Adapter: adapter, Topic: topic, Err: err}
+}

@@ -63,7 +63,7 @@ func ExampleNewMux() {
 	_, err = mux.Open(ctx, "gopher://diary")
 	fmt.Println(errors.Is(err, eventtarget.ErrUnknownScheme))
 	// Output:
-	// [mem private ws wss]
+	// [mem private redis rediss ws wss]
 	// up
 	// true
 }

@@ -9,8 +9,9 @@
 // Whatever the scheme, an opened target hears its own dispatches unless the
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
-// message in bytes). redis:// and rediss:// also have prefix, which
-// names the bus, and durable (true, false). An unknown scheme or parameter is an error that names it.
+// message in bytes). redis:// and rediss:// also have prefix, which names the bus,
+// and durable (true, false). An unknown scheme or parameter is an error that names
+// it.
 package open
 
 import (

@@ -47,7 +47,7 @@ func dispatch(t *testing.T, target eventtarget.Target, payload string) error {
 // TestErrors: an error names what is wrong, and never a password.
 func TestErrors(t *testing.T) {
 	for url, want := range map[string]string{
-		"gopher://user:secret@x": `unknown scheme "gopher" (known: mem, ws, wss)`,
+		"gopher://user:secret@x": `unknown scheme "gopher" (known: mem, redis, rediss, ws, wss)`,
 		"x":                      `unknown scheme ""`,
 		"mem://name?ehco=1":      `mem: open: unknown parameter "ehco" (known: echo, max)`,
 		"ws://user:secret@127.0.0.1?token=secret": `ws: open: unknown parameter "token"`,

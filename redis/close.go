@@ -35,8 +35,7 @@ func (t *Target) Shutdown(ctx context.Context) error {
 		return fail("shutdown", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
 	}
 	defer t.end(eventtarget.ErrClosed)
-	t.draining.Store(true)
-	if err := t.publisher.flush(ctx); err != nil {
+	if err := t.gate.close(ctx); err != nil {
 		return fail("shutdown", eventtarget.Topic{}, err)
 	}
 	t.hush()

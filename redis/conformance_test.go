@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -41,7 +42,7 @@ func run(t *testing.T, name string, o redis.Options, skip map[string]string) {
 			}
 			for i := range s.Endpoints {
 				proxies = append(proxies, redistest.NewProxy(t, server.Addr))
-				o.Prefix, o.Limits, o.OnFault = prefix, s.Limits(), s.FaultsOf(i)
+				o.Prefix, o.Limits, o.OnFault, o.RetryFor = prefix, s.Limits(), s.FaultsOf(i), 20*time.Millisecond
 				e, err := redis.New("redis://"+proxies[i].Addr, &o)
 				if err != nil {
 					return nil, err

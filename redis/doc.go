@@ -38,10 +38,11 @@
 // Redis answered; an event is never delivered twice. When the connection for listening
 // breaks, the faults are FaultDisconnected, FaultReconnected and, before the next
 // event, one FaultGap. Messages are numbered, so that one that is lost without a cut is
-// told, too. On a durable bus Dispatch tries again for a while first, and there is a gap
-// only when the log no longer has what is missing. What other programs publish and is no event is counted, and told as
-// FaultDecode. A server that refuses the first login with NOAUTH, WRONGPASS or NOPERM
-// is not asked again: the target closes, and Ready tells why.
+// told, too. On a durable bus Dispatch tries again for a while first, and there is a
+// gap only when the log no longer has what is missing. What other programs publish and
+// is no event is counted, and told as FaultDecode. A server that refuses the first
+// login with NOAUTH, WRONGPASS or NOPERM is not asked again: the target closes, and
+// Ready tells why.
 //
 // # Closing
 //

@@ -36,7 +36,7 @@ type publisher struct {
 
 	mu      sync.Mutex
 	waiting []*message
-	writing chan struct{} // closed when the writer has ended; nil while there is none
+	writing bool // the writer runs
 	closed  bool
 
 	numbers numbers // the writer's
@@ -80,8 +80,8 @@ func (p *publisher) publish(ctx context.Context, m *message) error {
 		return eventtarget.ErrClosed
 	}
 	p.waiting = append(p.waiting, m)
-	if p.writing == nil {
-		p.writing = make(chan struct{})
+	if !p.writing {
+		p.writing = true
 		p.start(p.write)
 	}
 	p.mu.Unlock()
@@ -178,8 +178,7 @@ func (p *publisher) take() []*message {
 	defer p.mu.Unlock()
 	n := min(len(p.waiting), maxBatch)
 	if n == 0 {
-		close(p.writing)
-		p.writing = nil
+		p.writing = false
 		return nil
 	}
 	batch := slices.Clone(p.waiting[:n])
@@ -188,22 +187,6 @@ func (p *publisher) take() []*message {
 		m.taken = true
 	}
 	return batch
-}
-
-// flush waits until nothing is left to be sent.
-func (p *publisher) flush(ctx context.Context) error {
-	p.mu.Lock()
-	writing := p.writing
-	p.mu.Unlock()
-	if writing == nil {
-		return nil
-	}
-	select {
-	case <-writing:
-		return nil
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	}
 }
 
 // probe makes sure that there is a connection to publish on: one that was cut is

@@ -37,7 +37,7 @@ type Target struct {
 	ready     chan struct{} // closed once publisher.client is set
 	delivered chan struct{} // closed when the delivering goroutine has ended
 	done      chan struct{}
-	draining  atomic.Bool // Shutdown has begun
+	gate      *gate // that Dispatch goes through, shut by Shutdown
 
 	mu      sync.Mutex
 	state   eventtarget.State
@@ -71,6 +71,7 @@ func New(rawURL string, opts *Options) (*Target, error) {
 		registry: eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{Adapter: adapter, OnFault: o.OnFault}),
 		interest: newInterest(names.everything()),
 		inbox:    newInbox(o.InboxEvents, o.InboxBytes),
+		gate:     newGate(),
 		ready:    make(chan struct{}), delivered: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
@@ -97,7 +98,7 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 	if ctx.Err() != nil || topic.CheckSelector() != nil {
 		return t.registry.Add(ctx, topic, l) // which says what is wrong
 	}
-	if t.draining.Load() {
+	if t.gate.isShut() {
 		return nil, fail("add", topic, eventtarget.ErrClosed)
 	}
 	if t.opts.Durable { // the whole log is read, as long as there is a connection
@@ -151,9 +152,10 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 	if err := t.registry.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
 	}
-	if t.draining.Load() {
+	if !t.gate.enter() {
 		return fail("dispatch", e.Topic(), eventtarget.ErrClosed)
 	}
+	defer t.gate.leave()
 	if err := wire.Check(&e, t.opts.Limits); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}

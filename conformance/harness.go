@@ -40,6 +40,9 @@ type Capabilities struct {
 	Backplane bool
 	// Reconnects tells that an endpoint connects again by itself.
 	Reconnects bool
+	// Resumes tells that nothing is lost then: what was dispatched meanwhile at
+	// either end is heard once the connection is back. It implies Reconnects.
+	Resumes bool
 	// Ordering is what holds beyond each dispatcher's own order, which always
 	// does: "total" or nothing.
 	Ordering string
@@ -85,6 +88,8 @@ type Setup struct {
 	// Heartbeat is how often a peer is asked for a sign of life; 0 is the
 	// default.
 	Heartbeat time.Duration
+	// Session is how long a session outlives its connection.
+	Session time.Duration
 	// OnFault must be called for each fault of an endpoint.
 	OnFault func(endpoint int, f eventtarget.Fault)
 	// OnConnect and OnDisconnect must be called by a hub for each spoke.

@@ -28,6 +28,7 @@ type capabilitiesJSON struct {
 	Identity   bool     `json:"identity"`
 	Backplane  bool     `json:"backplane"`
 	Reconnects bool     `json:"reconnects"`
+	Resumes    bool     `json:"resumes"`
 }
 
 type lawJSON struct {
@@ -50,7 +51,7 @@ type skipJSON struct {
 //	name          the harness's name
 //	capabilities  the card: topology ("local", "bus", "link", "hub"), ordering and
 //	              delivery in words, and true or false for wire, echo, relay,
-//	              source, identity, backplane and reconnects
+//	              source, identity, backplane, reconnects and resumes
 //	passed, failed, skipped
 //	              how many laws had that verdict
 //	laws          in order, for each its id, name, class ("M", "O", "S"), verdict
@@ -65,7 +66,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 		Capabilities: capabilitiesJSON{
 			Topology: r.Caps.Topology, Ordering: r.Caps.ordering(), Delivery: r.Caps.delivery(),
 			Wire: r.Caps.Wire, Echo: r.Caps.Echo, Relay: r.Caps.Relay, Source: r.Caps.Source,
-			Identity: r.Caps.Identity, Backplane: r.Caps.Backplane, Reconnects: r.Caps.Reconnects,
+			Identity: r.Caps.Identity, Backplane: r.Caps.Backplane, Reconnects: r.Caps.Reconnects, Resumes: r.Caps.Resumes,
 		},
 		Passed: r.Count(Passed), Failed: r.Count(Failed), Skipped: r.Count(Skipped),
 		Laws: []lawJSON{}, Skips: []skipJSON{},

@@ -1,12 +1,19 @@
 package conformance
 
 import (
+	"fmt"
+	"strconv"
+	"sync"
+	"time"
+
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
 
 var connectionLaws = []Law{
 	{"C10", "reconnect", Optional, "after a cut listeners hear again without another Add, each event once, and the cut is told; what does not reconnect ends",
 		"half of the subscriptions come back, or twice", lawReconnect},
+	{"C29", "resume", Optional, "what is dispatched at either end while the connection is cut and made again is heard once and in order, and no gap is told",
+		"each cut loses or doubles something", lawResume},
 }
 
 func lawReconnect(t *T) {
@@ -19,6 +26,9 @@ func lawReconnect(t *T) {
 		return
 	}
 	t.need(r.Heal != nil, "the harness has no hook Heal")
+	if t.Harness.Caps.Resumes {
+		r = t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+	}
 	from, to := 0, 1
 	rec := r.listenInline(to, eventtarget.T(t.name(), "*"))
 	back := r.listenInline(from, eventtarget.T(t.name(), "*"))
@@ -39,5 +49,117 @@ func lawReconnect(t *T) {
 	}
 	t.awaitFault("that the connection was lost", to, func(f eventtarget.Fault) bool { return f.Kind == eventtarget.FaultDisconnected })
 	t.awaitFault("that it is back", to, func(f eventtarget.Fault) bool { return f.Kind == eventtarget.FaultReconnected })
-	t.awaitFault("that something may be missing", to, func(f eventtarget.Fault) bool { return f.Kind == eventtarget.FaultGap })
+	if !t.Harness.Caps.Resumes {
+		t.awaitFault("that something may be missing", to, func(f eventtarget.Fault) bool { return f.Kind == eventtarget.FaultGap })
+	}
+}
+
+func lawResume(t *T) {
+	t.need(t.Harness.Caps.Resumes, "declares that what is under way when a connection breaks is lost")
+	r := t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+	t.need(r.Sever != nil && r.Heal != nil, "the harness has no hooks Sever and Heal")
+	forth, back := t.traffic(r, 0, 1), t.traffic(r, 1, 0)
+	const cuts = 10
+	for range cuts {
+		forth.more(20)
+		back.more(20)
+		r.Sever(1)
+		t.eventually("a state other than up", func() bool { return r.Endpoints[1].State() != eventtarget.StateUp })
+		forth.more(5)
+		r.Heal(1)
+		if err := r.Endpoints[1].Ready(t.ctx); err != nil {
+			t.Fatalf("Ready after a cut: %v", err)
+		}
+	}
+	forth.check()
+	back.check()
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.faults {
+		if s.fault.Kind == eventtarget.FaultGap {
+			t.failures = append(t.failures, "a gap was told at endpoint "+strconv.Itoa(s.endpoint))
+		}
+	}
+}
+
+// traffic is events that one endpoint dispatches to another without a pause.
+type traffic struct {
+	t    *T
+	rec  *record
+	stop chan struct{}
+	end  func()
+	wg   sync.WaitGroup
+
+	mu       sync.Mutex
+	tried    int
+	accepted map[string]bool // false: it was refused, or the outcome is not known
+}
+
+func (t *T) traffic(r *rig, from, to int) *traffic {
+	s := &traffic{t: t, rec: r.listen(to, eventtarget.T(t.name()+strconv.Itoa(from), "*")), stop: make(chan struct{}), accepted: make(map[string]bool)}
+	s.end = sync.OnceFunc(func() {
+		close(s.stop)
+		s.wg.Wait()
+	})
+	t.cleanups = append(t.cleanups, s.end)
+	s.wg.Go(func() {
+		for n := 0; ; n++ {
+			select {
+			case <-s.stop:
+				return
+			case <-t.ctx.Done():
+				return
+			case <-time.After(100 * time.Microsecond): // a rate, no wait for anything
+			}
+			e := event{Type: s.rec.reg.Topic().Type, ID: strconv.Itoa(n)}
+			err := r.Endpoints[from].Dispatch(t.ctx, e)
+			s.mu.Lock()
+			s.tried, s.accepted[e.ID] = n+1, err == nil
+			s.mu.Unlock()
+		}
+	})
+	return s
+}
+
+// more waits until so many more events were dispatched.
+func (s *traffic) more(n int) {
+	s.mu.Lock()
+	want := s.tried + n
+	s.mu.Unlock()
+	s.t.eventually("more dispatches", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.tried >= want
+	})
+}
+
+// check ends it and holds what was heard against it.
+func (s *traffic) check() {
+	s.end()
+	s.t.within("every event that was accepted", func() bool { return len(s.missing()) == 0 }, func() string {
+		missing := s.missing()
+		return fmt.Sprintf("of %d events %d are missing, from %s to %s", s.tried, len(missing), missing[0], missing[len(missing)-1])
+	})
+	last := -1
+	for _, e := range s.rec.all() {
+		n, err := strconv.Atoi(e.ID)
+		if err != nil || n <= last {
+			s.t.Fatalf("heard event %s behind %d: doubled, or out of order", e.ID, last)
+		}
+		last = n
+	}
+}
+
+// missing returns the events that were accepted and not heard.
+func (s *traffic) missing() (ids []string) {
+	heard := make(map[string]bool)
+	for _, e := range s.rec.all() {
+		heard[e.ID] = true
+	}
+	for n := range s.tried {
+		if id := strconv.Itoa(n); s.accepted[id] && !heard[id] {
+			ids = append(ids, id)
+		}
+	}
+	return ids
 }

@@ -43,7 +43,7 @@ func TestReportSummary(t *testing.T) {
 
 func TestReportMarkdown(t *testing.T) {
 	const want = "### a|b\n\n" +
-		"| topology | ordering | delivery | echo | relay | source | reconnects |\n" +
+		"| topology | ordering | delivery | echo | relay | source | reconnects | resumes |\n" +
 		"|---|---|---|---|---|---|---|\n" +
 		"| hub | total | at most once | no | yes | no | no |\n\n" +
 		"| law | name | class | outcome | |\n" +
@@ -70,7 +70,8 @@ func TestReportJSON(t *testing.T) {
 		"source": false,
 		"identity": false,
 		"backplane": false,
-		"reconnects": false
+		"reconnects": false,
+		"resumes": false
 	},
 	"passed": 1,
 	"failed": 1,

@@ -94,6 +94,9 @@ func (t *T) rigWith(s Setup) *rig {
 		defer t.mu.Unlock()
 		t.faults = append(t.faults, seenFault{endpoint, f})
 	}
+	if s.Session == 0 { // many laws wait for the end of a spoke
+		s.Session = 200 * time.Millisecond
+	}
 	if s.OnConnect == nil {
 		s.OnConnect = func(eventtarget.Peer) {}
 	}

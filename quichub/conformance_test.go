@@ -38,7 +38,7 @@ func run(t *testing.T, name string, relay bool) {
 		ways, spokes := make([]*way, s.Endpoints), make([]*hub.Spoke, s.Endpoints)
 		rig := &conformance.Rig{
 			Endpoints: []eventtarget.Endpoint{h},
-			Kill: func(i int) { ways[i].cut.Store(true) }, Sever: func(i int) { ways[i].cut.Store(true) },
+			Kill:      func(i int) { ways[i].cut.Store(true) }, Sever: func(i int) { ways[i].cut.Store(true) },
 			Heal: func(i int) { ways[i].cut.Store(false) }, Stall: func(i int) { ways[i].cut.Store(true) },
 			Spokes: func() []eventtarget.Peer { return peers(h) },
 			Spoke:  func(i int) eventtarget.Peer { return spokes[i] },

@@ -103,9 +103,9 @@ func TestRefused(t *testing.T) {
 	causes := make(chan error, 10)
 	c := start(t, "ws://user:secret@"+address, wsclient.Options{Options: link.Options{
 		Backoff: quick,
-		OnState: func(s eventtarget.State, cause error) {
-			if s == eventtarget.StateDown {
-				causes <- cause
+		OnState: func(c link.Change) {
+			if c.State == eventtarget.StateDown {
+				causes <- c.Cause
 			}
 		},
 	}})
@@ -190,7 +190,7 @@ func TestRedirect(t *testing.T) {
 	}
 	causes := make(chan error, 10)
 	start(t, url+"/away", wsclient.Options{Header: header, Options: link.Options{
-		OnState: func(_ eventtarget.State, cause error) { causes <- cause },
+		OnState: func(c link.Change) { causes <- c.Cause },
 	}})
 	if cause := wait(t, "the redirect", causes); cause == nil || !strings.Contains(cause.Error(), "307") {
 		t.Errorf("a redirect to another host: %v", cause)
@@ -264,9 +264,9 @@ func TestClosedByServer(t *testing.T) {
 		down := make(chan error, 100)
 		c := start(t, url, wsclient.Options{Options: link.Options{
 			Backoff: quick,
-			OnState: func(s eventtarget.State, cause error) {
-				if s == eventtarget.StateDown {
-					down <- cause
+			OnState: func(c link.Change) {
+				if c.State == eventtarget.StateDown {
+					down <- c.Cause
 				}
 			},
 		}})

@@ -126,12 +126,18 @@ func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 	if id != "" && len(h.identities[id]) > 0 {
 		switch h.opts.Duplicates {
 		case Refuse:
-			return nil, fmt.Errorf("%w: this identity is connected", eventtarget.ErrForbidden)
+			if slices.ContainsFunc(h.identities[id], func(o *Spoke) bool { return o.State() == eventtarget.StateUp }) {
+				return nil, fmt.Errorf("%w: this identity is connected", eventtarget.ErrForbidden)
+			}
+			replaced = slices.Clone(h.identities[id]) // who is down has come back without its session
 		case Replace:
 			replaced = slices.Clone(h.identities[id])
 		}
 	}
 	h.spokes[s.meta.ID] = s
+	if s.session != nil {
+		h.sessions[s.session.id] = s
+	}
 	if id != "" {
 		h.identities[id] = append(h.identities[id], s)
 	}
@@ -149,6 +155,9 @@ func (h *Hub) exit(s *Spoke) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.spokes, s.meta.ID)
+	if s.session != nil {
+		delete(h.sessions, s.session.id)
+	}
 	if id := s.meta.Identity; id != "" {
 		rest := slices.DeleteFunc(slices.Clone(h.identities[id]), func(o *Spoke) bool { return o == s })
 		if h.identities[id] = rest; len(rest) == 0 {

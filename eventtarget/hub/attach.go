@@ -10,6 +10,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // Attach makes conn a spoke of the hub, which owns it from now on, in case of an
@@ -18,18 +19,28 @@ import (
 // if the hub refuses that, [eventtarget.ErrGone] when the spoke was closed in OnConnect,
 // or says that the id is taken.
 func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
-	s := h.newSpoke(conn, meta)
+	g, err := h.greet(conn)
+	if err != nil {
+		_ = conn.Close(reasonOf(err))
+		return nil, h.fail("attach", eventtarget.Topic{}, err)
+	}
+	if g.hello != nil && g.hello.Session != "" {
+		if s := h.resume(conn, meta, g); s != nil {
+			return s, nil
+		}
+	}
+	s := h.newSpoke(newAttachment(conn, g.first), meta)
+	s.session = h.newSession(g.hello)
 	if err := h.join(s); err != nil {
 		s.cancel(err)
 		return nil, h.fail("attach", eventtarget.Topic{}, err)
 	}
 	h.connected(s)
 	if reason, ending := s.Reason(); ending {
-		s.leave()
-		h.wg.Done()
+		s.depart()
 		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
 	}
-	s.begin()
+	s.begin(g)
 	if !meta.Expires.IsZero() {
 		expiry := time.AfterFunc(time.Until(meta.Expires), s.expire)
 		context.AfterFunc(s.ctx, func() { expiry.Stop() })
@@ -37,15 +48,12 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	if h.opts.FirstMessage > 0 {
 		time.AfterFunc(h.opts.FirstMessage, s.expectFirst)
 	}
-	go func() {
-		defer h.wg.Done()
-		s.read()
-		s.leave()
-	}()
+	a := s.out
+	h.wg.Go(func() { s.read(a) })
 	return s, nil
 }
 
-func (h *Hub) newSpoke(conn link.Conn, meta Meta) *Spoke {
+func (h *Hub) newSpoke(a *attachment, meta Meta) *Spoke {
 	if meta.ID == "" {
 		meta.ID = newID()
 	}
@@ -53,12 +61,10 @@ func (h *Hub) newSpoke(conn link.Conn, meta Meta) *Spoke {
 		meta.Since = h.Position()
 	}
 	now := time.Now()
-	s := &Spoke{hub: h, conn: conn, meta: meta, values: maps.Clone(meta.Values), place: -1, since: now, release: make(chan struct{})}
+	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), place: -1, since: now, release: make(chan struct{})}
 	s.inbox.policy = h.opts.Overflow
 	s.inbox.bounds = bounds{h.opts.SpokeBytes, h.opts.SpokeEvents, &h.waiting}
 	s.throttle = throttle{rate: h.opts.Rate, burst: float64(h.opts.Burst), tokens: float64(h.opts.Burst), last: now}
-	s.frames, _ = conn.(FrameWriter)
-	s.pinger, _ = conn.(link.Pinger)
 	s.moved(meta.Since.at)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
@@ -68,7 +74,7 @@ func (h *Hub) newSpoke(conn link.Conn, meta Meta) *Spoke {
 func (h *Hub) join(s *Spoke) error {
 	replaced, err := h.enter(s)
 	if err != nil {
-		_ = s.conn.Close(refusal(err))
+		_ = s.out.conn.Close(refusal(err))
 		return err
 	}
 	for _, other := range replaced {
@@ -77,11 +83,12 @@ func (h *Hub) join(s *Spoke) error {
 	return nil
 }
 
-// begin settles what the spoke hears unasked, once OnConnect has returned, and makes
-// the sweeper see to it.
-func (s *Spoke) begin() {
+// begin settles what the spoke hears, once OnConnect has returned, and makes the
+// sweeper see to it.
+func (s *Spoke) begin(g greeting) {
 	h := s.hub
-	unasked := !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
+	asked := g.hello != nil && g.hello.Topics != nil
+	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
 	h.log.Update(func(u framelog.Update) {
 		s.mu.Lock()
 		s.ready = true
@@ -99,6 +106,16 @@ func (s *Spoke) begin() {
 		h.interest.addAll(s) // from the head on; what is before it stands in the log only
 		_ = s.inbox.put(item{at: u.Head(), do: &step{kind: doLeave}})
 	})
+	if g.hello != nil {
+		s.received.Add(1)
+		var refused map[string]string
+		if asked {
+			refused = s.hear(g.topics, nil)
+		}
+		if err := s.welcome(s.out, wire.WelcomePayload{Session: s.session.id, Refused: refused}); err != nil {
+			s.out.fail(reasonOf(err))
+		}
+	}
 	s.shard.add(s)
 }
 
@@ -162,27 +179,41 @@ func (s *Spoke) Close() error {
 }
 
 // Disconnect ends the spoke behind everything that was dispatched so far, and does
-// not wait for that. The peer is told the reason.
+// not wait for that. The peer is told the reason. A spoke that is down ends at once.
 func (s *Spoke) Disconnect(reason eventtarget.Reason) {
 	s.hub.log.Update(func(u framelog.Update) {
 		d := &step{kind: doClose, reason: reason}
 		_ = s.inbox.put(item{at: s.placeFor(u.Head()), do: d}) // ErrGone: it ends already
 	})
 	s.shard.mark(s)
+	if s.State() == eventtarget.StateDown {
+		s.end(reason)
+	}
 }
 
 // end closes the connection, for the first reason that there is; the reader
 // notices and sees to the rest. It tells whether this was the first.
 func (s *Spoke) end(reason eventtarget.Reason) (first bool) {
+	return s.endIf(reason, func() bool { return true })
+}
+
+// endIf is end under a condition, which is asked under mu.
+func (s *Spoke) endIf(reason eventtarget.Reason, holds func() bool) (first bool) {
 	s.mu.Lock()
-	first = !s.ending
+	first = !s.ending && holds()
+	att := s.att
 	if first {
 		s.ending, s.reason = true, reason
 	}
 	s.mu.Unlock()
-	if first {
+	switch {
+	case !first:
+	case att == nil: // there is no reader
 		s.cancel(reason)
-		_ = s.conn.Close(reason)
+		go s.depart()
+	default:
+		s.cancel(reason)
+		_ = att.conn.Close(reason)
 	}
 	return first
 }
@@ -194,9 +225,15 @@ func (s *Spoke) leave() {
 	s.shard.remove(s)
 	h.exit(s)
 	h.forget(s)
+	h.pace.unparked(s)
 	undelivered := s.undelivered()
 	s.inbox.release()
 	reason, _ := s.Reason()
+	if s.session != nil {
+		if n := s.session.release(); !orderly(reason) {
+			undelivered += n
+		}
+	}
 	switch {
 	case !orderly(reason):
 		h.ReportFault(eventtarget.Fault{

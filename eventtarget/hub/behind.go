@@ -77,6 +77,14 @@ func (b *inbox) fellBehind(at, tail framelog.Position) {
 	b.untold += lost
 }
 
+// missed notes that n messages were lost behind the inbox.
+func (b *inbox) missed(n uint64) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.lost += n
+	b.untold += n
+}
+
 // losses returns how many messages the spoke has lost, ever.
 func (b *inbox) losses() uint64 {
 	b.mu.Lock()

@@ -22,8 +22,15 @@ func TestConformanceSubscribe(t *testing.T) {
 	run(t, "hub, subscribed", true, link.Options{Subscribe: true})
 }
 
+func TestConformanceSessions(t *testing.T) {
+	run(t, "hub, sessions", true, link.Options{Adapter: "sessions"})
+}
+func TestConformanceSessionsSubscribe(t *testing.T) {
+	run(t, "hub, sessions, subscribed", false, link.Options{Adapter: "sessions", Subscribe: true})
+}
+
 func run(t *testing.T, name string, relay bool, o link.Options) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Relay: relay, Echo: o.Echo}
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		return (&rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
 	}})
@@ -40,11 +47,11 @@ type rig struct {
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
 	r.hub, err = hub.New(hub.Options{
-		Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
+		SessionTimeout: s.Session, Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	})
 	out := &conformance.Rig{
-		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: func(i int) eventtarget.Peer { sp, _ := r.hub.Spoke(strconv.Itoa(i)); return sp },
+		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: r.spoke,
 		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
@@ -58,23 +65,4 @@ func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Ri
 		err = errors.Join(failed, l.Ready(ctx))
 	}
 	return out, err
-}
-
-func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
-	r.Lock()
-	defer r.Unlock()
-	near, far := link.Pipe()
-	if n, _ := strconv.Atoi(id); r.severed[n] {
-		return nil, errors.New("severed")
-	}
-	keep(near)
-	_, err := r.hub.Attach(far, hub.Meta{ID: id})
-	return near, err
-}
-
-func (r *rig) sever(i int, cut bool) {
-	r.Lock()
-	defer r.Unlock()
-	r.severed[i] = cut
-	r.ends[i].Cut()
 }

@@ -39,6 +39,7 @@ type Hub struct {
 
 	mu         sync.Mutex
 	spokes     map[string]*Spoke
+	sessions   map[string]*Spoke   // by the session's id
 	identities map[string][]*Spoke // never empty
 	groups     map[string]spokeSet // never empty
 	addrs      map[string]int      // how many spokes: see addrKey
@@ -62,6 +63,7 @@ func New(opts Options) (*Hub, error) {
 		opts:       opts,
 		log:        framelog.New(opts.Framing, opts.LogBytes, opts.LogEvents),
 		spokes:     make(map[string]*Spoke),
+		sessions:   make(map[string]*Spoke),
 		identities: make(map[string][]*Spoke),
 		groups:     make(map[string]spokeSet),
 		addrs:      make(map[string]int),

@@ -3,6 +3,7 @@ package hub
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
@@ -103,10 +104,18 @@ func (h *Hub) forget(s *Spoke) {
 // is dispatched behind it arrives.
 func (s *Spoke) subscribe(m wire.Message) error {
 	topics, err := topicsOf(m)
-	if err != nil {
-		return err
+	if err == nil {
+		s.hear(topics, func(refused map[string]string) *message {
+			return s.hub.control(wire.Subscribed, m.ID, wire.SubscribedPayload{Refused: refused})
+		})
 	}
-	refused := make(map[string]string)
+	return err
+}
+
+// hear adds topics to what s hears, and returns those that it may not, with reasons.
+// The answer, if there is to be one, stands before all that they bring.
+func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]string) *message) (refused map[string]string) {
+	refused = make(map[string]string)
 	var fresh []eventtarget.Topic
 	for _, t := range topics {
 		if err := s.hub.authorize(s, OpSubscribe, t); err != nil {
@@ -127,7 +136,9 @@ func (s *Spoke) subscribe(m wire.Message) error {
 			}
 		}
 		at := s.placeFor(u.Head())
-		s.post(item{at: at, msg: s.hub.control(wire.Subscribed, m.ID, wire.SubscribedPayload{Refused: refused})})
+		if answer != nil {
+			s.post(item{at: at, msg: answer(refused)})
+		}
 		for _, t := range live {
 			s.hub.retained.replay(s, t, at)
 			if s.hub.opts.Snapshot != nil {
@@ -138,7 +149,7 @@ func (s *Spoke) subscribe(m wire.Message) error {
 	for _, h := range holds {
 		s.fill(h)
 	}
-	return nil
+	return refused
 }
 
 // want adds a topic to what s hears. Inside the log's Update.
@@ -167,9 +178,14 @@ func (s *Spoke) want(u framelog.Update, t eventtarget.Topic) (had, room bool) {
 // unsubscribe ends what subscribe began.
 func (s *Spoke) unsubscribe(m wire.Message) error {
 	topics, err := topicsOf(m)
-	if err != nil {
-		return err
+	if err == nil {
+		s.drop(topics)
 	}
+	return err
+}
+
+// drop ends what hear began.
+func (s *Spoke) drop(topics []eventtarget.Topic) {
 	s.hub.log.Update(func(u framelog.Update) {
 		for _, t := range topics {
 			if _, had := s.topics[t]; !had {
@@ -183,7 +199,22 @@ func (s *Spoke) unsubscribe(m wire.Message) error {
 			}
 		}
 	})
-	return nil
+}
+
+// reconcile makes what a spoke that is back hears what it says that it wants: it may
+// have asked for something while nobody heard it. It returns what is refused.
+func (s *Spoke) reconcile(g greeting) (refused map[string]string) {
+	if g.hello.Topics == nil {
+		return nil
+	}
+	var unwanted []eventtarget.Topic
+	for _, t := range s.Subscriptions() {
+		if !slices.Contains(g.topics, t) {
+			unwanted = append(unwanted, t)
+		}
+	}
+	s.drop(unwanted)
+	return s.hear(g.topics, nil)
 }
 
 func topicsOf(m wire.Message) ([]eventtarget.Topic, error) {
@@ -191,11 +222,15 @@ func topicsOf(m wire.Message) ([]eventtarget.Topic, error) {
 	if err := json.Unmarshal(m.Payload, &p); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.Type, err)
 	}
-	topics := make([]eventtarget.Topic, 0, len(p.Topics))
-	for _, text := range p.Topics {
+	return parseTopics(m.Type, p.Topics)
+}
+
+func parseTopics(messageType string, texts []string) ([]eventtarget.Topic, error) {
+	topics := make([]eventtarget.Topic, 0, len(texts))
+	for _, text := range texts {
 		t, err := eventtarget.ParseTopic(text)
 		if err != nil {
-			return nil, fmt.Errorf("%s: %w", m.Type, err)
+			return nil, fmt.Errorf("%s: %w", messageType, err)
 		}
 		topics = append(topics, t)
 	}

@@ -81,6 +81,10 @@ type Options struct {
 	// connected. Default 0: never.
 	FirstMessage time.Duration
 
+	// SessionTimeout is how long a session outlives its connection. Until then the
+	// spoke is down and what is dispatched to it is kept, within its bounds and the
+	// log's. Default 1 min; negative: there are no sessions. See package link.
+	SessionTimeout time.Duration
 	// Heartbeat is how often a spoke is asked for a sign of life when it gave
 	// none. Default 15 s; negative: never.
 	Heartbeat time.Duration
@@ -131,6 +135,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.RetainTopics, 65536)
 	def(&o.Burst, 100)
 	def(&o.Sweepers, min(runtime.GOMAXPROCS(0), 8))
+	def(&o.SessionTimeout, time.Minute)
 	def(&o.Heartbeat, 15*time.Second)
 	def(&o.Misses, 2)
 	def(&o.WriteTimeout, 5*time.Second)

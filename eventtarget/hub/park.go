@@ -16,35 +16,37 @@ func (s *Spoke) park() {
 
 // catchUp writes what a parked spoke lacks and hands it back to the sweeper.
 func (s *Spoke) catchUp() {
+	out := s.out
 	stalled := time.AfterFunc(s.hub.opts.WriteTimeout, func() {
-		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "took nothing in time"})
+		s.lost(out, eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "took nothing in time"})
 	})
 	defer stalled.Stop()
 	progress := func() {
 		stalled.Reset(s.hub.opts.WriteTimeout)
 		s.hub.pace.progressed()
 	}
-	s.writeOut(progress)
+	s.writeOut(out, progress)
 	s.hub.pace.unparked(s)
 	s.parked.Store(false)
 	s.shard.mark(s) // for what came in between
 }
 
-func (s *Spoke) writeOut(progress func()) {
-	if s.frames != nil {
-		if err := s.frames.WriteFrames(nil); err != nil { // what the sweeper's last write left
-			s.end(reasonOf(err))
+// writeOut writes to one connection.
+func (s *Spoke) writeOut(out *attachment, progress func()) {
+	if out.frames != nil {
+		if err := out.frames.WriteFrames(nil); err != nil { // what the sweeper's last write left
+			s.lost(out, reasonOf(err))
 			return
 		}
 	}
 	var w writer
-	for {
+	for s.incoming.Load() == nil {
 		p := s.next(s.hub.log.Head(), &w)
 		if p.bytes == nil {
 			return
 		}
 		if err := s.write(p, progress); err != nil {
-			s.end(reasonOf(err))
+			s.lost(s.out, reasonOf(err))
 			return
 		}
 		progress()
@@ -53,10 +55,10 @@ func (s *Spoke) writeOut(progress func()) {
 
 // write writes a piece and waits for it.
 func (s *Spoke) write(p piece, progress func()) error {
-	if s.frames == nil {
+	if s.out.frames == nil {
 		return s.send(p, progress)
 	}
-	if err := s.frames.WriteFrames(p.bytes); err != nil {
+	if err := s.out.frames.WriteFrames(p.bytes); err != nil {
 		return err
 	}
 	s.wrote(p, len(p.bytes))
@@ -65,20 +67,21 @@ func (s *Spoke) write(p piece, progress func()) error {
 
 // send writes a piece on a connection that takes messages one by one.
 func (s *Spoke) send(p piece, progress func()) (err error) {
-	for range p.messages {
-		m := s.taken[0]
-		if err := s.conn.Send(m.bytes[m.header:]); err != nil {
+	for range len(p.messages) {
+		m := p.messages[0] // each one that is out makes room for the next there
+		if err := s.out.conn.Send(m.bytes[m.header:]); err != nil {
 			return err
 		}
-		s.finished(1)
+		s.wrote(p, len(m.bytes))
 		progress()
 	}
+	at := p.run.From
 	p.run.Messages(func(msg []byte, after framelog.Position) bool {
-		if err = s.conn.Send(msg); err != nil {
+		if err = s.out.conn.Send(msg); err != nil {
 			return false
 		}
-		s.sent.Add(1)
-		s.moved(after)
+		s.passed(p.kind, at, after)
+		at = after
 		progress()
 		return true
 	})

@@ -1,7 +1,9 @@
 package hub
 
 import (
+	"encoding/json"
 	"errors"
+	"fmt"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -9,46 +11,60 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// read delivers what the peer sends until the connection ends.
-func (s *Spoke) read() {
+// read delivers what the peer sends over one connection until that ends.
+func (s *Spoke) read(a *attachment) {
 	for {
-		msg, err := s.conn.Receive()
-		if err == nil {
-			err = s.throttle.wait(s.ctx)
-		}
+		msg, err := a.receive()
 		if err != nil {
-			s.end(reasonOf(err))
+			s.detach(a, a.reason(err))
 			return
 		}
 		s.lastHeard.Store(time.Now().UnixNano())
-		s.received.Add(1)
-		if err := s.receive(msg); err != nil {
+		m, err := wire.Decode(msg, s.hub.opts.Limits)
+		if err == nil && s.session != nil && m.Type == wire.Ack {
+			err = s.receiveAck(m)
+		} else if err == nil && s.throttle.wait(s.ctx) == nil {
+			err = s.receive(a, m, msg)
+		}
+		if err != nil {
 			s.hub.stats.malformed.Add(1)
-			s.end(offence(err))
+			s.endIf(offence(err), func() bool { return s.att == a })
+			s.detach(a, offence(err))
 			return
 		}
 	}
 }
 
-// receive brings one message to the spoke's listeners, the hub's and, if the hub
-// relays, the other spokes.
-func (s *Spoke) receive(msg []byte) error {
-	h := s.hub
-	m, err := wire.Decode(msg, h.opts.Limits)
-	if err != nil {
-		return err
-	}
-	if s.isEnding() {
+// receive handles one message, unless another connection has taken over.
+func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
+	s.receiving.Lock()
+	defer s.receiving.Unlock()
+	s.mu.Lock()
+	fenced, ending := s.att != a, s.ending
+	s.mu.Unlock()
+	if fenced || ending {
 		return nil // what comes after the end is for nobody
+	}
+	s.received.Add(1)
+	if s.session != nil && wire.Counted(m.Type) {
+		defer s.took()
 	}
 	if m.Control() {
 		return s.receiveControl(m)
 	}
+	s.distribute(m, msg)
+	return nil
+}
+
+// distribute brings an event to the spoke's listeners, the hub's and, if the hub relays,
+// the other spokes.
+func (s *Spoke) distribute(m wire.Message, msg []byte) {
+	h := s.hub
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
 	if refusal := h.authorize(s, OpDispatch, topic); refusal != nil {
 		h.stats.refused.Add(1)
 		s.answer(h.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: refusal.Error()}))
-		return nil //nolint:nilerr // the peer is told, and stays
+		return
 	}
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
@@ -61,6 +77,15 @@ func (s *Spoke) receive(msg []byte) error {
 		_ = r.Deliver(s.ctx, e)
 	}
 	_ = h.registry.Deliver(s.ctx, e)
+}
+
+// receiveAck handles an acknowledgement.
+func (s *Spoke) receiveAck(m wire.Message) error {
+	var p wire.AckPayload
+	if err := json.Unmarshal(m.Payload, &p); err != nil {
+		return fmt.Errorf("%s: %w", m.Type, err)
+	}
+	s.acknowledged(p.Received)
 	return nil
 }
 
@@ -121,16 +146,17 @@ func (h *Hub) heartbeats() {
 // beat looks for a sign of life since the last beat and asks for one if there was
 // none.
 func (s *Spoke) beat() {
-	if s.pinger == nil {
+	a := s.attached()
+	if a == nil || a.pinger == nil {
 		return
 	}
-	if now := s.pinger.Heard(); now != s.heard {
-		s.heard, s.misses = now, 0
+	if now := a.pinger.Heard(); now != a.heard {
+		a.heard, a.misses = now, 0
 		return
 	}
-	if s.misses++; s.misses > s.hub.opts.Misses {
-		s.end(eventtarget.Reason{Code: eventtarget.CodeTimeout})
+	if a.misses++; a.misses > s.hub.opts.Misses {
+		s.lost(a, eventtarget.Reason{Code: eventtarget.CodeTimeout})
 		return
 	}
-	_ = s.pinger.Ping() // an error is the reader's to see
+	_ = a.pinger.Ping() // an error is the reader's to see
 }

@@ -9,35 +9,34 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
-	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// Spoke is one connection of a [Hub], and a target of its own: what is dispatched
+// Spoke is one peer of a [Hub], and a target of its own: what is dispatched
 // to it reaches that peer alone, and a listener on it hears that peer alone. It
 // is an [eventtarget.Peer] and the source of what the peer sends. A spoke that is
 // gone stays inert: Dispatch returns [eventtarget.ErrGone], Add [eventtarget.ErrClosed].
 type Spoke struct {
-	hub    *Hub
-	conn   link.Conn
-	frames FrameWriter // conn, if it is one
-	pinger link.Pinger // conn, if it is one
-	shard  *shard
-	meta   Meta
-	ctx    context.Context // ends with the spoke
-	cancel context.CancelCauseFunc
+	hub     *Hub
+	session *session // nil: it ends with its connection
+	shard   *shard
+	meta    Meta
+	ctx     context.Context // ends with the spoke
+	cancel  context.CancelCauseFunc
 
 	registry atomic.Pointer[eventtarget.Registry[eventtarget.Raw]] // made by the first Add
 
 	// Writing: one goroutine at a time, the shard's sweeper unless parked.
 	parked     atomic.Bool
-	following  atomic.Bool       // it writes what stands in the log
-	at         framelog.Position // everything in the log before it was written
-	written    atomic.Uint64     // at.Offset, for others to read
-	writtenSeq atomic.Uint64     // at.Seq
-	taken      []*message        // taken out of the inbox, not yet written
-	inFlight   atomic.Int64      // how many those are
+	out        *attachment              // that is written to
+	incoming   atomic.Pointer[incoming] // that is to be written to from now on
+	following  atomic.Bool              // it writes what stands in the log
+	at         framelog.Position        // everything in the log before it was written
+	written    atomic.Uint64            // at.Offset, for others to read
+	writtenSeq atomic.Uint64            // at.Seq
+	taken      []*message               // taken out of the inbox, not yet written
+	inFlight   atomic.Int64             // how many those are
 
 	// Under shard.mu.
 	swept   bool // the sweeper visits it
@@ -59,11 +58,11 @@ type Spoke struct {
 	sent      atomic.Uint64
 	throttle  throttle // the reader's
 
-	// Heartbeats: the heartbeat goroutine's.
-	heard  uint64
-	misses int
+	resuming  sync.Mutex // held while another connection takes over
+	receiving sync.Mutex // held while a message is handled
 
 	mu      sync.Mutex
+	att     *attachment // nil while the spoke is down
 	values  map[any]any
 	ready   bool // OnConnect has returned
 	ending  bool

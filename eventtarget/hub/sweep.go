@@ -113,18 +113,19 @@ func (sh *shard) sweep() {
 // advance writes what s lacks, as far as that is possible without waiting. Parking
 // is the last thing that it does: from then on the spoke is another's.
 func (sh *shard) advance(s *Spoke, head framelog.Position) {
+	s.install()
 	for {
 		p := s.next(head, &sh.w)
 		if p.bytes == nil {
 			return
 		}
-		if s.frames == nil {
+		if s.out.frames == nil {
 			s.park()
 			return
 		}
-		n, blocked, err := s.frames.TryWriteFrames(p.bytes)
+		n, blocked, err := s.out.frames.TryWriteFrames(p.bytes)
 		if err != nil {
-			s.end(reasonOf(err))
+			s.lost(s.out, reasonOf(err))
 			return
 		}
 		s.wrote(p, n)
@@ -153,6 +154,7 @@ func (sh *shard) remove(s *Spoke) {
 	sh.delist(s)
 	if i := slices.Index(sh.dirty, s); i >= 0 {
 		sh.dirty = slices.Delete(sh.dirty, i, i+1)
+		s.dirty = false
 	}
 }
 

@@ -15,7 +15,16 @@ type piece struct {
 	run      framelog.Run
 	messages []*message // taken out of the inbox; the spoke's taken
 	bytes    []byte     // nil: up to date, or ended
+	kind     pieceKind
 }
+
+type pieceKind uint8
+
+const (
+	fresh           pieceKind = iota
+	repeated                  // sent before, over another connection
+	acknowledgement           // of what the peer sent: has no number in the session
+)
 
 // writer is what the one goroutine that writes to a spoke at a time needs for it.
 type writer struct {
@@ -28,6 +37,11 @@ type writer struct {
 // has read before.
 func (s *Spoke) next(head framelog.Position, w *writer) piece {
 	for s.ctx.Err() == nil {
+		if s.session != nil {
+			if p, wait := s.first(); wait || p.bytes != nil {
+				return p
+			}
+		}
 		if len(s.taken) > 0 {
 			return s.pieceOf(w)
 		}
@@ -84,7 +98,12 @@ func (s *Spoke) do(d *step) {
 	case doClose:
 		s.end(d.reason)
 	case doMark:
-		d.mark(s.inbox.losses())
+		mark := func() { d.mark(s.inbox.losses()) }
+		if s.session == nil {
+			mark()
+		} else {
+			s.session.note(sent{mark: mark})
+		}
 	}
 }
 
@@ -117,25 +136,53 @@ func (s *Spoke) pieceOf(w *writer) piece {
 
 // wrote notes that n bytes of a piece were taken: whole frames.
 func (s *Spoke) wrote(p piece, n int) {
-	if p.messages == nil {
+	switch {
+	case p.messages == nil:
 		to := p.run.To
 		if n < len(p.bytes) {
 			to = p.run.After(n)
 		}
-		s.sent.Add(to.Seq - s.at.Seq)
-		s.moved(to)
-		return
+		s.passed(p.kind, p.run.From, to)
+	case n == 0:
+	case p.kind == acknowledgement:
+		s.wroteAck()
+	case p.kind == repeated:
+		s.session.note(sent{msg: p.messages[0], bytes: n})
+		s.session.wroteAgain(framelog.Position{})
+		s.sent.Add(1)
+	default:
+		done := 0
+		for ; done < len(s.taken) && n >= len(s.taken[done].bytes); done++ {
+			n -= len(s.taken[done].bytes)
+		}
+		s.finished(done)
 	}
-	done := 0
-	for ; done < len(s.taken) && n >= len(s.taken[done].bytes); done++ {
-		n -= len(s.taken[done].bytes)
-	}
-	s.finished(done)
 }
 
-// finished forgets the first n messages that were taken.
+// passed notes that a stretch of the log was taken.
+func (s *Spoke) passed(kind pieceKind, from, to framelog.Position) {
+	if from == to {
+		return
+	}
+	s.sent.Add(to.Seq - from.Seq)
+	if s.session != nil {
+		s.session.note(sent{from: from.Seq, to: to, bytes: int(to.Offset - from.Offset)})
+	}
+	if kind == repeated {
+		s.session.wroteAgain(to)
+	} else {
+		s.moved(to)
+	}
+}
+
+// finished forgets the first n messages that were taken out of the inbox.
 func (s *Spoke) finished(n int) {
 	s.sent.Add(uint64(n))
+	if s.session != nil {
+		for _, m := range s.taken[:n] {
+			s.session.note(sent{msg: m, bytes: len(m.bytes)})
+		}
+	}
 	rest := copy(s.taken, s.taken[n:])
 	clear(s.taken[rest:])
 	s.taken = s.taken[:rest]

@@ -21,8 +21,12 @@ func (l *Link) end(cause error) {
 		l.mu.Unlock()
 		return
 	}
-	l.setState(eventtarget.StateClosed, cause)
+	l.setState(Change{State: eventtarget.StateClosed, Cause: cause})
 	conn, unsent := l.conn, l.out.Head().Seq-l.sent.Seq
+	if conn == nil { // what was under way has not come back as received
+		unsent = l.out.Head().Seq - l.acked.Seq
+	}
+	unsent += uint64(len(l.session.queue))
 	l.broadcast()
 	l.mu.Unlock()
 	l.cancel(cause)
@@ -59,12 +63,13 @@ func (l *Link) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// flush waits until everything that was accepted has been sent.
+// flush waits until everything that was accepted has been sent, and in a session been
+// acknowledged.
 func (l *Link) flush(ctx context.Context) error {
 	for {
 		l.mu.Lock()
 		l.draining = true
-		flushed := l.sent == l.out.Head()
+		flushed := l.acked == l.out.Head()
 		closed := l.state == eventtarget.StateClosed
 		changed := l.changed
 		l.mu.Unlock()
@@ -114,13 +119,13 @@ func (l *Link) Ready(ctx context.Context) error {
 }
 
 // setState changes the state; call tell once mu is released. Under mu.
-func (l *Link) setState(s eventtarget.State, cause error) {
-	if l.state == s {
+func (l *Link) setState(c Change) {
+	if l.state == c.State || l.state == eventtarget.StateClosed {
 		return
 	}
-	l.state = s
+	l.state = c.State
 	if l.opts.OnState != nil {
-		l.changes = append(l.changes, stateChange{s, cause})
+		l.changes = append(l.changes, c)
 	}
 }
 
@@ -137,7 +142,7 @@ func (l *Link) tell() {
 		c := l.changes[0]
 		l.changes = l.changes[1:]
 		l.mu.Unlock()
-		l.opts.OnState(c.state, c.cause)
+		l.opts.OnState(c)
 		l.mu.Lock()
 		l.telling = false
 		l.mu.Unlock()

@@ -36,3 +36,20 @@ type Pinger interface {
 	// since it was last asked for.
 	Heard() uint64
 }
+
+// Negotiated is implemented by a Conn whose transport lets both ends agree on sessions
+// when the connection is made, as with a subprotocol of WebSocket (RFC 6455 §1.9).
+// Without it both ends are plain: what is under way when the connection breaks is lost.
+type Negotiated interface {
+	// Protocol returns the version of the session protocol that both ends know: 1,
+	// or 0 for none.
+	Protocol() int
+}
+
+// SessionProtocol returns what conn has negotiated, for the engines.
+func SessionProtocol(conn Conn) int {
+	if n, ok := conn.(Negotiated); ok {
+		return n.Protocol()
+	}
+	return 0
+}

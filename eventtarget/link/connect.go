@@ -17,14 +17,14 @@ func (l *Link) run() {
 		conn, err := l.dial()
 		if err == nil {
 			began := time.Now()
-			l.up(conn)
-			err = l.read(conn)
+			err = l.converse(conn)
 			_ = conn.Close(l.goodbye())
 			if time.Since(began) >= l.opts.Backoff.Healthy {
 				attempt = 0
 			}
 		}
 		l.down(err)
+		l.awaitWriter()
 		if l.ctx.Err() != nil {
 			return
 		}
@@ -79,6 +79,7 @@ func (l *Link) finish(cause error) {
 	l.draining = true
 	l.broadcast()
 	l.mu.Unlock()
+	l.awaitDelivered()
 	_ = l.registry.Shutdown(l.ctx) // fails when Close was called, which then sees to the rest
 	l.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, cause))
 }
@@ -91,19 +92,27 @@ func (l *Link) goodbye() eventtarget.Reason {
 	return eventtarget.Reason{Code: eventtarget.CodeLost}
 }
 
-// up makes conn the link's connection and sends what waits.
-func (l *Link) up(conn Conn) {
+// up makes conn the link's connection and sends what waits. w is how the other end
+// answered the greeting; nil: it is plain.
+func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 	ended := make(chan struct{})
 	l.mu.Lock()
+	resumed, err := l.open(w)
+	if err != nil {
+		l.mu.Unlock()
+		return err
+	}
 	l.conn, l.writable, l.ended = conn, conn, ended
-	if l.interest != nil {
+	var refused map[string]string
+	if l.interest != nil && w != nil {
+		refused = w.Refused
+		l.interest.answered(greeting, refused)
+	} else if l.interest != nil {
 		l.interest.restart()
 	}
 	l.connects++
 	again := l.connects > 1
-	if l.state != eventtarget.StateClosed {
-		l.setState(eventtarget.StateUp, nil)
-	}
+	l.setState(Change{State: eventtarget.StateUp, Resumed: resumed})
 	l.wakeWriter()
 	l.broadcast()
 	l.mu.Unlock()
@@ -113,9 +122,15 @@ func (l *Link) up(conn Conn) {
 	}
 	if again {
 		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultReconnected, Peer: l.opts.ID})
-		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: l.opts.ID})
+		if !resumed {
+			l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: l.opts.ID})
+		}
+		for topic, reason := range refused { // no Add waits for it, perhaps
+			l.refused(topic, reason)
+		}
 	}
 	l.heartbeat(conn, ended)
+	return nil
 }
 
 func (l *Link) down(cause error) {
@@ -125,9 +140,7 @@ func (l *Link) down(cause error) {
 	if wasUp {
 		close(l.ended)
 	}
-	if l.state != eventtarget.StateClosed {
-		l.setState(eventtarget.StateDown, cause)
-	}
+	l.setState(Change{State: eventtarget.StateDown, Cause: cause})
 	l.broadcast()
 	l.mu.Unlock()
 	l.tell()
@@ -143,18 +156,41 @@ func (l *Link) read(conn Conn) error {
 		if err != nil {
 			return err
 		}
-		m, err := wire.Decode(frame, l.opts.Limits)
-		switch {
-		case err != nil:
-			l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: err})
-		case m.Control():
-			l.receiveControl(m)
-		default:
-			// The error is ErrClosed: what arrives now is for nobody.
-			_ = l.registry.Deliver(l.ctx, eventtarget.Event[eventtarget.Raw]{
-				Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: l,
-			})
-		}
+		l.arrived(conn, frame)
+	}
+}
+
+// arrived takes a message in: a session's waits to be delivered, a plain one holds up
+// the reader, and so the other end.
+func (l *Link) arrived(conn Conn, frame []byte) {
+	m, err := wire.Decode(frame, l.opts.Limits)
+	if err != nil {
+		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: err})
+	}
+	l.mu.Lock()
+	queued := l.session.active
+	l.mu.Unlock()
+	switch {
+	case queued && m.Type == wire.Ack:
+		l.receiveControl(m)
+	case queued: // a bad one has a number too
+		l.receive(conn, m, len(frame))
+	default:
+		l.handle(m)
+	}
+}
+
+// handle brings a message to listeners.
+func (l *Link) handle(m wire.Message) {
+	switch {
+	case m.Type == "": // it was a bad one
+	case m.Control():
+		l.receiveControl(m)
+	default:
+		// The error is ErrClosed: what arrives now is for nobody.
+		_ = l.registry.Deliver(l.ctx, eventtarget.Event[eventtarget.Raw]{
+			Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: l,
+		})
 	}
 }
 
@@ -162,6 +198,8 @@ func (l *Link) read(conn Conn) error {
 func (l *Link) receiveControl(m wire.Message) {
 	var err error
 	switch {
+	case m.Type == wire.Ack && l.sessionActive():
+		err = l.acknowledged(m)
 	case m.Type == wire.Subscribed && l.interest != nil:
 		err = l.subscribed(m)
 	case m.Type == wire.Gap:

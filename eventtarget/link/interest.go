@@ -152,6 +152,27 @@ func (i *interest) request(kind string, topics []eventtarget.Topic) {
 	i.requests = append(i.requests, request{kind, topics})
 }
 
+// greeting is the id of the request that stands in the greeting of a session.
+const greeting = ""
+
+// greet begins a new connection with a greeting that asks for everything that was
+// asked of the one before.
+func (i *interest) greet() []string {
+	i.restart()
+	i.requests = nil
+	topics := slices.Collect(maps.Keys(i.asked))
+	i.waiting[greeting] = topics
+	return texts(topics)
+}
+
+func texts(topics []eventtarget.Topic) []string {
+	all := make([]string, len(topics))
+	for n, t := range topics {
+		all[n] = t.String()
+	}
+	return all
+}
+
 // restart asks a new connection for everything that was asked of the one before.
 func (i *interest) restart() {
 	clear(i.live)
@@ -175,10 +196,7 @@ func (i *interest) next() []byte {
 	i.requests = i.requests[1:]
 	i.lastID++
 	id := strconv.FormatUint(i.lastID, 10)
-	p := wire.TopicsPayload{Topics: make([]string, len(r.topics))}
-	for n, t := range r.topics {
-		p.Topics[n] = t.String()
-	}
+	p := wire.TopicsPayload{Topics: texts(r.topics)}
 	if r.kind == wire.Subscribe {
 		i.waiting[id] = r.topics
 	}

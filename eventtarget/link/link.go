@@ -37,14 +37,11 @@ type Link struct {
 	writable Conn          // conn, until a write on it failed
 	writing  bool          // the writer runs
 	sent     framelog.Position
+	acked    framelog.Position // the other end has what is before it; up to sent
+	session  session
 	connects int
-	changes  []stateChange // not yet told to OnState
-	telling  bool          // somebody is telling them
-}
-
-type stateChange struct {
-	state eventtarget.State
-	cause error
+	changes  []Change // not yet told to OnState
+	telling  bool     // somebody is telling them
 }
 
 // New returns a link, which begins to connect at once; wait for Ready where that

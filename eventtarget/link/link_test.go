@@ -351,9 +351,9 @@ func TestDialTimeout(t *testing.T) {
 				}
 				return nil, ctx.Err()
 			},
-			OnState: func(_ eventtarget.State, cause error) {
+			OnState: func(c link.Change) {
 				select {
-				case causes <- cause:
+				case causes <- c.Cause:
 				default:
 				}
 			},
@@ -401,10 +401,10 @@ func TestOnState(t *testing.T) {
 		})
 		l := start(t, link.Options{
 			Dial: net.dial, Heartbeat: -1,
-			OnState: func(s eventtarget.State, cause error) {
+			OnState: func(c link.Change) {
 				mu.Lock()
 				defer mu.Unlock()
-				heard = append(heard, change{s, fmt.Sprint(cause)})
+				heard = append(heard, change{c.State, fmt.Sprint(c.Cause)})
 			},
 		})
 		if s := l.State(); s != eventtarget.StateConnecting && s != eventtarget.StateDown {

@@ -60,9 +60,19 @@ type Options struct {
 
 	// OnFault hears the faults; nil logs them.
 	OnFault func(eventtarget.Fault)
-	// OnState hears each change of the state, in order, with the cause of
-	// being down. It must be quick and must not wait for the link.
-	OnState func(s eventtarget.State, cause error)
+	// OnState hears each change of the state, in order. It must be quick and must
+	// not wait for the link.
+	OnState func(c Change)
+}
+
+// Change is a change of a link's state.
+type Change struct {
+	State eventtarget.State
+	// Cause is why the link is down or closed.
+	Cause error
+	// Resumed tells of one that is up that its session goes on: nothing is missing
+	// that was not told as a gap by the hub. The first connection never is.
+	Resumed bool
 }
 
 // Backoff is an exponential pause with full jitter: before the n-th attempt in a

@@ -1,6 +1,7 @@
 package link
 
 import (
+	"errors"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -10,7 +11,7 @@ import (
 // wakeWriter starts the writer if there is something to write and nobody does.
 // Under mu.
 func (l *Link) wakeWriter() {
-	if l.writing || l.writable == nil || l.state == eventtarget.StateClosed || l.sent == l.out.Head() && !l.interest.pending() {
+	if l.writing || l.writable == nil || l.state == eventtarget.StateClosed || l.sent == l.out.Head() && !l.interest.pending() && !l.session.due {
 		return
 	}
 	l.writing = true
@@ -24,7 +25,9 @@ func (l *Link) write() {
 		conn, from, head := l.writable, l.sent, l.out.Head()
 		var request []byte
 		if conn != nil {
-			request = l.interest.next()
+			if request = l.session.acknowledgement(); request == nil {
+				request = l.interest.next()
+			}
 		}
 		if conn == nil || request == nil && from == head {
 			l.writing = false
@@ -42,15 +45,32 @@ func (l *Link) write() {
 		}
 		l.mu.Lock()
 		l.sent = sent
-		l.out.Release(sent)
+		if !l.session.active {
+			l.settle(sent)
+		}
 		if err != nil && l.writable == conn {
 			l.writable = nil
 		}
 		l.broadcast()
 		l.mu.Unlock()
-		if err != nil {
-			_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()}) // so that the reader notices
+		if r, ok := errors.AsType[eventtarget.Reason](err); err != nil && !(ok && r.Remote) {
+			// So that the reader notices. When the peer has closed, it will by itself,
+			// behind what the peer sent before.
+			_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()})
 		}
+	}
+}
+
+// awaitWriter waits until nobody writes to a connection that has ended.
+func (l *Link) awaitWriter() {
+	for {
+		l.mu.Lock()
+		writing, changed := l.writing, l.changed
+		l.mu.Unlock()
+		if !writing {
+			return
+		}
+		<-changed
 	}
 }
 

@@ -213,6 +213,27 @@ func (l *Log) fits(n int) bool {
 	return used == 0 || used+n <= l.maxBytes && l.events() < l.maxEvents
 }
 
+// Find returns the position before the message with a sequence number, which is the
+// head's for the one to come. ok is false when the log has let go of it, or does not
+// have it yet.
+func (l *Log) Find(seq uint64) (pos Position, ok bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	switch {
+	case seq < l.tail.Seq || seq > l.head.Seq:
+		return Position{}, false
+	case seq == l.head.Seq:
+		return l.head, true
+	}
+	i := sort.Search(len(l.segments), func(i int) bool { return l.segments[i].start.Seq > seq }) - 1
+	s := l.segments[i]
+	pos = s.start
+	if n := seq - s.start.Seq; n > 0 {
+		pos = Position{Offset: s.start.Offset + uint64(s.index[n-1].end), Seq: seq}
+	}
+	return pos, true
+}
+
 func (s *segment) end() uint64 { return s.start.Offset + uint64(len(s.buf)) }
 
 // Run is a stretch of whole, framed messages, one behind the other.

@@ -18,7 +18,59 @@ const (
 	Gap = "__gap"
 	// Refused tells that an event was not accepted.
 	Refused = "__refused"
+	// Hello opens or resumes a session, Welcome answers it, and Ack tells how much
+	// was received.
+	Hello   = "__hello"
+	Welcome = "__welcome"
+	Ack     = "__ack"
 )
+
+// Subprotocol is what offers sessions where a connection is made: the subprotocol of
+// a WebSocket. SessionVersion is its version.
+const (
+	Subprotocol    = "eventtarget.v1"
+	SessionVersion = 1
+)
+
+// Counted tells whether a message has a number in a session: events have, and what
+// stands in one order with them. What is said anew on each connection has not.
+func Counted(messageType string) bool {
+	switch messageType {
+	case Hello, Welcome, Ack, Subscribe, Unsubscribe:
+		return false
+	}
+	return true
+}
+
+// HelloPayload is the payload of Hello.
+type HelloPayload struct {
+	Version int `json:"version"`
+	// Session and Received resume a session: its id, and the number of the last
+	// message of it that was received.
+	Session  string `json:"session,omitempty"`
+	Received uint64 `json:"received,omitempty"`
+	// Window is how many bytes of messages may be sent and not yet acknowledged.
+	Window int `json:"window,omitempty"`
+	// Topics are those that are wanted; nil: what is sent unasked.
+	Topics *[]string `json:"topics,omitempty"`
+}
+
+// WelcomePayload is the payload of Welcome.
+type WelcomePayload struct {
+	Version int    `json:"version"`
+	Session string `json:"session"`
+	// Resumed tells that the session goes on, and Received the number of the last
+	// message that was received in it; otherwise it is a new one.
+	Resumed  bool   `json:"resumed,omitempty"`
+	Received uint64 `json:"received,omitempty"`
+	// Refused are those of the topics that are not live, with reasons.
+	Refused map[string]string `json:"refused,omitempty"`
+}
+
+// AckPayload is the payload of Ack: the number of the last message received.
+type AckPayload struct {
+	Received uint64 `json:"received"`
+}
 
 // TopicsPayload is the payload of Subscribe and Unsubscribe: topics and selectors
 // in their text form.

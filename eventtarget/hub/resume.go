@@ -1,0 +1,148 @@
+package hub
+
+import (
+	"encoding/json"
+	"fmt"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// helloTimeout is how long a peer that has negotiated a session may take to open it.
+// One that says nothing, or something else first, only echoes what it was offered,
+// and is plain.
+const helloTimeout = 5 * time.Second
+
+// greeting is what a peer opened a connection with.
+type greeting struct {
+	hello  *wire.HelloPayload // nil: it is plain
+	topics []eventtarget.Topic
+	first  <-chan received // of a plain one, what was read in waiting for it
+}
+
+// greet hears what a peer wants. The error says that the connection is of no use.
+func (h *Hub) greet(conn link.Conn) (greeting, error) {
+	if h.opts.SessionTimeout < 0 || link.SessionProtocol(conn) == 0 {
+		return greeting{}, nil
+	}
+	first := make(chan received, 1)
+	go func() {
+		msg, err := conn.Receive()
+		first <- received{msg, err}
+	}()
+	silent := time.NewTimer(helloTimeout)
+	defer silent.Stop()
+	select {
+	case r := <-first:
+		return h.understand(r, first)
+	case <-silent.C:
+		return greeting{first: first}, nil
+	case <-h.ctx.Done():
+		return greeting{}, eventtarget.ErrClosed
+	}
+}
+
+func (h *Hub) understand(r received, first chan received) (g greeting, err error) {
+	if r.err != nil {
+		return g, r.err
+	}
+	m, err := wire.Decode(r.msg, h.opts.Limits)
+	if err != nil || m.Type != wire.Hello {
+		first <- r // the reader's, who knows what to do with it
+		return greeting{first: first}, nil
+	}
+	g.hello = &wire.HelloPayload{}
+	if err = json.Unmarshal(m.Payload, g.hello); err == nil && g.hello.Topics != nil {
+		g.topics, err = parseTopics(m.Type, *g.hello.Topics)
+	}
+	if err != nil {
+		h.stats.malformed.Add(1)
+		return g, offence(fmt.Errorf("%s: %w", m.Type, err))
+	}
+	return g, nil
+}
+
+// newSession returns the session of a new spoke.
+func (h *Hub) newSession(hello *wire.HelloPayload) *session {
+	if hello == nil {
+		return nil
+	}
+	window := h.opts.SpokeBytes
+	if hello.Window > 0 {
+		window = min(window, hello.Window)
+	}
+	return &session{id: newID(), window: window}
+}
+
+// resume goes on with a session over another connection. It returns nil when there is
+// none that the peer may have: it then gets a new one.
+func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) *Spoke {
+	h.mu.Lock()
+	s := h.sessions[g.hello.Session]
+	h.mu.Unlock()
+	if s == nil || s.meta.Identity != meta.Identity { // whose it is, is nobody else's to know
+		return nil
+	}
+	s.resuming.Lock()
+	defer s.resuming.Unlock()
+	a := newAttachment(conn, nil)
+	fenced, received, ok := s.takeOver(a, g.hello.Received)
+	if !ok {
+		return nil
+	}
+	if fenced != nil {
+		_ = fenced.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on over another connection"})
+	}
+	refused := s.reconcile(g)
+	if err := s.welcome(a, wire.WelcomePayload{Session: g.hello.Session, Resumed: true, Received: received, Refused: refused}); err != nil {
+		a.fail(reasonOf(err))
+	}
+	s.incoming.Store(&incoming{att: a, received: g.hello.Received})
+	s.shard.add(s)
+	h.wg.Go(func() { s.read(a) })
+	return s
+}
+
+// takeOver makes a the spoke's connection: from now on nothing counts that comes over
+// the one before, if there still is one. It is false when the session is over, or is
+// not what the peer takes it for.
+func (s *Spoke) takeOver(a *attachment, received uint64) (fenced *attachment, in uint64, ok bool) {
+	s.receiving.Lock() // until what the old connection brought has been heard
+	defer s.receiving.Unlock()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	x := s.session
+	x.mu.Lock()
+	possible := received >= x.acked
+	x.mu.Unlock()
+	if s.ending || !possible {
+		return nil, 0, false
+	}
+	fenced, s.att = s.att, a
+	if x.expiry != nil {
+		x.expiry.Stop()
+	}
+	in = x.in.Load()
+	x.reported.Store(in)
+	return fenced, in, true
+}
+
+// welcome answers a peer's greeting, before anything else is written to a connection.
+func (s *Spoke) welcome(a *attachment, p wire.WelcomePayload) error {
+	p.Version = wire.SessionVersion
+	m := s.hub.control(wire.Welcome, "", p)
+	late := time.AfterFunc(s.hub.opts.WriteTimeout, func() {
+		_ = a.conn.Close(eventtarget.Reason{Code: eventtarget.CodeSlow})
+	})
+	defer late.Stop()
+	if a.frames != nil {
+		return a.frames.WriteFrames(m.bytes)
+	}
+	return a.conn.Send(m.bytes[m.header:])
+}
+
+// Sessions tells whether the hub has sessions, so that an adapter should negotiate
+// them.
+func (h *Hub) Sessions() bool { return h.opts.SessionTimeout > 0 }

@@ -1,0 +1,361 @@
+package hub
+
+import (
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// session is what a spoke keeps beyond its connections. Messages are numbered on both
+// sides by counting them, in the order in which they stand in the connection: a number
+// costs nothing on the wire, and never depends on what users send. What was sent and is
+// not acknowledged is remembered as stretches of the log and messages of the spoke's
+// own, so that a broadcast costs a session nothing but moving the end of a stretch.
+//
+// A peer that comes back says how much it has received. What was sent behind that it
+// has not seen and never will, so it is sent anew under the same numbers, or is told as
+// a gap and has none.
+type session struct {
+	id     string
+	window int // how many bytes may be unacknowledged
+
+	// Of the peer's messages:
+	in        atomic.Uint64 // received; changed under Spoke.receiving
+	reported  atomic.Uint64 // of those, acknowledged
+	reporting uint64        // in the acknowledgement that is being written; the writer's
+	ackDue    atomic.Bool
+	ackTimer  atomic.Bool // runs
+
+	mu      sync.Mutex
+	sent    uint64
+	acked   uint64
+	claimed uint64 // acknowledged, perhaps before the writer has noted that it was sent
+	unacked []sent
+	bytes   int  // of unacked
+	blocked bool // the writer waits for an acknowledgement
+
+	again []sent // to be sent anew, before anything else; the writer's, but for release
+
+	expiry *time.Timer // while down: under Spoke.mu
+}
+
+// sent is something that was sent: messages of the log, one of the spoke's own, or a
+// mark, which is no message.
+type sent struct {
+	from  uint64            // the number of the first message in the log
+	to    framelog.Position // behind the last one
+	bytes int
+	msg   *message
+	mark  func()
+}
+
+func (t *sent) count() uint64 {
+	switch {
+	case t.mark != nil:
+		return 0
+	case t.msg != nil:
+		return 1
+	default:
+		return t.to.Seq - t.from
+	}
+}
+
+// incoming is a connection that a session is to go on with.
+type incoming struct {
+	att      *attachment
+	received uint64
+}
+
+const (
+	// ackEvery and ackAfter are how many messages are acknowledged at once, and how
+	// long the first of them waits for that.
+	ackEvery = 64
+	ackAfter = 25 * time.Millisecond
+)
+
+// took counts a message of the peer's, and sees to its acknowledgement.
+func (s *Spoke) took() {
+	x := s.session
+	if n := x.in.Add(1); n-x.reported.Load() >= ackEvery {
+		s.acknowledge()
+	} else {
+		s.acknowledgeSoon()
+	}
+}
+
+func (s *Spoke) acknowledgeSoon() {
+	if x := s.session; x.ackTimer.CompareAndSwap(false, true) {
+		time.AfterFunc(ackAfter, func() {
+			x.ackTimer.Store(false)
+			s.acknowledge()
+		})
+	}
+}
+
+// acknowledge makes the writer send an acknowledgement.
+func (s *Spoke) acknowledge() {
+	if x := s.session; x.in.Load() != x.reported.Load() && x.ackDue.CompareAndSwap(false, true) {
+		s.shard.mark(s)
+	}
+}
+
+// wroteAck notes that an acknowledgement was sent. The writer's.
+func (s *Spoke) wroteAck() {
+	x := s.session
+	x.reported.Store(x.reporting)
+	x.ackDue.Store(false)
+	if x.in.Load() != x.reporting { // somebody may have asked in vain meanwhile
+		s.acknowledgeSoon()
+	}
+}
+
+// first returns what a session has to write before anything else. wait means that
+// nothing may be written now. The writer's.
+func (s *Spoke) first() (p piece, wait bool) {
+	x := s.session
+	if x.ackDue.Load() {
+		x.reporting = x.in.Load()
+		m := s.hub.control(wire.Ack, "", wire.AckPayload{Received: x.reporting})
+		return piece{messages: []*message{m}, bytes: m.bytes, kind: acknowledgement}, false
+	}
+	if s.full() {
+		return piece{}, true
+	}
+	for t := x.next(); t != nil; t = x.next() {
+		switch {
+		case t.mark != nil:
+			x.popAgain()
+			x.note(*t)
+		case t.msg != nil:
+			return piece{messages: []*message{t.msg}, bytes: t.msg.bytes, kind: repeated}, false
+		default:
+			if at, ok := s.hub.log.Find(t.from); ok {
+				if run, ok := s.hub.log.Read(at, t.to); ok {
+					return piece{run: run, bytes: run.Bytes, kind: repeated}, false
+				}
+			}
+			s.missed()
+		}
+	}
+	return piece{}, false
+}
+
+// install begins to write to a connection that the session goes on with. The
+// sweeper's.
+func (s *Spoke) install() {
+	if s.incoming.Load() == nil {
+		return
+	}
+	in := s.incoming.Swap(nil)
+	s.out = in.att
+	if !s.session.rollBack(in.received) {
+		s.end(eventtarget.Reason{Code: eventtarget.CodeProtocol, Text: "received more than was sent"})
+		return
+	}
+	s.hub.pace.unparked(s)
+	if tail := s.hub.log.Tail(); s.following.Load() && s.at.Offset < tail.Offset {
+		s.inbox.fellBehind(s.at, tail)
+		s.moved(tail)
+	}
+	s.missed()
+}
+
+// missed tells the peer what it has lost, of what was to be sent anew and otherwise,
+// before anything else.
+func (s *Spoke) missed() {
+	x := s.session
+	if lost := x.forget(s.hub.log.Tail().Seq); lost > 0 {
+		s.inbox.missed(lost)
+	}
+	if n := s.inbox.gap(); n > 0 {
+		s.inbox.told(n)
+		x.mu.Lock()
+		x.again = append([]sent{{msg: s.hub.gapMessage(n)}}, x.again...)
+		x.mu.Unlock()
+	}
+}
+
+// forget takes what the log has lost out of what is to be sent anew, and tells how
+// much that was.
+func (x *session) forget(tail uint64) (lost uint64) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	kept := x.again[:0:0]
+	for _, t := range x.again {
+		if t.msg == nil && t.mark == nil && t.from < tail {
+			n := min(tail, t.to.Seq) - t.from
+			lost += n
+			t.from += n
+		}
+		if t.msg != nil || t.mark != nil || t.from < t.to.Seq {
+			kept = append(kept, t)
+		}
+	}
+	x.again = kept
+	return lost
+}
+
+// next returns what is to be sent anew next, and popAgain takes that out.
+func (x *session) next() *sent {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.again) == 0 {
+		x.again = nil
+		return nil
+	}
+	return &x.again[0]
+}
+
+func (x *session) popAgain() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.again = x.again[1:]
+}
+
+// wroteAgain notes that something was sent anew, up to a place in the log if it stands
+// there. The writer's.
+func (x *session) wroteAgain(to framelog.Position) {
+	t := x.next()
+	if t == nil {
+		return // the spoke is gone
+	}
+	if t.from = to.Seq; t.msg != nil || t.from == t.to.Seq {
+		x.popAgain()
+	}
+}
+
+// rollBack forgets that anything was sent behind what the peer has received. It is
+// false if that cannot be.
+func (x *session) rollBack(received uint64) bool {
+	x.ack(received)
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if received > x.sent || received < x.acked {
+		return false
+	}
+	x.again = append(x.unacked, x.again...)
+	x.unacked, x.bytes, x.blocked = nil, 0, false
+	x.sent, x.claimed = received, received
+	return true
+}
+
+// note notes what was sent, or a mark: that is done when everything before it is
+// acknowledged. The writer's.
+func (x *session) note(t sent) {
+	x.mu.Lock()
+	x.sent += t.count()
+	x.bytes += t.bytes
+	if n := len(x.unacked); n > 0 && t.follows(x.unacked[n-1]) {
+		x.unacked[n-1].to = t.to
+		x.unacked[n-1].bytes += t.bytes
+	} else {
+		x.unacked = append(x.unacked, t)
+	}
+	marks := x.trim()
+	x.mu.Unlock()
+	tell(marks)
+}
+
+// follows tells whether both are one stretch of the log.
+func (t *sent) follows(before sent) bool {
+	return t.msg == nil && t.mark == nil && before.msg == nil && before.mark == nil && before.to.Seq == t.from
+}
+
+// ack notes that the peer has received all up to a number. It tells whether the
+// writer waited for that.
+func (x *session) ack(received uint64) (awaited bool) {
+	x.mu.Lock()
+	x.claimed = max(x.claimed, received)
+	marks := x.trim()
+	if x.blocked && x.bytes <= x.window/2 {
+		x.blocked, awaited = false, true
+	}
+	x.mu.Unlock()
+	tell(marks)
+	return awaited
+}
+
+func tell(marks []func()) {
+	for _, mark := range marks {
+		mark()
+	}
+}
+
+// trim forgets what was acknowledged and returns the marks behind that. Under mu.
+func (x *session) trim() (marks []func()) {
+	for len(x.unacked) > 0 {
+		t := &x.unacked[0]
+		n, left := t.count(), min(x.claimed, x.sent)-x.acked
+		switch {
+		case n > left && left == 0:
+			return marks
+		case n > left: // a part of it
+			size := int(uint64(t.bytes) * left / n)
+			t.from += left
+			t.bytes -= size
+			x.bytes -= size
+			x.acked += left
+			return marks
+		case t.mark != nil:
+			marks = append(marks, t.mark)
+		}
+		x.acked += n
+		x.bytes -= t.bytes
+		*t = sent{}
+		x.unacked = x.unacked[1:]
+	}
+	x.unacked, x.bytes = nil, 0 // an idle session holds nothing
+	return marks
+}
+
+// full tells whether so much is unacknowledged that the writer has to wait. While it
+// does, the spoke counts as one that is being written to.
+func (s *Spoke) full() bool {
+	x := s.session
+	x.mu.Lock()
+	before := x.blocked
+	x.blocked = before || x.bytes >= x.window
+	blocked := x.blocked
+	x.mu.Unlock()
+	if blocked && !before {
+		s.hub.pace.parked(s)
+		if s.attached() != s.out { // detach has not seen it
+			s.hub.pace.unparked(s)
+		}
+	}
+	return blocked
+}
+
+// acknowledged handles an acknowledgement of the peer's.
+func (s *Spoke) acknowledged(received uint64) {
+	if s.session.ack(received) {
+		s.hub.pace.unparked(s)
+		s.shard.mark(s)
+	}
+	s.hub.pace.progressed()
+}
+
+// expire makes the session end unless its peer comes back in time. Under Spoke.mu.
+func (x *session) expire(s *Spoke, reason eventtarget.Reason) {
+	x.expiry = time.AfterFunc(s.hub.opts.SessionTimeout, func() { s.endIf(reason, func() bool { return s.att == nil }) })
+}
+
+// release gives up what is not acknowledged, and returns how much that is.
+func (x *session) release() (unacked uint64) {
+	x.mu.Lock()
+	var marks []func()
+	for _, t := range append(x.unacked, x.again...) {
+		unacked += t.count()
+		if t.mark != nil {
+			marks = append(marks, t.mark)
+		}
+	}
+	x.unacked, x.again, x.bytes = nil, nil, 0
+	x.mu.Unlock()
+	tell(marks)
+	return unacked
+}

@@ -44,8 +44,8 @@ func TestReportSummary(t *testing.T) {
 func TestReportMarkdown(t *testing.T) {
 	const want = "### a|b\n\n" +
 		"| topology | ordering | delivery | echo | relay | source | reconnects | resumes |\n" +
-		"|---|---|---|---|---|---|---|\n" +
-		"| hub | total | at most once | no | yes | no | no |\n\n" +
+		"|---|---|---|---|---|---|---|---|\n" +
+		"| hub | total | at most once | no | yes | no | no | no |\n\n" +
 		"| law | name | class | outcome | |\n" +
 		"|---|---|---|---|---|\n" +
 		"| A01 | deliver | M | pass |  |\n" +

@@ -24,6 +24,9 @@ type Options struct {
 	// connection. With it an answer of 401 does not end the client: the next token
 	// may do. nil sends none.
 	Token func(ctx context.Context) (string, error)
+	// Plain makes the client offer no session: what is under way when a connection
+	// breaks is then lost. A server that knows none is plain by itself.
+	Plain bool
 	// HTTPClient makes the request for the upgrade. nil: one with the default
 	// transport that follows no redirect to another host.
 	HTTPClient *http.Client
@@ -47,6 +50,9 @@ func New(rawURL string, opts *Options) (*Client, error) {
 		o = *opts
 	}
 	d := &dialer{url: u.String(), header: o.Header, token: o.Token, limit: wire.MaxFrame(o.Limits.WithDefaults())}
+	if !o.Plain {
+		d.offers = []string{wire.Subprotocol}
+	}
 	d.client = o.HTTPClient
 	if d.client == nil {
 		d.client = &http.Client{CheckRedirect: sameHost}
@@ -67,6 +73,7 @@ type dialer struct {
 	header http.Header
 	token  func(ctx context.Context) (string, error)
 	limit  int
+	offers []string // subprotocols
 	client *http.Client
 }
 
@@ -86,6 +93,7 @@ func (d *dialer) dial(ctx context.Context) (link.Conn, error) {
 		HTTPClient:      d.client,
 		HTTPHeader:      header,
 		CompressionMode: websocket.CompressionDisabled,
+		Subprotocols:    d.offers,
 	})
 	if err != nil {
 		if res != nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized && d.token == nil) {

@@ -28,6 +28,9 @@ func newConnection(s *socket, ws *websocket.Conn, readLimit int) *connection {
 	return &connection{socket: s, ws: ws, budget: 2*readLimit + framesOverhead}
 }
 
+// Protocol returns the version of the session protocol that both ends know, or 0.
+func (c *connection) Protocol() int { return wsconn.Protocol(c.ws) }
+
 // Receive returns the next message, text or binary.
 func (c *connection) Receive() ([]byte, error) {
 	_, r, err := c.ws.Reader(context.Background())

@@ -62,18 +62,23 @@ func New(opts *Options) (*Hub, error) {
 }
 
 // ServeHTTP upgrades the request and makes the connection a spoke. It returns when
-// OnConnect has; the connection lives on.
+// OnConnect has, or the spoke has its new connection; that lives on.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	meta := h.meta(r)
 	if err := h.check(r, &meta); err != nil {
 		refuse(w, err)
 		return
 	}
+	var offered []string
+	if h.Sessions() {
+		offered = []string{wire.Subprotocol}
+	}
 	since := h.Position()
 	up := &upgrade{ResponseWriter: w}
 	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
 		OriginPatterns:  h.opts.Origins,
 		CompressionMode: websocket.CompressionDisabled,
+		Subprotocols:    offered,
 	})
 	if err != nil {
 		return // Accept has answered

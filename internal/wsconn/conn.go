@@ -16,6 +16,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // CloseTimeout is how long the peer has to answer a close frame before the
@@ -39,6 +40,17 @@ func New(ws *websocket.Conn, readLimit int) *Conn {
 	ws.SetReadLimit(int64(readLimit))
 	c.ctx, c.cut = context.WithCancel(context.Background())
 	return c
+}
+
+// Protocol returns the version of the session protocol that both ends know, or 0.
+func (c *Conn) Protocol() int { return Protocol(c.ws) }
+
+// Protocol returns the version that was agreed on as a subprotocol.
+func Protocol(ws *websocket.Conn) int {
+	if ws.Subprotocol() == wire.Subprotocol {
+		return wire.SessionVersion
+	}
+	return 0
 }
 
 // Send sends one text message.

@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
-	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -45,13 +44,19 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// read connects to "addr bytes" and says when every connection is up and when each
-// has read so many bytes behind the handshake.
+// read connects to "addr frames size session" and says when every connection is up
+// and when each has read so many frames of that size behind the handshake. With a
+// session it acknowledges them, as package link does.
 func read(spec string) error {
-	addr, want, _ := strings.Cut(spec, " ")
-	bytes, err := strconv.Atoi(want)
-	if err != nil {
+	var addr string
+	var frames, size int
+	var session bool
+	if _, err := fmt.Sscan(spec, &addr, &frames, &size, &session); err != nil {
 		return err
+	}
+	offer := ""
+	if session {
+		offer = "Sec-WebSocket-Protocol: eventtarget.v1\r\n"
 	}
 	var wg sync.WaitGroup
 	failed := make(chan error, connections)
@@ -63,18 +68,34 @@ func read(spec string) error {
 			return err
 		}
 		fmt.Fprintf(c, "GET /ws HTTP/1.1\r\nHost: %s\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"+
-			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n", addr)
+			"Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n%s\r\n", addr, offer)
 		conns[i], readers[i] = c, bufio.NewReaderSize(c, 16<<10)
 		res, err := http.ReadResponse(readers[i], nil)
 		if err != nil || res.StatusCode != http.StatusSwitchingProtocols {
 			return fmt.Errorf("upgrade: %v, %w", res, err)
 		}
+		if session {
+			if err := greet(c, readers[i]); err != nil {
+				return fmt.Errorf("greeting: %w", err)
+			}
+		}
 	}
 	fmt.Println("up")
 	for i := range conns {
 		wg.Go(func() {
-			if _, err := io.CopyN(io.Discard, readers[i], int64(bytes)); err != nil {
-				failed <- err
+			most := frames
+			if session {
+				most = max(1, (256<<10)/size) // a quarter of the window
+			}
+			for seen := 0; seen < frames; {
+				n := min(most, frames-seen)
+				if _, err := io.CopyN(io.Discard, readers[i], int64(n*size)); err != nil {
+					failed <- err
+					return
+				}
+				if seen += n; session {
+					_, _ = conns[i].Write(masked(fmt.Sprintf(`{"type":"__ack","id":"","payload":{"received":%d}}`, seen)))
+				}
 			}
 		})
 	}
@@ -88,9 +109,27 @@ func read(spec string) error {
 	return nil
 }
 
+// greet opens a session.
+func greet(c net.Conn, r *bufio.Reader) error {
+	if _, err := c.Write(masked(`{"type":"__hello","id":"","payload":{"version":1,"window":1048576}}`)); err != nil {
+		return err
+	}
+	header := make([]byte, 2)
+	if _, err := io.ReadFull(r, header); err != nil {
+		return err
+	}
+	_, err := io.CopyN(io.Discard, r, int64(header[1])) // the welcome is short
+	return err
+}
+
+// masked returns a short text frame with a mask of zeros.
+func masked(text string) []byte {
+	return append([]byte{0x81, 0x80 | byte(len(text)), 0, 0, 0, 0}, text...)
+}
+
 // fanOut runs one round: a server, 1000 connections in another process, and n
 // messages to each. It returns deliveries per second.
-func fanOut(b *testing.B, handler http.Handler, joined <-chan struct{}, n, frame int, publish func(n int)) float64 {
+func fanOut(b *testing.B, handler http.Handler, joined <-chan struct{}, n, frame int, session bool, publish func(n int)) float64 {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		b.Fatal(err)
@@ -99,7 +138,7 @@ func fanOut(b *testing.B, handler http.Handler, joined <-chan struct{}, n, frame
 	go func() { _ = server.Serve(l) }()
 	defer server.Close()
 	client := exec.Command(os.Args[0])
-	client.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d", readerEnv, l.Addr(), n*frame))
+	client.Env = append(os.Environ(), fmt.Sprintf("%s=%s %d %d %v", readerEnv, l.Addr(), n, frame, session))
 	client.Stderr = os.Stderr
 	out, err := client.StdoutPipe()
 	if err != nil {
@@ -156,7 +195,7 @@ func BenchmarkFanOut(b *testing.B) {
 			})
 			e := event()
 			msg := []byte(`{"type":"bench","id":"x","payload":` + string(e.Payload) + `}`)
-			rate := fanOut(b, handler, joined, messages, envelopeSize, func(n int) {
+			rate := fanOut(b, handler, joined, messages, envelopeSize, false, func(n int) {
 				for range n {
 					for _, c := range conns {
 						if err := c.Write(context.Background(), websocket.MessageText, msg); err != nil {
@@ -171,32 +210,35 @@ func BenchmarkFanOut(b *testing.B) {
 			}
 		}
 	})
-	b.Run("hub", func(b *testing.B) {
-		for b.Loop() {
-			var spokes atomic.Int64
-			joined := make(chan struct{})
-			h, err := wsserver.New(&wsserver.Options{Options: hub.Options{
-				OnConnect: func(*hub.Spoke) {
-					if spokes.Add(1) == connections {
-						close(joined)
-					}
-				},
-				OnFault: func(eventtarget.Fault) {}, // that the client hangs up
-			}})
-			if err != nil {
-				b.Fatal(err)
-			}
-			rate := fanOut(b, h, joined, 20*messages, envelopeSize, func(n int) {
-				e := event()
-				for range n {
-					if err := h.Dispatch(context.Background(), e); err != nil {
-						b.Error(err)
-					}
+	b.Run("hub", func(b *testing.B) { fanOutOfHub(b, false) })
+	b.Run("hub-sessions", func(b *testing.B) { fanOutOfHub(b, true) })
+}
+
+func fanOutOfHub(b *testing.B, session bool) {
+	for b.Loop() {
+		var spokes atomic.Int64
+		joined := make(chan struct{})
+		h, err := wsserver.New(&wsserver.Options{Options: hub.Options{
+			OnConnect: func(*hub.Spoke) {
+				if spokes.Add(1) == connections {
+					close(joined)
 				}
-			})
-			b.ReportMetric(rate, "deliveries/s")
-			_ = h.Close()
-			<-h.Done()
+			},
+			OnFault: func(eventtarget.Fault) {}, // that the client hangs up
+		}})
+		if err != nil {
+			b.Fatal(err)
 		}
-	})
+		rate := fanOut(b, h, joined, 20*messages, envelopeSize, session, func(n int) {
+			e := event()
+			for range n {
+				if err := h.Dispatch(context.Background(), e); err != nil {
+					b.Error(err)
+				}
+			}
+		})
+		b.ReportMetric(rate, "deliveries/s")
+		_ = h.Close()
+		<-h.Done()
+	}
 }

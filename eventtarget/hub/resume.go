@@ -54,12 +54,14 @@ func (h *Hub) understand(r received, first chan received) (g greeting, err error
 		return greeting{first: first}, nil
 	}
 	g.hello = &wire.HelloPayload{}
-	if err = json.Unmarshal(m.Payload, g.hello); err == nil && g.hello.Topics != nil {
+	if err = json.Unmarshal(m.Payload, g.hello); err != nil {
+		err = fmt.Errorf("%s: %w", m.Type, err)
+	} else if g.hello.Topics != nil {
 		g.topics, err = parseTopics(m.Type, *g.hello.Topics)
 	}
 	if err != nil {
 		h.stats.malformed.Add(1)
-		return g, offence(fmt.Errorf("%s: %w", m.Type, err))
+		return g, offence(err)
 	}
 	return g, nil
 }

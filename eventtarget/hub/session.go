@@ -326,8 +326,42 @@ func (s *Spoke) full() bool {
 		if s.attached() != s.out { // detach has not seen it
 			s.hub.pace.unparked(s)
 		}
+		if s.hub.opts.Overflow == eventtarget.Block {
+			s.watch()
+		}
 	}
 	return blocked
+}
+
+// watch ends a spoke that others wait for and that acknowledges nothing.
+func (s *Spoke) watch() {
+	x := s.session
+	standing := func() (acked uint64, blocked bool) {
+		x.mu.Lock()
+		defer x.mu.Unlock()
+		return x.acked, x.blocked
+	}
+	before, _ := standing()
+	time.AfterFunc(s.hub.opts.WriteTimeout, func() {
+		switch now, blocked := standing(); {
+		case !blocked:
+		case now == before:
+			s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "acknowledged nothing in time"})
+		default:
+			s.watch()
+		}
+	})
+}
+
+// atOnce returns how many bytes of messages may be taken out of the inbox.
+func (s *Spoke) atOnce() int {
+	x := s.session
+	if x == nil {
+		return batch
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return max(1, min(batch, x.window-x.bytes))
 }
 
 // acknowledged handles an acknowledgement of the peer's.

@@ -70,7 +70,7 @@ func (s *Spoke) next(head framelog.Position, w *writer) piece {
 		if s.following.Load() {
 			due = s.at
 		}
-		taken, do := s.inbox.take(s.taken, due, batch)
+		taken, do := s.inbox.take(s.taken, due, s.atOnce())
 		s.taken = taken
 		s.inFlight.Store(int64(len(taken)))
 		if do != nil {

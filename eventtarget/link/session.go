@@ -48,10 +48,9 @@ const (
 	// window is how much may be on its way to us and not yet delivered. A message
 	// over it may still be, alone.
 	window = 1 << 20
-	// ackEvery and ackAfter are how many messages are acknowledged at once, at most,
-	// and how long the first of them waits for that.
-	ackEvery = 64
-	ackAfter = 25 * time.Millisecond
+	// ackAfter is how long the first message waits for its acknowledgement, unless a
+	// quarter of the window comes first. A hub has many links to hear.
+	ackAfter = 100 * time.Millisecond
 )
 
 // converse opens a connection and reads from it until it ends.
@@ -215,7 +214,7 @@ func (l *Link) handled(a arrival) {
 	x.delivered++
 	x.unacked += a.size
 	switch {
-	case x.delivered-x.acked >= ackEvery || x.unacked >= window/4:
+	case x.unacked >= window/4:
 		x.due = true
 		l.wakeWriter()
 	case !x.timer:

@@ -22,14 +22,17 @@ import (
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
-func TestConformance(t *testing.T)      { conformance.Run(t, harness(t, "wsserver with wsclient", false, false)) }
-func TestConformanceRelay(t *testing.T) { conformance.Run(t, harness(t, "wsserver, relay, plain", true, true)) }
-func BenchmarkHub(b *testing.B)         { conformance.RunBenchmarks(b, harness(b, "wsserver", false, false)) }
+func TestConformance(t *testing.T) {
+	conformance.Run(t, harness(t, "wsserver with wsclient", false, false))
+}
+func TestConformanceRelay(t *testing.T) {
+	conformance.Run(t, harness(t, "wsserver, relay, plain", true, true))
+}
+func BenchmarkHub(b *testing.B) { conformance.RunBenchmarks(b, harness(b, "wsserver", false, false)) }
 
 func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: !plain, Relay: relay}
 	_, url := newHub(t, wsserver.Options{})
-	return conformance.Harness{Name: name, Caps: caps, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+	return conformance.Harness{Name: name, Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: !plain, Relay: relay}, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Options: hub.Options{
 			SessionTimeout: s.Session, Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
 			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
@@ -62,8 +65,7 @@ func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 		for i := 1; err == nil && i < s.Endpoints; i++ {
 			var c *wsclient.Client
 			c, err = wsclient.New(url, &wsclient.Options{
-				Plain:      plain,
-				Header:     http.Header{"Endpoint": {strconv.Itoa(i)}},
+				Plain: plain, Header: http.Header{"Endpoint": {strconv.Itoa(i)}},
 				HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dialer(i)}},
 				Options:    link.Options{Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
 			})

@@ -13,6 +13,7 @@ import (
 // sleeps are the test files that may call time.Sleep outside a synctest bubble,
 // each with the reason. Elsewhere a test waits for what it wants to see.
 var sleeps = map[string]string{
+	"wsserver/nemesis_test.go":     "the times of the faults are random",
 	"wsserver/conformance_test.go": "polls for a plain WebSocket peer, which nothing tells that the hub has it",
 }
 

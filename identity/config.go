@@ -38,10 +38,11 @@ type Config struct {
 	Insecure bool
 }
 
-// Server returns the TLS configuration of the end that listens, for one protocol
-// and version (RFC 7301). The error says what the Config lacks.
-func (c Config) Server(protocol string) (*tls.Config, error) {
-	t, err := c.config(protocol, x509.ExtKeyUsageClientAuth)
+// Server returns the TLS configuration of the end that listens, for protocols with
+// their versions, the one that is wanted most first (RFC 7301). The error says what
+// the Config lacks.
+func (c Config) Server(protocols ...string) (*tls.Config, error) {
+	t, err := c.config(protocols, x509.ExtKeyUsageClientAuth)
 	if err != nil {
 		return nil, err
 	}
@@ -54,8 +55,8 @@ func (c Config) Server(protocol string) (*tls.Config, error) {
 
 // Client returns the TLS configuration of the end that connects. The error says
 // what the Config lacks.
-func (c Config) Client(protocol string) (*tls.Config, error) {
-	t, err := c.config(protocol, x509.ExtKeyUsageServerAuth)
+func (c Config) Client(protocols ...string) (*tls.Config, error) {
+	t, err := c.config(protocols, x509.ExtKeyUsageServerAuth)
 	if err != nil {
 		return nil, err
 	}
@@ -64,14 +65,14 @@ func (c Config) Client(protocol string) (*tls.Config, error) {
 	return t, nil
 }
 
-func (c Config) config(protocol string, usage x509.ExtKeyUsage) (*tls.Config, error) {
+func (c Config) config(protocols []string, usage x509.ExtKeyUsage) (*tls.Config, error) {
 	own, err := c.own()
 	if err != nil {
 		return nil, err
 	}
 	pinned := len(c.Pins) > 0 || c.Allow != nil
 	switch {
-	case protocol == "":
+	case len(protocols) == 0 || slices.Contains(protocols, ""):
 		return nil, errors.New("identity: no protocol")
 	case c.Insecure && (pinned || c.Authorities != nil):
 		return nil, errors.New("identity: Insecure beside Pins, Allow or Authorities")
@@ -79,12 +80,12 @@ func (c Config) config(protocol string, usage x509.ExtKeyUsage) (*tls.Config, er
 		return nil, errors.New("identity: whom to talk to is not said: set Pins, Allow or Authorities")
 	}
 	v := &verifier{
-		protocol: protocol, pins: slices.Clone(c.Pins), allow: c.Allow, pinned: pinned,
+		protocols: protocols, pins: slices.Clone(c.Pins), allow: c.Allow, pinned: pinned,
 		authorities: c.Authorities, usage: usage, name: c.ServerName, insecure: c.Insecure,
 	}
 	return &tls.Config{
 		MinVersion:             tls.VersionTLS13,
-		NextProtos:             []string{protocol},
+		NextProtos:             protocols,
 		Certificates:           []tls.Certificate{own},
 		SessionTicketsDisabled: true,
 		VerifyConnection:       v.verify,
@@ -123,7 +124,7 @@ func (c Config) Secret(label string) (secret [32]byte, err error) {
 
 // verifier is what one end asks of the other.
 type verifier struct {
-	protocol    string
+	protocols   []string
 	pins        []Pin
 	allow       func(Pin) bool
 	pinned      bool
@@ -136,8 +137,8 @@ type verifier struct {
 // verify is a [tls.Config.VerifyConnection]. TLS has made sure that the peer has
 // the key of its certificate.
 func (v *verifier) verify(cs tls.ConnectionState) error {
-	if cs.NegotiatedProtocol != v.protocol {
-		return &Error{Check: CheckProtocol, Err: fmt.Errorf("the peer speaks %q, not %q", cs.NegotiatedProtocol, v.protocol)}
+	if !slices.Contains(v.protocols, cs.NegotiatedProtocol) {
+		return &Error{Check: CheckProtocol, Err: fmt.Errorf("the peer speaks %q, none of %q", cs.NegotiatedProtocol, v.protocols)}
 	}
 	if v.insecure {
 		return nil

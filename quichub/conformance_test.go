@@ -14,15 +14,15 @@ import (
 	"github.com/eventtarget-go/toolkit/quicspoke"
 )
 
-func TestConformance(t *testing.T)      { run(t, "quichub with quicspoke", false) }
-func TestConformanceRelay(t *testing.T) { run(t, "quichub, relay", true) }
+func TestConformance(t *testing.T)      { run(t, "quichub with quicspoke", false, false) }
+func TestConformanceRelay(t *testing.T) { run(t, "quichub, relay, plain", true, true) }
 
-func run(t *testing.T, name string, relay bool) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Reconnects: true, Relay: relay}
+func run(t *testing.T, name string, relay, plain bool) {
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Reconnects: true, Resumes: !plain, Relay: relay}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		joined := make(chan *hub.Spoke, 64)
 		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{Identity: forSpokes(), IdleTimeout: 2 * time.Second, KeepAlive: time.Second / 2, Options: hub.Options{
-			Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
+			SessionTimeout: s.Session, Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
 			OnConnect: func(sp *hub.Spoke) {
 				s.OnConnect(sp)
 				select {
@@ -53,7 +53,7 @@ func run(t *testing.T, name string, relay bool) {
 		for i := 1; err == nil && i < s.Endpoints; i++ {
 			ways[i], err = newWay(h.Addr())
 			c, e := quicspoke.New(ways[i].front.LocalAddr().String(), &quicspoke.Options{
-				Identity: forHub(), IdleTimeout: 2 * time.Second, Options: link.Options{
+				Plain: plain, Identity: forHub(), IdleTimeout: 2 * time.Second, Options: link.Options{
 					Limits: s.Limits(), OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
 				}})
 			rig.Endpoints = append(rig.Endpoints, c)

@@ -87,7 +87,7 @@ func open(socket net.PacketConn, opts *Options) (*Hub, error) {
 	if err != nil {
 		return nil, err
 	}
-	security, err := o.Identity.Server(quicconn.Protocol)
+	security, err := o.Identity.Server(quicconn.Protocols(o.SessionTimeout >= 0)...)
 	if err != nil {
 		return nil, err
 	}

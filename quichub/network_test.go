@@ -168,7 +168,7 @@ func closeAll(endpoints []eventtarget.Endpoint, ways []*way) {
 
 // dialForeign connects a plain peer.
 func dialForeign(ctx context.Context, address string) (*quicconn.Conn, error) {
-	security, err := forHub().Client(quicconn.Protocol)
+	security, err := forHub().Client(quicconn.PlainProtocol)
 	if err != nil {
 		return nil, err
 	}

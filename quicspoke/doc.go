@@ -14,8 +14,8 @@
 //
 // # Delivery
 //
-// As package link: what is dispatched while the connection is down is sent once it
-// is back; what was under way when it broke is lost, and told as a gap.
+// As package link: what is dispatched at either end while the connection is down
+// arrives once it is back, as long as the hub keeps the session.
 //
 // # Ordering
 //

@@ -26,6 +26,9 @@ type Options struct {
 	// Identity is who the spoke is and whom it takes for its hub. It is required.
 	// ServerName defaults to the host that is connected to.
 	Identity identity.Config
+	// Plain makes the spoke offer no session: what is under way when a connection
+	// breaks is then lost.
+	Plain bool
 	// HandshakeTimeout bounds a handshake, as DialTimeout does. Default 5 s.
 	HandshakeTimeout time.Duration
 	// IdleTimeout ends a connection from which nothing came for so long; the
@@ -69,7 +72,7 @@ func open(address string, opts *Options) (*Spoke, error) {
 	if who.ServerName == "" {
 		who.ServerName = host
 	}
-	security, err := who.Client(quicconn.Protocol)
+	security, err := who.Client(quicconn.Protocols(!o.Plain)...)
 	if err != nil {
 		return nil, err
 	}

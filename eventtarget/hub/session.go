@@ -327,28 +327,34 @@ func (s *Spoke) full() bool {
 			s.hub.pace.unparked(s)
 		}
 		if s.hub.opts.Overflow == eventtarget.Block {
-			s.watch()
+			s.watch(x.isBlocked, eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "acknowledged nothing in time"})
 		}
 	}
 	return blocked
 }
 
-// watch ends a spoke that others wait for and that acknowledges nothing.
-func (s *Spoke) watch() {
+func (x *session) isBlocked() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.blocked
+}
+
+// watch ends a spoke that acknowledges nothing for WriteTimeout while it should.
+func (s *Spoke) watch(should func() bool, r eventtarget.Reason) {
 	x := s.session
-	standing := func() (acked uint64, blocked bool) {
+	acked := func() uint64 {
 		x.mu.Lock()
 		defer x.mu.Unlock()
-		return x.acked, x.blocked
+		return x.acked
 	}
-	before, _ := standing()
+	before := acked()
 	time.AfterFunc(s.hub.opts.WriteTimeout, func() {
-		switch now, blocked := standing(); {
-		case !blocked:
-		case now == before:
-			s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "acknowledged nothing in time"})
+		switch {
+		case s.ctx.Err() != nil || !should():
+		case acked() == before:
+			s.end(r)
 		default:
-			s.watch()
+			s.watch(should, r)
 		}
 	})
 }

@@ -96,7 +96,13 @@ func (s *Spoke) do(d *step) {
 		s.following.Store(false)
 		s.hub.pace.unparked(s)
 	case doClose:
-		s.end(d.reason)
+		if s.session == nil {
+			s.end(d.reason)
+			return
+		}
+		// Once all is acknowledged: what the peer has not taken in by then is lost.
+		s.session.note(sent{mark: func() { s.end(d.reason) }})
+		s.watch(func() bool { return true }, d.reason)
 	case doMark:
 		mark := func() { d.mark(s.inbox.losses()) }
 		if s.session == nil {

@@ -7,8 +7,19 @@ import (
 	"github.com/quic-go/quic-go"
 )
 
-// Protocol is what both ends must speak (RFC 7301).
-const Protocol = "eventtarget/1"
+// What both ends must speak (RFC 7301): plain envelopes, or sessions too.
+const (
+	PlainProtocol   = "eventtarget/1"
+	SessionProtocol = "eventtarget-session/1"
+)
+
+// Protocols returns what an end offers, what it wants most first.
+func Protocols(sessions bool) []string {
+	if sessions {
+		return []string{SessionProtocol, PlainProtocol}
+	}
+	return []string{PlainProtocol}
+}
 
 const (
 	firstWindow = 64 << 10

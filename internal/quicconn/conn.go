@@ -19,6 +19,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // CloseTimeout is how long the peer has to take what was sent before the connection
@@ -79,6 +80,14 @@ func (c *Conn) Await(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	return err
+}
+
+// Protocol returns the version of the session protocol that both ends know, or 0.
+func (c *Conn) Protocol() int {
+	if c.conn.ConnectionState().TLS.NegotiatedProtocol == SessionProtocol {
+		return wire.SessionVersion
+	}
+	return 0
 }
 
 // Receive returns the next message.

@@ -3,6 +3,7 @@
 //	mem://NAME             a bus in this process, shared by all who open the name
 //	ws://HOST/PATH         a WebSocket client
 //	wss://HOST/PATH        the same over TLS
+//	quic://HOST:PORT       a spoke of a QUIC hub
 //	redis://HOST:PORT      a bus on a Redis server; before the host USER:PASSWORD@
 //	rediss://HOST:PORT     the same over TLS
 //
@@ -10,21 +11,27 @@
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
-// and durable (true, false). An unknown scheme or parameter is an error that names
+// and durable (true, false); quic:// has pin, the hub's key (twice while it is being
+// changed), and key, the file of the spoke's own: without it the spoke is somebody new
+// each time. insecure=true talks to any hub. An unknown scheme or parameter is an error that names
 // it.
 package open
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"net/url"
 	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/identity"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/quicspoke"
 	"github.com/eventtarget-go/toolkit/redis"
 	"github.com/eventtarget-go/toolkit/wsclient"
 )
@@ -52,6 +59,7 @@ func NewMux(opts *Options) *eventtarget.Mux {
 	m.Handle("mem", o.mem)
 	m.Handle("ws", o.webSocket)
 	m.Handle("wss", o.webSocket)
+	m.Handle("quic", o.quic)
 	m.Handle("redis", o.redis)
 	m.Handle("rediss", o.redis)
 	return m
@@ -107,6 +115,46 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 		return nil, err
 	}
 	return client, nil
+}
+
+func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u, "pin", "key", "insecure")
+	if err != nil {
+		return nil, err
+	}
+	if u.User != nil || strings.Trim(u.Path, "/") != "" {
+		return nil, errors.New("write quic://HOST:PORT?pin=PIN&key=FILE")
+	}
+	q := u.Query()
+	var who identity.Config
+	if who.Insecure, err = parseBool(q, "insecure", false); err != nil {
+		return nil, err
+	}
+	for _, text := range q["pin"] {
+		pin, err := identity.ParsePin(text)
+		if err != nil {
+			return nil, fmt.Errorf("parameter pin: %w", err)
+		}
+		who.Pins = append(who.Pins, pin)
+	}
+	if len(who.Pins) == 0 && !who.Insecure {
+		return nil, errors.New("parameter pin: whose hub it is to be is not said (or insecure=true)")
+	}
+	if file := q.Get("key"); file != "" {
+		who.Key, err = identity.Load(file)
+	} else {
+		who.Key, err = identity.New()
+	}
+	if err != nil {
+		return nil, err
+	}
+	s, err := quicspoke.New(u.Host, &quicspoke.Options{
+		Identity: who, Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/identity"
 	"github.com/eventtarget-go/toolkit/internal/quicconn"
 )
@@ -24,29 +25,29 @@ const (
 )
 
 // crowded tells whether a peer must show that its address is its own.
-func (h *Hub) crowded(net.Addr) bool { return h.unproved.Load() >= crowd }
+func (l *Listener) crowded(net.Addr) bool { return l.unproved.Load() >= crowd }
 
 // attempt is a peer in its handshake.
 type attempt struct {
 	once sync.Once
-	h    *Hub
+	l    *Listener
 }
 
-func (a *attempt) end() { a.once.Do(func() { a.h.unproved.Add(-1) }) }
+func (a *attempt) end() { a.once.Do(func() { a.l.unproved.Add(-1) }) }
 
 type attemptKey struct{}
 
 // admit counts a peer that begins its handshake, and tells when it is refused.
-func (h *Hub) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
-	if h.unproved.Add(1) > maxUnproved {
-		h.unproved.Add(-1)
+func (l *Listener) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	if l.unproved.Add(1) > maxUnproved {
+		l.unproved.Add(-1)
 		return nil, eventtarget.ErrLimit
 	}
-	a := &attempt{h: h}
+	a := &attempt{l: l}
 	context.AfterFunc(ctx, func() {
 		a.end()
 		if refusal := quicconn.Refusal(context.Cause(ctx)); refusal != nil {
-			h.ReportFault(eventtarget.Fault{
+			l.hub.ReportFault(eventtarget.Fault{
 				Kind: eventtarget.FaultDisconnected, Err: fmt.Errorf("%v: %w", info.RemoteAddr, refusal),
 			})
 		}
@@ -56,28 +57,33 @@ func (h *Hub) admit(ctx context.Context, info *quic.ClientInfo) (context.Context
 
 // run accepts until the hub has ended, and then closes the socket behind everything
 // that it still has to say.
-func (h *Hub) run() {
-	defer close(h.done)
+func (l *Listener) run() {
+	defer close(l.done)
 	var conns sync.WaitGroup
 	ctx, cancel := context.WithCancel(context.Background())
-	conns.Go(func() { h.accept(ctx, &conns) })
-	<-h.Hub.Done()
+	conns.Go(func() { l.accept(ctx, &conns) })
+	select {
+	case <-l.hub.Done():
+	case <-l.closed:
+	}
 	cancel()
-	_ = h.listener.Close()
+	_ = l.listener.Close()
 	conns.Wait()
-	_ = h.transport.Close()
-	_ = h.socket.Close()
+	_ = l.transport.Close()
+	_ = l.socket.Close()
 }
 
 // accept makes spokes until ctx ends.
-func (h *Hub) accept(ctx context.Context, conns *sync.WaitGroup) {
+func (l *Listener) accept(ctx context.Context, conns *sync.WaitGroup) {
 	for {
-		conn, err := h.listener.Accept(ctx)
+		conn, err := l.listener.Accept(ctx)
 		if err != nil {
 			if ctx.Err() == nil {
-				h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Err: err})
+				l.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Err: err})
 			}
-			_ = h.Hub.Close() // without its socket it is of no use
+			if l.framed {
+				_ = l.hub.Close() // without its socket it is of no use
+			}
 			return
 		}
 		if a, ok := conn.Context().Value(attemptKey{}).(*attempt); ok {
@@ -85,27 +91,39 @@ func (h *Hub) accept(ctx context.Context, conns *sync.WaitGroup) {
 		}
 		conns.Add(1)
 		context.AfterFunc(conn.Context(), conns.Done)
-		conns.Go(func() { h.join(ctx, conn) })
+		conns.Go(func() { l.join(ctx, conn) })
 	}
 }
 
 // join makes a spoke of a peer that has proved who it is, as soon as it opens its
 // stream.
-func (h *Hub) join(ctx context.Context, conn *quic.Conn) {
-	ctx, cancel := context.WithTimeout(ctx, h.handshake)
+func (l *Listener) join(ctx context.Context, conn *quic.Conn) {
+	ctx, cancel := context.WithTimeout(ctx, l.handshake)
 	defer cancel()
 	stream, err := conn.AcceptStream(ctx)
 	if err != nil {
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(eventtarget.CodeProtocol.QUIC()), "no stream was opened in time")
 		return
 	}
-	meta := hub.Meta{Addr: conn.RemoteAddr().String(), Since: h.Position()}
+	meta := hub.Meta{Addr: conn.RemoteAddr().String(), Since: l.hub.Position()}
 	if pin, ok := identity.PeerPin(conn.ConnectionState().TLS); ok {
 		meta.Identity = pin.String()
 	}
-	c := quicconn.New(conn, stream, h.limit)
+	c := quicconn.New(conn, stream, l.limit)
 	// The errors concern the connection alone: the reader meets the first one
 	// again, and behind the other it has been closed.
 	_ = c.Greet()
-	_, _ = h.Attach(c, meta)
+	if l.framed {
+		_, _ = l.hub.Attach(c, meta)
+	} else {
+		_, _ = l.hub.Attach(messages{c, c, c}, meta)
+	}
+}
+
+// messages is a connection that takes messages one by one: the hub has framed them in
+// another way.
+type messages struct {
+	link.Conn
+	link.Pinger
+	link.Negotiated
 }

@@ -21,7 +21,7 @@ func run(t *testing.T, name string, relay, plain bool) {
 	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Reconnects: true, Resumes: !plain, Relay: relay}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		joined := make(chan *hub.Spoke, 64)
-		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{Identity: forSpokes(), IdleTimeout: 2 * time.Second, KeepAlive: time.Second / 2, Options: hub.Options{
+		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{ListenerOptions: quichub.ListenerOptions{Identity: forSpokes(), IdleTimeout: 2 * time.Second, KeepAlive: time.Second / 2}, Options: hub.Options{
 			SessionTimeout: s.Session, Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
 			OnConnect: func(sp *hub.Spoke) {
 				s.OnConnect(sp)

@@ -3,9 +3,11 @@
 // # Usage
 //
 //	h, err := quichub.Listen("127.0.0.1:8443", &quichub.Options{
-//		Options:  hub.Options{Relay: true},
-//		Identity: identity.Config{Key: key, Pins: pins},
+//		Options:         hub.Options{Relay: true},
+//		ListenerOptions: quichub.ListenerOptions{Identity: identity.Config{Key: key, Pins: pins}},
 //	})
+//
+// [Serve] adds QUIC to a hub that has spokes over another transport.
 //
 // Both ends prove who they are before anything passes; see package identity.
 // [hub.Spoke.Identity] is the pin of the spoke's key: the same after a reconnect,

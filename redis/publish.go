@@ -48,6 +48,7 @@ type message struct {
 	text    []byte // begins with a head
 	number  uint64
 	taken   bool // by the writer: under mu
+	held    bool // rueidis may still read it, since it was sent in vain once
 	result  chan error
 }
 
@@ -87,7 +88,7 @@ func (p *publisher) publish(ctx context.Context, m *message) error {
 	p.mu.Unlock()
 	select {
 	case err := <-m.result:
-		if err == nil && cap(m.text) <= keepText { // rueidis may still hold one that failed
+		if err == nil && !m.held && cap(m.text) <= keepText {
 			messages.Put(m)
 		}
 		return err
@@ -148,6 +149,7 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
 		err := outcome(results[i].Error())
 		if retry && passing(err) && !p.isClosed() {
+			m.held = true
 			again = append(again, m)
 			continue
 		}

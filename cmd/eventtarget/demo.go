@@ -15,7 +15,10 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/identity"
 	"github.com/eventtarget-go/toolkit/open"
+	"github.com/eventtarget-go/toolkit/quicspoke"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -44,6 +47,9 @@ func newDemo() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			if err := d.quic(h.Hub); err != nil {
+				return err
+			}
 			served := make(chan error, 1)
 			go func() { served <- serve(ctx, l, h) }()
 			d.say("hub", "ready at "+d.url)
@@ -60,11 +66,12 @@ func newDemo() *cobra.Command {
 	return cmd
 }
 
-// demo is the company: a hub, two WebSocket spokes, a plain peer that only knows
-// WebSocket, and a bus in memory that is bridged to the hub.
+// demo is the company: a hub, two WebSocket spokes, one over QUIC, a plain peer that
+// only knows WebSocket, and a bus in memory that is bridged to the hub.
 type demo struct {
 	cmd   *cobra.Command
 	url   string
+	quinn *quicspoke.Spoke
 	mu    sync.Mutex
 	heard map[string]chan string // what each hears of the others
 }
@@ -87,12 +94,16 @@ func (d *demo) hears(who, eventType, id, payload string) {
 func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
-	names := []string{"hub", "ada", "grace", "plain", "memory"}
+	names := []string{"hub", "ada", "grace", "quinn", "plain", "memory"}
 	for _, name := range names {
 		d.heard[name] = make(chan string, 100)
 	}
 	speak := make(map[string]func(payload string) error)
-	targets := map[string]eventtarget.Target{"hub": h}
+	defer d.quinn.Close()
+	if err := d.quinn.Ready(ctx); err != nil {
+		return err
+	}
+	targets := map[string]eventtarget.Target{"hub": h, "quinn": d.quinn}
 	mux := open.NewMux(&open.Options{OnFault: warn(d.cmd)})
 	for name, url := range map[string]string{
 		"ada": d.url + "?echo=false", "grace": d.url + "?echo=false",
@@ -108,7 +119,7 @@ func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 		}
 		targets[name] = t
 	}
-	for _, name := range []string{"hub", "ada", "grace", "memory"} {
+	for _, name := range []string{"hub", "ada", "grace", "quinn", "memory"} {
 		t := targets[name]
 		if _, err := t.Add(ctx, eventtarget.T("chat.said", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[eventtarget.Raw]) {
 			d.hears(name, e.Type, e.ID, string(e.Payload))
@@ -136,11 +147,11 @@ func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	if speak["plain"], err = d.plainPeer(ctx); err != nil {
 		return err
 	}
-	for h.Len() < 4 { // a plain peer is not told when the hub has taken it in
+	for h.Len() < 5 { // a plain peer is not told when the hub has taken it in
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("%d of 4 spokes joined", h.Len())
+			return fmt.Errorf("%d of 5 spokes joined", h.Len())
 		}
 	}
 	for _, speaker := range names {
@@ -175,6 +186,27 @@ func (d *demo) nothingMore(names []string) error {
 	}
 	d.say("demo", fmt.Sprintf("all %d expected hearings were heard, and no other", len(names)*(len(names)-1)))
 	return nil
+}
+
+// quic lets a spoke join over QUIC. Both ends have keys of this moment, and know each
+// other's.
+func (d *demo) quic(h *hub.Hub) error {
+	ours, err := identity.New()
+	if err != nil {
+		return err
+	}
+	theirs, err := identity.New()
+	if err != nil {
+		return err
+	}
+	l, err := listenQUIC(h, "127.0.0.1:0", identity.Config{Key: ours, Pins: []identity.Pin{theirs.Pin()}})
+	if err != nil {
+		return err
+	}
+	d.quinn, err = quicspoke.New(l.Addr().String(), &quicspoke.Options{
+		Identity: identity.Config{Key: theirs, Pins: []identity.Pin{ours.Pin()}}, Options: link.Options{OnFault: warn(d.cmd)},
+	})
+	return err
 }
 
 // plainPeer connects with nothing but a WebSocket, as a page in a browser would.

@@ -20,11 +20,12 @@ const drainTime = 10 * time.Second
 func newHub() *cobra.Command {
 	var listen string
 	var origins []string
+	var quic quicFlags
 	cmd := &cobra.Command{
 		Use:   "hub",
 		Short: "Run a hub that relays between its spokes",
-		Long: "Run a hub that relays between its spokes, over WebSocket at /ws. It prints a line\n" +
-			"for each listener when it is ready, and ends on SIGTERM or Ctrl-C by draining.",
+		Long: "Run a hub that relays between its spokes, over WebSocket at /ws and over QUIC. It prints\n" +
+			"a line for each listener when it is ready, and ends on SIGTERM or Ctrl-C by draining.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := wsserver.New(&wsserver.Options{
@@ -37,11 +38,19 @@ func newHub() *cobra.Command {
 			if err != nil {
 				return err
 			}
+			url, err := quic.serve(h.Hub)
+			if err != nil {
+				return errors.Join(err, l.Close(), h.Close())
+			}
 			cmd.Printf("hub: ready at ws://%s/ws\n", l.Addr())
+			if url != "" {
+				cmd.Printf("hub: ready at %s\n", url)
+			}
 			return serve(cmd.Context(), l, h)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen at")
+	quic.add(cmd)
 	cmd.Flags().StringSliceVar(&origins, "origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
 	return cmd
 }

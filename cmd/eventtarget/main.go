@@ -40,7 +40,7 @@ func newRoot() *cobra.Command {
 		SilenceErrors: true,
 	}
 	root.SetOut(os.Stdout)
-	root.AddCommand(newHub(), newListen(), newDispatch(), newDemo(), newConform())
+	root.AddCommand(newHub(), newListen(), newDispatch(), newDemo(), newConform(), newKeygen())
 	return root
 }
 

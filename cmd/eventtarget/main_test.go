@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -62,6 +63,13 @@ func startHub(t *testing.T, args ...string) (url string, process *exec.Cmd) {
 	_, url, found := strings.Cut(lines.Text(), "ready at ")
 	if !found {
 		t.Fatalf("the hub says %q", lines.Text())
+	}
+	if slices.Contains(args, "--quic") {
+		if !lines.Scan() {
+			t.Fatal("the hub says nothing of QUIC")
+		}
+		_, quicURL, _ := strings.Cut(lines.Text(), "ready at ")
+		url += " " + quicURL
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	return url, cmd
@@ -119,7 +127,7 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err
 
 func TestDemo(t *testing.T) {
 	out, errs, err := run(t, "", "demo", "--once")
-	if err != nil || !strings.Contains(out, "all 20 expected hearings were heard") {
+	if err != nil || !strings.Contains(out, "all 30 expected hearings were heard") {
 		t.Errorf("%v\n%s%s", err, out, errs)
 	}
 }
@@ -180,6 +188,8 @@ func TestErrors(t *testing.T) {
 		"bad topic":         {[]string{"listen", "mem://x", "chat"}, `"chat" has no ':'`},
 		"bad payload":       {[]string{"dispatch", "mem://x", "a", "b", "{"}, "invalid payload"},
 		"bad type":          {[]string{"dispatch", "mem://x", "a:b", "c"}, "invalid topic"},
+		"no allowed pin":    {[]string{"hub", "--quic", "127.0.0.1:0", "--key", "x"}, "go together"},
+		"no key file":       {[]string{"hub", "--quic", "127.0.0.1:0", "--key", "/none", "--allow", "x"}, "no such file"},
 		"nobody there":      {[]string{"dispatch", "--wait", "100ms", "ws://user:secret@127.0.0.1:1/ws", "a", "b"}, "deadline"},
 	} {
 		_, errs, err := run(t, "", c.args...)

@@ -106,6 +106,9 @@ func (h *Hub) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.Li
 // Remove ends a registration; see [eventtarget.TypedEventTarget].
 func (h *Hub) Remove(r *eventtarget.Registration) bool { return h.registry.Remove(r) }
 
+// Limits returns what bounds a message.
+func (h *Hub) Limits() eventtarget.Limits { return h.opts.Limits }
+
 // Position returns where the log's head is now, for [Meta].
 func (h *Hub) Position() Position { return Position{at: h.log.Head(), valid: true} }
 

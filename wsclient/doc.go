@@ -12,7 +12,8 @@
 // # Delivery
 //
 // As package link: what is dispatched while the connection is down is sent once it
-// is back; what was under way when it broke is lost, and told as a gap.
+// is back. With a hub of this toolkit there is a session, and nothing is lost; with
+// another server what was under way when the connection broke is, and told as a gap.
 //
 // # Ordering
 //

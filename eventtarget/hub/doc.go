@@ -18,6 +18,11 @@
 // What is meant for one spoke alone waits in a list of that spoke, with its place
 // in the log, so that there is one order for everything.
 //
+// A spoke with a session (see [link.Negotiated]) outlives its connection: it is down
+// then, what is dispatched to it is kept, and a peer that comes back in time goes on
+// where it was. What the log no longer has by then is told as one gap with the count. A
+// spoke without one is gone with its connection.
+//
 // # Ordering
 //
 // What one goroutine dispatches, to all, to some ([Group], [Audience]) or to one
@@ -50,7 +55,8 @@
 // # Closing
 //
 // Close discards what is not yet out; Shutdown sends it first and closes every
-// spoke with CodeGoingAway behind its last event, Restart with CodeRestart and a time
+// spoke with CodeGoingAway behind its last event, once that is acknowledged in a session,
+// Restart with CodeRestart and a time
 // to come back after. An event that Dispatch accepts while they run is sent; one that
 // comes later is refused.
 //

@@ -12,8 +12,13 @@
 // # Delivery
 //
 // An event that Dispatch accepted waits in a bounded log until the connection
-// takes it; it waits there too while the link is down. What was on its way when a
-// connection was lost is lost with it: the link tells a gap once it is back.
+// takes it; it waits there too while the link is down.
+//
+// In a session (see [Negotiated]) it stays there until the other end has acknowledged
+// it, and what was on its way in either direction when a connection was lost is sent
+// again over the next one: each event is heard once and in order. When the session is
+// over, or the other end is plain, what was on its way is lost, and the link tells one
+// gap once it is back.
 //
 // # Ordering
 //
@@ -22,19 +27,21 @@
 //
 // # Slow listeners
 //
-// Queued listeners never run on the goroutine that reads the connection. One that
-// asked for Block holds that goroutine up while its queue is full, and with it
-// the other end.
+// Queued listeners never run on the goroutine that delivers. One that asked for Block
+// holds that goroutine up while its queue is full, and with it the other end, which
+// sends no more than a window. In a session that goroutine is not the one that reads,
+// and signs of life go on.
 //
 // # Errors and faults
 //
 // A full log makes Dispatch return ErrOverflow, or wait, as Overflow says. A
 // message that is no envelope is dropped and told as a decode fault; so are lost
-// and remade connections.
+// and remade connections. Options.OnState tells whether one was resumed.
 //
 // # Closing
 //
-// Close discards what is not yet out. Shutdown sends it first.
+// Close discards what is not yet out. Shutdown sends it first, and in a session waits
+// until it is acknowledged, over another connection if need be.
 //
 // # Limits
 //

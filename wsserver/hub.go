@@ -7,6 +7,7 @@ import (
 	"github.com/coder/websocket"
 
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/httpgate"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 	"github.com/eventtarget-go/toolkit/internal/wsconn"
 )
@@ -41,7 +42,11 @@ type Options struct {
 type Hub struct {
 	*hub.Hub
 	opts Options
+	gate httpgate.Gate
 }
+
+// Refusal is an answer to a request that is not upgraded.
+type Refusal = httpgate.Refusal
 
 // New returns a hub; nil options are the defaults. The error says what is wrong
 // with the options.
@@ -58,15 +63,18 @@ func New(opts *Options) (*Hub, error) {
 		return nil, err
 	}
 	h.Hub = engine
+	h.gate = httpgate.Gate{
+		Hub: engine, Authenticate: h.opts.Authenticate, Hosts: h.opts.Hosts, TrustedProxies: h.opts.TrustedProxies, KeepHeaders: h.opts.KeepHeaders,
+	}
 	return h, nil
 }
 
 // ServeHTTP upgrades the request and makes the connection a spoke. It returns when
 // OnConnect has, or the spoke has its new connection; that lives on.
 func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	meta := h.meta(r)
-	if err := h.check(r, &meta); err != nil {
-		refuse(w, err)
+	meta := h.gate.Meta(r)
+	if err := h.gate.Check(r, &meta); err != nil {
+		httpgate.Refuse(w, err)
 		return
 	}
 	var offered []string
@@ -92,21 +100,9 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 // to be known of its request; whom to let in is the caller's. Nothing else may read from ws or write to it. Such
 // a connection costs a write for each event.
 func (h *Hub) AttachConn(ws *websocket.Conn, r *http.Request) (*hub.Spoke, error) {
-	return h.Attach(wsconn.New(ws, wire.MaxFrame(h.opts.Limits)), h.meta(r))
-}
-
-func (h *Hub) meta(r *http.Request) hub.Meta {
-	if r == nil {
-		return hub.Meta{}
+	var meta hub.Meta
+	if r != nil {
+		meta = h.gate.Meta(r)
 	}
-	m := hub.Meta{Addr: clientAddr(r, h.opts.TrustedProxies), Path: r.URL.Path}
-	for _, name := range h.opts.KeepHeaders {
-		if v := r.Header.Get(name); v != "" {
-			if m.Headers == nil {
-				m.Headers = make(map[string]string)
-			}
-			m.Headers[name] = v
-		}
-	}
-	return m
+	return h.Attach(wsconn.New(ws, wire.MaxFrame(h.opts.Limits)), meta)
 }

@@ -87,18 +87,23 @@ func (h *Hub) join(s *Spoke) error {
 // sweeper see to it.
 func (s *Spoke) begin(g greeting) {
 	h := s.hub
-	asked := g.hello != nil && g.hello.Topics != nil
+	asked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
 	h.log.Update(func(u framelog.Update) {
 		s.mu.Lock()
 		s.ready = true
 		s.mu.Unlock()
+		if s.meta.Resumes {
+			s.missedSince(u, asked)
+		}
 		if !unasked {
 			return
 		}
 		s.everything = true
 		s.following.Store(true)
-		h.retained.replay(s, everything, s.meta.Since.at)
+		if !s.meta.Resumes {
+			h.retained.replay(s, everything, s.meta.Since.at)
+		}
 		if s.inbox.overflow() != eventtarget.Conflate {
 			s.shard.follow(s, true)
 			return
@@ -106,12 +111,12 @@ func (s *Spoke) begin(g greeting) {
 		h.interest.addAll(s) // from the head on; what is before it stands in the log only
 		_ = s.inbox.put(item{at: u.Head(), do: &step{kind: doLeave}})
 	})
+	var refused map[string]string
+	if asked {
+		refused = s.hear(append(g.topics, s.meta.Topics...), nil)
+	}
 	if g.hello != nil {
 		s.received.Add(1)
-		var refused map[string]string
-		if asked {
-			refused = s.hear(g.topics, nil)
-		}
 		if err := s.welcome(s.out, wire.WelcomePayload{Session: s.session.id, Refused: refused}); err != nil {
 			s.out.fail(reasonOf(err))
 		}

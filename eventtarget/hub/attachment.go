@@ -12,6 +12,7 @@ import (
 type attachment struct {
 	conn   link.Conn
 	frames FrameWriter     // conn, if it is one
+	batch  BatchSender     // conn, if it is one
 	pinger link.Pinger     // conn, if it is one
 	first  <-chan received // nil, or what is read first: see greet
 	cause  atomic.Pointer[eventtarget.Reason]
@@ -30,6 +31,7 @@ type received struct {
 func newAttachment(conn link.Conn, first <-chan received) *attachment {
 	a := &attachment{conn: conn, first: first}
 	a.frames, _ = conn.(FrameWriter)
+	a.batch, _ = conn.(BatchSender)
 	a.pinger, _ = conn.(link.Pinger)
 	return a
 }

@@ -1,6 +1,11 @@
 package hub
 
-import "github.com/eventtarget-go/toolkit/internal/framelog"
+import (
+	"strconv"
+	"strings"
+
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+)
 
 // FrameWriter is implemented by a [link.Conn] that takes many framed messages in
 // one write. Options.Framing says how they are framed. All calls come from one
@@ -18,8 +23,54 @@ type FrameWriter interface {
 	WriteFrames(frames []byte) error
 }
 
+// BatchSender is implemented by a [link.Conn] that takes many messages in one write,
+// framed in its own way: the hub then uses it instead of Send. It costs a copy for each
+// spoke where a [FrameWriter] costs none.
+type BatchSender interface {
+	// SendBatch sends messages, as Send does one. It must keep neither.
+	SendBatch(batch []Message) error
+}
+
+// Message is one of those that a BatchSender sends.
+type Message struct {
+	// Envelope is the message itself.
+	Envelope []byte
+	// After is the place in the hub's log behind it. The zero Position: it stands
+	// there nowhere, as what is dispatched to one spoke alone.
+	After Position
+}
+
 // Position is a place in a hub's log. The zero Position is no place.
 type Position struct {
 	at    framelog.Position
 	valid bool
+	lost  bool // it names no place in this log
+}
+
+// FormatPosition returns a text by which a peer can name a place in the log, and go on
+// from there over another connection: see ParsePosition. Empty for the zero Position.
+func (h *Hub) FormatPosition(p Position) string {
+	if !p.valid || p.lost {
+		return ""
+	}
+	return h.epoch + "." + strconv.FormatUint(p.at.Seq, 10)
+}
+
+// ParsePosition returns the place that a text names. What names no place in the log of
+// this hub, such as one of the time before it was started, is a Position at which an
+// unknown number of events is missing.
+func (h *Hub) ParsePosition(text string) Position {
+	epoch, digits, _ := strings.Cut(text, ".")
+	seq, err := strconv.ParseUint(digits, 10, 64)
+	head, tail := h.log.Head(), h.log.Tail()
+	switch {
+	case err != nil || epoch != h.epoch || seq > head.Seq:
+		return Position{at: head, valid: true, lost: true}
+	case seq < tail.Seq:
+		return Position{at: framelog.Position{Seq: seq}, valid: true} // before all that there is
+	}
+	if at, ok := h.log.Find(seq); ok {
+		return Position{at: at, valid: true}
+	}
+	return Position{at: framelog.Position{Seq: seq}, valid: true} // it has just gone
 }

@@ -29,6 +29,7 @@ type Hub struct {
 	late     atomic.Uint64 // events that came too late to be relayed
 	waiting  budget
 
+	epoch    string   // names this log among others
 	interest interest // inside the log's Update
 	retained retained // the same
 
@@ -68,6 +69,7 @@ func New(opts Options) (*Hub, error) {
 		groups:     make(map[string]spokeSet),
 		addrs:      make(map[string]int),
 		accepting:  true,
+		epoch:      newID()[:10],
 		left:       make(chan struct{}),
 		done:       make(chan struct{}),
 	}

@@ -12,7 +12,8 @@ import (
 type message struct {
 	topic  eventtarget.Topic
 	bytes  []byte
-	header int // how much of bytes is the frame's header
+	header int               // how much of bytes is the frame's header
+	after  framelog.Position // behind it, if it stands in the log; else zero
 }
 
 // item is something that concerns one spoke alone, with its place in the log: at

@@ -139,6 +139,11 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		if answer != nil {
 			s.post(item{at: at, msg: answer(refused)})
 		}
+		if s.meta.Resumes && len(live) > 0 && !s.replayed {
+			s.replayed = true
+			s.replay(u)
+			return
+		}
 		for _, t := range live {
 			s.hub.retained.replay(s, t, at)
 			if s.hub.opts.Snapshot != nil {

@@ -169,4 +169,10 @@ type Meta struct {
 	// Since is where in the log the spoke begins: what [Hub.Position] returned
 	// before the peer could know that it is connected. Zero: at the head.
 	Since Position
+	// Resumes tells that the peer has been connected before and has everything up to
+	// Since: it gets what came after that, or a gap, and no snapshot.
+	Resumes bool
+	// Topics are what the spoke hears, of what is dispatched to all, as if it had
+	// subscribed. nil: what the hub sends unasked.
+	Topics []eventtarget.Topic
 }

@@ -79,6 +79,7 @@ func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, 
 			return
 		}
 		m := h.message(topic, msg)
+		m.after = to
 		h.interest.match(topic, func(s *Spoke) {
 			if !slices.Contains(except, s) && s.post(item{at: from, msg: m}) {
 				crowd = append(crowd, s)

@@ -48,6 +48,7 @@ type Spoke struct {
 
 	// Interest, inside the log's Update.
 	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
+	replayed   bool                           // what it missed while it was away: see Meta.Resumes
 	everything bool                           // it gets all that is dispatched to all
 
 	groups map[string]struct{} // under hub.mu

@@ -119,7 +119,7 @@ func (sh *shard) advance(s *Spoke, head framelog.Position) {
 		if p.bytes == nil {
 			return
 		}
-		if s.out.frames == nil {
+		if s.out.frames == nil || s.out.batch != nil {
 			s.park()
 			return
 		}

@@ -102,6 +102,10 @@ type Update struct{ log *Log }
 // Head returns the position behind the last message.
 func (u Update) Head() Position { return u.log.head }
 
+// Tail and Read are those of the log.
+func (u Update) Tail() Position                             { return u.log.tail }
+func (u Update) Read(pos, upto Position) (run Run, ok bool) { return u.log.read(pos, upto) }
+
 // Sealed tells whether the log is sealed: then nothing may be appended.
 func (u Update) Sealed() bool { return u.log.sealed }
 
@@ -250,6 +254,10 @@ type Run struct {
 func (l *Log) Read(pos, upto Position) (run Run, ok bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.read(pos, upto)
+}
+
+func (l *Log) read(pos, upto Position) (run Run, ok bool) {
 	if pos.Offset < l.tail.Offset {
 		return Run{}, false
 	}

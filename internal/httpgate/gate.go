@@ -1,4 +1,6 @@
-package wsserver
+// Package httpgate decides about the requests that become spokes of a hub, whatever
+// they become then.
+package httpgate
 
 import (
 	"errors"
@@ -12,7 +14,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 )
 
-// Refusal is an answer to a request that is not upgraded.
+// Refusal is an answer to a request that is not let in.
 type Refusal struct {
 	Status int    // of HTTP
 	Text   string // told to the peer
@@ -21,24 +23,47 @@ type Refusal struct {
 // Error returns the text.
 func (r *Refusal) Error() string { return r.Text }
 
-// check decides whether a request is upgraded, and adds to meta what it finds out.
-func (h *Hub) check(r *http.Request, meta *hub.Meta) error {
-	if !allowedHost(r, h.opts.Hosts, fromProxy(r, h.opts.TrustedProxies)) {
+// Gate is what an adapter was told about requests: see the options of wsserver.
+type Gate struct {
+	Hub            *hub.Hub
+	Authenticate   func(r *http.Request) (hub.Grant, error)
+	Hosts          []string
+	TrustedProxies []netip.Prefix
+	KeepHeaders    []string
+}
+
+// Meta returns what is kept of a request.
+func (g *Gate) Meta(r *http.Request) hub.Meta {
+	m := hub.Meta{Addr: clientAddr(r, g.TrustedProxies), Path: r.URL.Path}
+	for _, name := range g.KeepHeaders {
+		if v := r.Header.Get(name); v != "" {
+			if m.Headers == nil {
+				m.Headers = make(map[string]string)
+			}
+			m.Headers[name] = v
+		}
+	}
+	return m
+}
+
+// Check decides whether a request is let in, and adds to meta what it finds out.
+func (g *Gate) Check(r *http.Request, meta *hub.Meta) error {
+	if !allowedHost(r, g.Hosts, fromProxy(r, g.TrustedProxies)) {
 		return &Refusal{http.StatusForbidden, "host not allowed"}
 	}
-	if err := h.Admit(meta.Addr); err != nil {
+	if err := g.Hub.Admit(meta.Addr); err != nil {
 		return err
 	}
-	if h.opts.Authenticate == nil {
+	if g.Authenticate == nil {
 		return nil
 	}
-	grant, err := h.opts.Authenticate(r)
+	grant, err := g.Authenticate(r)
 	meta.Identity, meta.Values, meta.Expires = grant.Identity, grant.Values, grant.Expires
 	return err
 }
 
-// refuse answers a request that was not let in.
-func refuse(w http.ResponseWriter, err error) {
+// Refuse answers a request that was not let in.
+func Refuse(w http.ResponseWriter, err error) {
 	if r, ok := errors.AsType[*Refusal](err); ok {
 		http.Error(w, r.Text, r.Status)
 		return

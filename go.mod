@@ -8,6 +8,7 @@ require (
 	github.com/golang-jwt/jwt/v5 v5.3.1
 	github.com/quic-go/quic-go v0.65.0
 	github.com/redis/rueidis v1.0.79
+	github.com/tmaxmax/go-sse v0.11.0
 )
 
 require (

@@ -38,6 +38,9 @@ type Capabilities struct {
 	// Backplane tells that the endpoints of a bus are on several hubs, over
 	// which one endpoint's order holds.
 	Backplane bool
+	// ReceiveOnly tells that the spokes of a hub only listen: their Dispatch is
+	// [errors.ErrUnsupported].
+	ReceiveOnly bool
 	// Reconnects tells that an endpoint connects again by itself.
 	Reconnects bool
 	// Resumes tells that nothing is lost then: what was dispatched meanwhile at
@@ -132,6 +135,8 @@ type Rig struct {
 // reaches is the matrix that follows from the capabilities.
 func (c Capabilities) reaches(from, to int) bool {
 	switch {
+	case c.ReceiveOnly && from != 0:
+		return false
 	case from == to:
 		return c.Echo
 	case c.Topology == Hub && from != 0 && to != 0:

@@ -121,6 +121,12 @@ func lawSource(t *T) {
 		if proved := source.Identity() != ""; t.Harness.Caps.Topology == Hub && j == 0 && proved != t.Harness.Caps.Identity {
 			t.Errorf("from %d to %d: the identity of the source is %q", i, j, source.Identity())
 		}
+		if r.mute(j) {
+			if err := source.Dispatch(t.ctx, event{Type: a}); !errors.Is(err, errors.ErrUnsupported) {
+				t.Errorf("answering where nothing can be sent: %v", err)
+			}
+			return
+		}
 		adjacent := i
 		if t.Harness.Caps.Topology == Hub && i != 0 && j != 0 {
 			adjacent = 0 // a relayed event comes from the hub

@@ -46,6 +46,14 @@ type Negotiated interface {
 	Protocol() int
 }
 
+// Resumer is implemented by a Conn whose transport has told the other end, without a
+// session, what was received over the connection before: the other end then goes on
+// there, and the link tells no gap of its own.
+type Resumer interface {
+	// Resumed tells whether that was done.
+	Resumed() bool
+}
+
 // SessionProtocol returns what conn has negotiated, for the engines.
 func SessionProtocol(conn Conn) int {
 	if n, ok := conn.(Negotiated); ok {

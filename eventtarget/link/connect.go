@@ -102,6 +102,9 @@ func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 		l.mu.Unlock()
 		return err
 	}
+	if r, ok := conn.(Resumer); ok && w == nil {
+		resumed = r.Resumed()
+	}
 	l.conn, l.writable, l.ended = conn, conn, ended
 	var refused map[string]string
 	if l.interest != nil && w != nil {

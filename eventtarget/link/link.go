@@ -2,6 +2,8 @@ package link
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 
@@ -132,6 +134,9 @@ func (l *Link) Remove(r *eventtarget.Registration) bool {
 func (l *Link) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	if err := l.registry.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
+	}
+	if l.opts.ReceiveOnly {
+		return l.fail("dispatch", e.Topic(), fmt.Errorf("there is no way to send: %w", errors.ErrUnsupported))
 	}
 	if err := wire.Check(&e, l.opts.Limits); err != nil {
 		return l.fail("dispatch", e.Topic(), err)

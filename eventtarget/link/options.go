@@ -33,6 +33,9 @@ type Options struct {
 	// Overflow is what Dispatch does when the log is full: [eventtarget.Reject]
 	// (the default) or [eventtarget.Block].
 	Overflow eventtarget.Overflow
+	// ReceiveOnly tells that nothing can be sent: Dispatch returns
+	// [errors.ErrUnsupported].
+	ReceiveOnly bool
 	// Subscribe makes the link ask the hub for the topics that have listeners, so
 	// that it is sent those only; the hub must know how to answer, as those of this
 	// toolkit do. By default it asks for nothing, and gets what the hub sends unasked:
@@ -71,7 +74,7 @@ type Change struct {
 	// Cause is why the link is down or closed.
 	Cause error
 	// Resumed tells of one that is up that its session goes on: nothing is missing
-	// that was not told as a gap by the hub. The first connection never is.
+	// that the hub does not tell as a gap. The first connection never is.
 	Resumed bool
 }
 

@@ -24,7 +24,7 @@ var (
 
 	// thirdParty are the modules that packages of the root module may import,
 	// tests aside. The default answer to another one is no.
-	thirdParty = []string{"github.com/coder/websocket", "github.com/redis/rueidis", "github.com/quic-go/quic-go", "github.com/golang-jwt/jwt/v5"}
+	thirdParty = []string{"github.com/coder/websocket", "github.com/redis/rueidis", "github.com/quic-go/quic-go", "github.com/golang-jwt/jwt/v5", "github.com/tmaxmax/go-sse"}
 )
 
 type listed struct {

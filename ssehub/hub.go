@@ -1,0 +1,191 @@
+package ssehub
+
+import (
+	"net/http"
+	"net/netip"
+	"net/url"
+	"path"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/httpgate"
+)
+
+// Options configures a [Hub]: the hub's own, and what concerns the requests.
+type Options struct {
+	// Options are those of the hub. Adapter is set by New.
+	hub.Options
+	HandlerOptions
+}
+
+// HandlerOptions is what concerns the requests.
+type HandlerOptions struct {
+	// Origins are the origins, with a scheme and with patterns of [path.Match], whose
+	// pages may listen. The host that was asked itself is always allowed, and so is a
+	// request without an Origin.
+	Origins []string
+	// Authenticate decides about a request. An error that is, or wraps, a [*Refusal] is
+	// answered with its status and text, any other with 401 and no text. nil lets
+	// everyone in, as nobody.
+	Authenticate func(r *http.Request) (hub.Grant, error)
+	// Hosts are the names, without port, that a request may ask for, or "*" for any.
+	// nil: any, but on a loopback address only this machine's, unless a trusted proxy
+	// asks.
+	Hosts []string
+	// TrustedProxies are the networks whose X-Forwarded-For is believed.
+	TrustedProxies []netip.Prefix
+	// KeepHeaders names the headers of the request that a spoke keeps.
+	KeepHeaders []string
+	// Retry is how long a client is told to wait before it connects again. Default
+	// 1 s.
+	Retry time.Duration
+	// WriteTimeout ends a connection that takes nothing for so long. Default 5 s.
+	WriteTimeout time.Duration
+}
+
+// Refusal is an answer to a request that is not let in.
+type Refusal = httpgate.Refusal
+
+const adapter = "ssehub"
+
+// Hub is a [hub.Hub] and an [http.Handler] whose every request is a spoke that only
+// listens.
+type Hub struct {
+	*hub.Hub
+	http.Handler
+}
+
+// New returns a hub; nil options are the defaults. The error says what is wrong with
+// the options.
+func New(opts *Options) (*Hub, error) {
+	var o Options
+	if opts != nil {
+		o = *opts
+	}
+	o.Adapter = adapter
+	engine, err := hub.New(o.Options)
+	if err != nil {
+		return nil, err
+	}
+	return &Hub{Hub: engine, Handler: NewHandler(engine, o.HandlerOptions)}, nil
+}
+
+// NewHandler returns a handler that makes requests spokes of a hub that may have others
+// too, over WebSocket for example: they are one hub, with one order and one set of
+// groups.
+func NewHandler(h *hub.Hub, o HandlerOptions) http.Handler {
+	if o.Retry == 0 {
+		o.Retry = time.Second
+	}
+	if o.WriteTimeout == 0 {
+		o.WriteTimeout = 5 * time.Second
+	}
+	return &handler{hub: h, opts: o, gate: httpgate.Gate{
+		Hub: h, Authenticate: o.Authenticate, Hosts: o.Hosts, TrustedProxies: o.TrustedProxies, KeepHeaders: o.KeepHeaders,
+	}}
+}
+
+type handler struct {
+	hub  *hub.Hub
+	opts HandlerOptions
+	gate httpgate.Gate
+	// recent are events as they are written: every spoke gets the same bytes.
+	recent [256]atomic.Pointer[written]
+}
+
+// written is an event of the log as it is written.
+type written struct {
+	after hub.Position
+	bytes []byte
+}
+
+// ServeHTTP makes the request a spoke and returns when that has left.
+func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	meta := h.gate.Meta(r)
+	err := h.allow(w, r)
+	if err == nil {
+		meta.Topics, err = topics(r)
+	}
+	if err == nil {
+		err = h.gate.Check(r, &meta)
+	}
+	if err != nil {
+		httpgate.Refuse(w, err)
+		return
+	}
+	begin := h.hub.Position()
+	meta.Since = begin
+	if id := lastEventID(r); id != "" {
+		meta.Since, meta.Resumes = h.hub.ParsePosition(id), true
+	}
+	c := newStream(h, w, r)
+	c.resumes = meta.Resumes
+	if err := c.open(begin); err != nil {
+		return
+	}
+	// The error concerns the connection alone, and it has been closed.
+	_, _ = h.hub.Attach(c, meta)
+	c.serve()
+}
+
+// allow refuses what cannot be a stream, and pages of other origins.
+func (h *handler) allow(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodGet {
+		w.Header().Set("Allow", "GET")
+		return &Refusal{Status: http.StatusMethodNotAllowed, Text: "use GET"}
+	}
+	if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "text/event-stream") && !strings.Contains(accept, "*/*") {
+		return &Refusal{Status: http.StatusNotAcceptable, Text: "there is only text/event-stream"}
+	}
+	origin := r.Header.Get("Origin")
+	w.Header().Add("Vary", "Origin")
+	if origin == "" || sameHost(origin, r.Host) {
+		return nil
+	}
+	for _, pattern := range h.opts.Origins {
+		if ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(origin)); ok && err == nil {
+			w.Header().Set("Access-Control-Allow-Origin", origin)
+			w.Header().Set("Access-Control-Allow-Credentials", "true")
+			return nil
+		}
+	}
+	return &Refusal{Status: http.StatusForbidden, Text: "origin not allowed"}
+}
+
+func sameHost(origin, host string) bool {
+	_, name, found := strings.Cut(origin, "://")
+	return found && strings.EqualFold(name, host)
+}
+
+// topics reads what the request asks for.
+func topics(r *http.Request) (all []eventtarget.Topic, err error) {
+	query, err := url.ParseQuery(r.URL.RawQuery)
+	if err != nil {
+		return nil, &Refusal{Status: http.StatusBadRequest, Text: "the query cannot be read: " + err.Error()}
+	}
+	for name := range query {
+		if name != "topic" && name != "lastEventId" {
+			return nil, &Refusal{Status: http.StatusBadRequest, Text: "unknown parameter " + name + " (known: topic, lastEventId)"}
+		}
+	}
+	for _, text := range query["topic"] {
+		t, err := eventtarget.ParseTopic(text)
+		if err != nil {
+			return nil, &Refusal{Status: http.StatusBadRequest, Text: err.Error()}
+		}
+		all = append(all, t)
+	}
+	return all, nil
+}
+
+// lastEventID is where the client was: what its EventSource sends by itself, or the
+// parameter for one that is made anew.
+func lastEventID(r *http.Request) string {
+	if id := r.Header.Get("Last-Event-ID"); id != "" {
+		return id
+	}
+	return r.URL.Query().Get("lastEventId")
+}

@@ -4,6 +4,8 @@
 //	ws://HOST/PATH         a WebSocket client
 //	wss://HOST/PATH        the same over TLS
 //	quic://HOST:PORT       a spoke of a QUIC hub
+//	sse+http://HOST/PATH   a stream of server-sent events: it only listens
+//	sse+https://HOST/PATH  the same over TLS
 //	redis://HOST:PORT      a bus on a Redis server; before the host USER:PASSWORD@
 //	rediss://HOST:PORT     the same over TLS
 //
@@ -13,7 +15,7 @@
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
 // and durable (true, false); quic:// has pin, the hub's key (twice while it is being
 // changed), and key, the file of the spoke's own: without it the spoke is somebody new
-// each time. insecure=true talks to any hub. An unknown scheme or parameter is an error that names
+// each time. sse+http:// has topic, what to listen to (repeatable). insecure=true talks to any hub. An unknown scheme or parameter is an error that names
 // it.
 package open
 
@@ -33,6 +35,7 @@ import (
 	"github.com/eventtarget-go/toolkit/inprocess"
 	"github.com/eventtarget-go/toolkit/quicspoke"
 	"github.com/eventtarget-go/toolkit/redis"
+	"github.com/eventtarget-go/toolkit/sseclient"
 	"github.com/eventtarget-go/toolkit/wsclient"
 )
 
@@ -60,6 +63,8 @@ func NewMux(opts *Options) *eventtarget.Mux {
 	m.Handle("ws", o.webSocket)
 	m.Handle("wss", o.webSocket)
 	m.Handle("quic", o.quic)
+	m.Handle("sse+http", o.events)
+	m.Handle("sse+https", o.events)
 	m.Handle("redis", o.redis)
 	m.Handle("rediss", o.redis)
 	return m
@@ -110,6 +115,31 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 	server.RawQuery = ""
 	client, err := wsclient.New(server.String(), &wsclient.Options{
 		Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return client, nil
+}
+
+func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u, "topic")
+	if err != nil {
+		return nil, err
+	}
+	var topics []eventtarget.Topic
+	for _, text := range u.Query()["topic"] {
+		t, err := eventtarget.ParseTopic(text)
+		if err != nil {
+			return nil, fmt.Errorf("parameter topic: %w", err)
+		}
+		topics = append(topics, t)
+	}
+	stream := *u
+	stream.Scheme = strings.TrimPrefix(u.Scheme, "sse+")
+	stream.RawQuery = ""
+	client, err := sseclient.New(stream.String(), &sseclient.Options{
+		Topics: topics, Options: link.Options{Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err

@@ -76,7 +76,9 @@ func New(opts *Options) (*Hub, error) {
 // NewHandler returns a handler that makes requests spokes of a hub that may have others
 // too, over WebSocket for example: they are one hub, with one order and one set of
 // groups.
-func NewHandler(h *hub.Hub, o HandlerOptions) http.Handler {
+func NewHandler(h *hub.Hub, o HandlerOptions) http.Handler { return newHandler(h, o) }
+
+func newHandler(h *hub.Hub, o HandlerOptions) *handler {
 	if o.Retry == 0 {
 		o.Retry = time.Second
 	}
@@ -131,7 +133,7 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	c.serve()
 }
 
-// allow refuses what cannot be a stream, and pages of other origins.
+// allow refuses what cannot be a stream, or may not.
 func (h *handler) allow(w http.ResponseWriter, r *http.Request) error {
 	if r.Method != http.MethodGet {
 		w.Header().Set("Allow", "GET")
@@ -140,6 +142,11 @@ func (h *handler) allow(w http.ResponseWriter, r *http.Request) error {
 	if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "text/event-stream") && !strings.Contains(accept, "*/*") {
 		return &Refusal{Status: http.StatusNotAcceptable, Text: "there is only text/event-stream"}
 	}
+	return h.allowOrigin(w, r)
+}
+
+// allowOrigin refuses pages of other origins.
+func (h *handler) allowOrigin(w http.ResponseWriter, r *http.Request) error {
 	origin := r.Header.Get("Origin")
 	w.Header().Add("Vary", "Origin")
 	if origin == "" || sameHost(origin, r.Host) {

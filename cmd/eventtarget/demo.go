@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -51,7 +52,7 @@ func newDemo() *cobra.Command {
 				return err
 			}
 			served := make(chan error, 1)
-			go func() { served <- serve(ctx, l, h) }()
+			go func() { served <- serve(ctx, l, h, nil) }()
 			d.say("hub", "ready at "+d.url)
 			talked := d.talk(ctx, h)
 			if talked == nil && !once {
@@ -66,7 +67,8 @@ func newDemo() *cobra.Command {
 	return cmd
 }
 
-// demo is the company: a hub, two WebSocket spokes, one over QUIC, a plain peer that
+// demo is the company: a hub, two WebSocket spokes, one over QUIC, one that
+// only listens, a plain peer that
 // only knows WebSocket, and a bus in memory that is bridged to the hub.
 type demo struct {
 	cmd   *cobra.Command
@@ -94,7 +96,8 @@ func (d *demo) hears(who, eventType, id, payload string) {
 func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
-	names := []string{"hub", "ada", "grace", "quinn", "plain", "memory"}
+	speakers := []string{"hub", "ada", "grace", "quinn", "plain", "memory"}
+	names := append(slices.Clone(speakers), "sse") // which only listens
 	for _, name := range names {
 		d.heard[name] = make(chan string, 100)
 	}
@@ -107,6 +110,7 @@ func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	mux := open.NewMux(&open.Options{OnFault: warn(d.cmd)})
 	for name, url := range map[string]string{
 		"ada": d.url + "?echo=false", "grace": d.url + "?echo=false",
+		"sse":    "sse+" + strings.TrimSuffix("http"+strings.TrimPrefix(d.url, "ws"), "/ws") + "/sse?topic=chat.said:*",
 		"memory": "mem://demo?echo=false", "bridge": "mem://demo?echo=false",
 	} {
 		t, err := mux.Open(ctx, url)
@@ -119,7 +123,7 @@ func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 		}
 		targets[name] = t
 	}
-	for _, name := range []string{"hub", "ada", "grace", "quinn", "memory"} {
+	for _, name := range []string{"hub", "ada", "grace", "quinn", "memory", "sse"} {
 		t := targets[name]
 		if _, err := t.Add(ctx, eventtarget.T("chat.said", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[eventtarget.Raw]) {
 			d.hears(name, e.Type, e.ID, string(e.Payload))
@@ -147,14 +151,14 @@ func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	if speak["plain"], err = d.plainPeer(ctx); err != nil {
 		return err
 	}
-	for h.Len() < 5 { // a plain peer is not told when the hub has taken it in
+	for h.Len() < 6 { // a plain peer is not told when the hub has taken it in
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("%d of 5 spokes joined", h.Len())
+			return fmt.Errorf("%d of 6 spokes joined", h.Len())
 		}
 	}
-	for _, speaker := range names {
+	for _, speaker := range speakers {
 		payload, _ := json.Marshal(speaker + " says hello")
 		d.say(speaker, "says hello")
 		if err := speak[speaker](string(payload)); err != nil {
@@ -184,7 +188,7 @@ func (d *demo) nothingMore(names []string) error {
 			return fmt.Errorf("%s heard %d events too many", name, n)
 		}
 	}
-	d.say("demo", fmt.Sprintf("all %d expected hearings were heard, and no other", len(names)*(len(names)-1)))
+	d.say("demo", fmt.Sprintf("all %d expected hearings were heard, and no other", (len(names)-1)*(len(names)-1)))
 	return nil
 }
 

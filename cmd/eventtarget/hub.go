@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/ssehub"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -24,8 +25,10 @@ func newHub() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "hub",
 		Short: "Run a hub that relays between its spokes",
-		Long: "Run a hub that relays between its spokes, over WebSocket at /ws and over QUIC. It prints\n" +
-			"a line for each listener when it is ready, and ends on SIGTERM or Ctrl-C by draining.",
+		Long: "Run a hub that relays between its spokes, over WebSocket at /ws and over QUIC. What they\n" +
+			"dispatch can be listened to at /sse?topic=chat:* too (server-sent events), and\n" +
+			"POST /dispatch takes one event. The hub prints a line for each listener when it is ready,\n" +
+			"and ends on SIGTERM or Ctrl-C by draining.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := wsserver.New(&wsserver.Options{
@@ -46,7 +49,7 @@ func newHub() *cobra.Command {
 			if url != "" {
 				cmd.Printf("hub: ready at %s\n", url)
 			}
-			return serve(cmd.Context(), l, h)
+			return serve(cmd.Context(), l, h, origins)
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen at")
@@ -56,11 +59,8 @@ func newHub() *cobra.Command {
 }
 
 // serve runs a hub until ctx ends and drains it.
-func serve(ctx context.Context, l net.Listener, h *wsserver.Hub) error {
-	mux := http.NewServeMux()
-	mux.Handle("/ws", h)
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+func serve(ctx context.Context, l net.Listener, h *wsserver.Hub, origins []string) error {
+	server := &http.Server{Handler: routes(h, origins), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {
@@ -71,4 +71,15 @@ func serve(ctx context.Context, l net.Listener, h *wsserver.Hub) error {
 	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 	defer cancel()
 	return errors.Join(h.Shutdown(ctx), server.Shutdown(ctx))
+}
+
+// routes are what a hub serves.
+func routes(h *wsserver.Hub, origins []string) http.Handler {
+	mux := http.NewServeMux()
+	mux.Handle("/ws", h)
+	o := ssehub.HandlerOptions{Origins: origins}
+	mux.Handle("/sse", ssehub.NewHandler(h.Hub, o))
+	mux.Handle("/dispatch", ssehub.NewPostHandler(h.Hub, o))
+	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	return mux
 }

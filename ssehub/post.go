@@ -1,0 +1,71 @@
+package ssehub
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"mime"
+	"net/http"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/httpgate"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// NewPostHandler returns the way back for those who only listen: a handler that
+// dispatches the envelope in a POST to every spoke of the hub. It answers 202 when that
+// was accepted, and otherwise with what is wrong, in plain text.
+//
+// Origins, Authenticate, Hosts and TrustedProxies are those of the requests that
+// listen. The content type must be application/json, which a page of another origin
+// cannot send unasked.
+func NewPostHandler(h *hub.Hub, o HandlerOptions) http.Handler {
+	listen := newHandler(h, o)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if err := listen.post(w, r); err != nil {
+			httpgate.Refuse(w, err)
+			return
+		}
+		w.WriteHeader(http.StatusAccepted)
+	})
+}
+
+func (h *handler) post(w http.ResponseWriter, r *http.Request) error {
+	if r.Method != http.MethodPost {
+		w.Header().Set("Allow", "POST")
+		return &Refusal{Status: http.StatusMethodNotAllowed, Text: "use POST"}
+	}
+	if err := h.allowOrigin(w, r); err != nil {
+		return err
+	}
+	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
+		return &Refusal{Status: http.StatusUnsupportedMediaType, Text: "send application/json"}
+	}
+	meta := h.gate.Meta(r)
+	if err := h.gate.Check(r, &meta); err != nil {
+		return err
+	}
+	limits := h.hub.Limits()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, int64(wire.MaxFrame(limits))))
+	if _, tooLarge := errors.AsType[*http.MaxBytesError](err); tooLarge {
+		return &Refusal{Status: http.StatusRequestEntityTooLarge, Text: "the message is over the limit"}
+	} else if err != nil {
+		return &Refusal{Status: http.StatusBadRequest, Text: "the message was cut short"}
+	}
+	m, err := wire.Decode(body, limits)
+	if err == nil && m.Control() {
+		err = fmt.Errorf("%w: %q is the protocol's own", eventtarget.ErrInvalidTopic, m.Type)
+	}
+	if err == nil {
+		err = h.hub.Dispatch(r.Context(), eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
+	}
+	switch {
+	case err == nil, errors.Is(err, eventtarget.ErrClosed):
+		return err
+	case errors.Is(err, eventtarget.ErrTooLarge):
+		return &Refusal{Status: http.StatusRequestEntityTooLarge, Text: err.Error()}
+	default:
+		return &Refusal{Status: http.StatusBadRequest, Text: err.Error()}
+	}
+}

@@ -1,0 +1,67 @@
+package ssehub_test
+
+import (
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/ssehub"
+)
+
+// TestPost: one envelope is one event, and anything else is told what is wrong.
+func TestPost(t *testing.T) {
+	h, url := serve(t, ssehub.Options{Options: hub.Options{Limits: eventtarget.Limits{Message: 100}}})
+	s := listen(t, url, "")
+	s.block()
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{}))
+	defer server.Close()
+	post := func(method, contentType, origin, body string) int {
+		req, err := http.NewRequestWithContext(t.Context(), method, server.URL, strings.NewReader(body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", contentType)
+		if origin != "" {
+			req.Header.Set("Origin", origin)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		return res.StatusCode
+	}
+	const good, json = `{"type":"a","id":"1","payload":1.10}`, "application/json"
+	for _, c := range []struct {
+		method, contentType, origin, body string
+		want                              int
+	}{
+		{"POST", json, "", `{"type":"a"}`, http.StatusBadRequest},
+		{"POST", json, "", `{"type":"a","id":"1"}x`, http.StatusBadRequest},
+		{"POST", json, "", `{"type":"__gap","id":""}`, http.StatusBadRequest},
+		{"POST", json, "", `[]`, http.StatusBadRequest},
+		{"POST", json, "", ``, http.StatusBadRequest},
+		{"POST", json, "", `{"type":"a","id":"","payload":"` + strings.Repeat("x", 200) + `"}`, http.StatusRequestEntityTooLarge},
+		{"POST", json, "", `{"type":"a","id":"","payload":"` + strings.Repeat("x", 20000) + `"}`, http.StatusRequestEntityTooLarge},
+		{"POST", "text/plain", "", good, http.StatusUnsupportedMediaType},
+		{"POST", "", "", good, http.StatusUnsupportedMediaType},
+		{"POST", json, "https://evil.test", good, http.StatusForbidden},
+		{"GET", json, "", good, http.StatusMethodNotAllowed},
+		{"PUT", json, "", good, http.StatusMethodNotAllowed},
+		{"POST", json + "; charset=utf-8", "", good, http.StatusAccepted},
+	} {
+		if got := post(c.method, c.contentType, c.origin, c.body); got != c.want {
+			t.Errorf("%s %s %s %.40s: %d, want %d", c.method, c.contentType, c.origin, c.body, got, c.want)
+		}
+	}
+	if _, rest := s.event(); rest != "event: a|data: "+good {
+		t.Errorf("heard %s", rest)
+	}
+	h.Close()
+	if got := post("POST", json, "", good); got != http.StatusServiceUnavailable {
+		t.Errorf("behind the hub's end: %d", got)
+	}
+}

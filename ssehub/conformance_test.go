@@ -23,8 +23,9 @@ func TestConformance(t *testing.T) {
 	conformance.Run(t, conformance.Harness{
 		Name: "ssehub with sseclient", Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: true, ReceiveOnly: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+			joined := make(chan struct{}, 1000)
 			h, err := ssehub.New(&ssehub.Options{HandlerOptions: ssehub.HandlerOptions{KeepHeaders: []string{"Endpoint"}}, Options: hub.Options{
-				Limits: s.Limits(), Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
+				Limits: s.Limits(), Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp); joined <- struct{}{} },
 				OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
 			}})
 			server := httptest.NewServer(h)
@@ -47,10 +48,9 @@ func TestConformance(t *testing.T) {
 					Options: link.Options{Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
 				})
 				rig.Endpoints = append(rig.Endpoints, c)
-				err = errors.Join(err, failed, c.Ready(ctx))
-			}
-			for h.Len() < s.Endpoints-1 && ctx.Err() == nil {
-				time.Sleep(time.Millisecond)
+				if err = errors.Join(err, failed, c.Ready(ctx)); err == nil {
+					<-joined
+				}
 			}
 			return rig, err
 		},

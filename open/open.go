@@ -6,6 +6,7 @@
 //	quic://HOST:PORT       a spoke of a QUIC hub
 //	sse+http://HOST/PATH   a stream of server-sent events: it only listens
 //	sse+https://HOST/PATH  the same over TLS
+//	worker:///PATH         a child process; only where AllowExec is set
 //	redis://HOST:PORT      a bus on a Redis server; before the host USER:PASSWORD@
 //	rediss://HOST:PORT     the same over TLS
 //
@@ -15,7 +16,8 @@
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
 // and durable (true, false); quic:// has pin, the hub's key (twice while it is being
 // changed), and key, the file of the spoke's own: without it the spoke is somebody new
-// each time. sse+http:// has topic, what to listen to (repeatable). insecure=true talks to any hub. An unknown scheme or parameter is an error that names
+// each time. sse+http:// has topic, what to listen to (repeatable). worker:
+// has arg (repeatable), sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An unknown scheme or parameter is an error that names
 // it.
 package open
 
@@ -36,6 +38,7 @@ import (
 	"github.com/eventtarget-go/toolkit/quicspoke"
 	"github.com/eventtarget-go/toolkit/redis"
 	"github.com/eventtarget-go/toolkit/sseclient"
+	"github.com/eventtarget-go/toolkit/worker"
 	"github.com/eventtarget-go/toolkit/wsclient"
 )
 
@@ -43,6 +46,8 @@ import (
 type Options struct {
 	// OnFault hears the faults of what is opened; nil logs them.
 	OnFault func(eventtarget.Fault)
+	// AllowExec lets worker: start programs. A URL that others may choose must not.
+	AllowExec bool
 }
 
 // Open opens the target that rawURL names, with default options. A target with a
@@ -60,6 +65,7 @@ func NewMux(opts *Options) *eventtarget.Mux {
 	}
 	m := &eventtarget.Mux{}
 	m.Handle("mem", o.mem)
+	m.Handle("worker", o.worker)
 	m.Handle("ws", o.webSocket)
 	m.Handle("wss", o.webSocket)
 	m.Handle("quic", o.quic)
@@ -145,6 +151,32 @@ func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 		return nil, err
 	}
 	return client, nil
+}
+
+func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u, "arg", "sha256", "restart")
+	switch {
+	case err != nil:
+		return nil, err
+	case !o.AllowExec:
+		return nil, fmt.Errorf("%w: programs may be started only where that is allowed (Options.AllowExec)", eventtarget.ErrForbidden)
+	case u.Host != "" || u.User != nil:
+		return nil, errors.New("write worker:///PATH")
+	}
+	q := u.Query()
+	restarts := map[string]worker.Restart{"": worker.Never, "never": worker.Never, "on-failure": worker.OnFailure, "always": worker.Always}
+	restart, known := restarts[q.Get("restart")]
+	if !known {
+		return nil, fmt.Errorf("parameter restart: %q is none of never, on-failure, always", q.Get("restart"))
+	}
+	w, err := worker.Start(worker.Options{
+		Path: u.Path, Args: q["arg"], SHA256: q.Get("sha256"), Restart: restart,
+		Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+	})
+	if err != nil {
+		return nil, err
+	}
+	return w, nil
 }
 
 func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {

@@ -21,6 +21,7 @@ func (l *Link) end(cause error) {
 		l.mu.Unlock()
 		return
 	}
+	l.cancel(cause) // before anybody can see the state, and ask for the cause
 	l.setState(Change{State: eventtarget.StateClosed, Cause: cause})
 	conn, unsent := l.conn, l.out.Head().Seq-l.sent.Seq
 	if conn == nil { // what was under way has not come back as received
@@ -29,7 +30,6 @@ func (l *Link) end(cause error) {
 	unsent += uint64(len(l.session.queue))
 	l.broadcast()
 	l.mu.Unlock()
-	l.cancel(cause)
 	if conn != nil {
 		_ = conn.Close(l.goodbye())
 	}

@@ -27,6 +27,15 @@ type Conn interface {
 	Close(reason eventtarget.Reason) error
 }
 
+// FrameSender is implemented by a Conn that takes many framed messages in one write:
+// Options.Framing says how they are framed. What the link sends beside events goes
+// through Send.
+type FrameSender interface {
+	// WriteFrames writes frames; it may block, and must not keep them. After an error it
+	// is unknown which of them the peer has got: without a session they count as lost.
+	WriteFrames(frames []byte) error
+}
+
 // Pinger is implemented by a Conn whose transport can ask the peer for a sign of
 // life. Without it a dead peer is noticed only by a write that fails.
 type Pinger interface {

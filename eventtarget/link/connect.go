@@ -28,7 +28,7 @@ func (l *Link) run() {
 		if l.ctx.Err() != nil {
 			return
 		}
-		if l.opts.Dial == nil || terminal(err) {
+		if l.opts.Dial == nil || terminal(err) || l.opts.Retry != nil && !l.opts.Retry(err) {
 			l.finish(err)
 			return
 		}

@@ -26,6 +26,7 @@ type Link struct {
 	wg       sync.WaitGroup
 	done     chan struct{}
 	ignored  atomic.Uint64
+	settled  atomic.Bool // Setup has returned
 
 	out      *framelog.Log // what waits to be sent
 	interest *interest     // nil: the other end is not asked for topics; under mu
@@ -47,8 +48,8 @@ type Link struct {
 }
 
 // New returns a link, which begins to connect at once; wait for Ready where that
-// matters. What a plain peer sends before a listener is added is heard by nobody: let
-// it speak when it is asked. The error says what is wrong with the options.
+// matters. What the other end sends before a listener is added is heard by nobody: add
+// those that must hear everything in Options.Setup. The error says what is wrong with the options.
 func New(opts Options) (*Link, error) {
 	opts, err := opts.withDefaults()
 	if err != nil {
@@ -56,7 +57,7 @@ func New(opts Options) (*Link, error) {
 	}
 	l := &Link{
 		opts:    opts,
-		out:     framelog.New(nil, opts.LogBytes, opts.LogEvents),
+		out:     framelog.New(opts.Framing, opts.LogBytes, opts.LogEvents),
 		changed: make(chan struct{}),
 		done:    make(chan struct{}),
 	}
@@ -67,6 +68,10 @@ func New(opts Options) (*Link, error) {
 		l.interest = newInterest(opts.Subscriptions)
 	}
 	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	if opts.Setup != nil {
+		opts.Setup(l)
+	}
+	l.settled.Store(true)
 	l.wg.Go(l.run)
 	go l.reap()
 	return l, nil
@@ -110,6 +115,9 @@ func (l *Link) Add(ctx context.Context, topic eventtarget.Topic, lis eventtarget
 	if err != nil {
 		l.unsubscribe(topic)
 		return nil, err
+	}
+	if !l.settled.Load() {
+		return r, nil
 	}
 	if err := l.confirmed(ctx, r); err != nil {
 		l.Remove(r)

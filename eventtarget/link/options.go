@@ -27,6 +27,9 @@ type Options struct {
 	ID, Identity string
 	// Limits bounds a message.
 	Limits eventtarget.Limits
+	// Framing appends the header of a message of n bytes, for transports whose
+	// connections take framed messages: see [FrameSender]. nil means none.
+	Framing func(dst []byte, n int) []byte
 	// LogBytes and LogEvents bound what waits to be sent. Default 16 MiB and
 	// 65536.
 	LogBytes, LogEvents int
@@ -58,9 +61,15 @@ type Options struct {
 	WriteTimeout time.Duration
 	// DialTimeout bounds one call of Dial. Default 5 s.
 	DialTimeout time.Duration
+	// Retry tells whether to dial again after a connection, or an attempt to make one,
+	// has ended so. It is asked for ends that do not speak for themselves. nil: always.
+	Retry func(cause error) bool
 	// Backoff is the pause before dialling again.
 	Backoff Backoff
 
+	// Setup is called by New before the link connects: what it adds hears everything
+	// from the first message on. Add does not wait for a hub in it.
+	Setup func(l *Link)
 	// OnFault hears the faults; nil logs them.
 	OnFault func(eventtarget.Fault)
 	// OnState hears each change of the state, in order. It must be quick and must

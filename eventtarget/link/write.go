@@ -91,6 +91,9 @@ func (l *Link) send(conn Conn, from, head framelog.Position) (sent framelog.Posi
 		_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeSlow})
 	})
 	defer stalled.Stop()
+	if fs, ok := conn.(FrameSender); ok && l.opts.Framing != nil {
+		return run.To, fs.WriteFrames(run.Bytes)
+	}
 	sent = from
 	run.Messages(func(msg []byte, after framelog.Position) bool {
 		if err = conn.Send(msg); err != nil {

@@ -1,0 +1,94 @@
+package worker
+
+import (
+	"bufio"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// appendHeader appends the header of a message: its length in four bytes, the most
+// significant first.
+func appendHeader(dst []byte, n int) []byte {
+	return binary.BigEndian.AppendUint32(dst, uint32(n))
+}
+
+const headerSize = 4
+
+// pipes are the two ends of one side: a message connection over a pipe each way.
+type pipes struct {
+	in    *os.File
+	out   *os.File
+	limit int
+	r     *bufio.Reader
+
+	once   sync.Once
+	closed chan struct{}
+	reason eventtarget.Reason // set before closed is closed
+}
+
+func newPipes(in, out *os.File, limit int) *pipes {
+	return &pipes{in: in, out: out, limit: limit, r: bufio.NewReaderSize(in, 64<<10), closed: make(chan struct{})}
+}
+
+// Receive returns the next message.
+func (p *pipes) Receive() ([]byte, error) {
+	header, err := p.r.Peek(headerSize)
+	if err != nil {
+		return nil, p.why(err)
+	}
+	size := binary.BigEndian.Uint32(header)
+	_, _ = p.r.Discard(headerSize)
+	if uint64(size) > uint64(p.limit) {
+		return nil, eventtarget.Reason{Code: eventtarget.CodeTooLarge, Text: fmt.Sprintf("a message of %d bytes is over the limit", size)}
+	}
+	msg := make([]byte, size)
+	if _, err := io.ReadFull(p.r, msg); err != nil {
+		return nil, p.why(err)
+	}
+	return msg, nil
+}
+
+// why returns the reason of the end.
+func (p *pipes) why(err error) error {
+	select {
+	case <-p.closed:
+		return p.reason
+	default:
+	}
+	if errors.Is(err, io.EOF) && p.r.Buffered() == 0 {
+		return eventtarget.Reason{Code: eventtarget.CodeLost, Text: "the pipe has ended"}
+	}
+	return eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()}
+}
+
+// Send sends one message. A link uses WriteFrames instead.
+func (p *pipes) Send(msg []byte) error {
+	return p.WriteFrames(append(appendHeader(make([]byte, 0, headerSize+len(msg)), len(msg)), msg...))
+}
+
+// WriteFrames writes framed messages.
+func (p *pipes) WriteFrames(frames []byte) error {
+	if _, err := p.out.Write(frames); err != nil {
+		return p.why(err)
+	}
+	return nil
+}
+
+// Close ends what is sent, and what is received soon.
+func (p *pipes) Close(reason eventtarget.Reason) error {
+	p.once.Do(func() {
+		p.reason = reason
+		close(p.closed)
+		_ = p.out.Close()
+		_ = p.in.SetReadDeadline(time.Unix(1, 0))
+		_ = p.in.Close()
+	})
+	return nil
+}

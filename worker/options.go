@@ -1,0 +1,81 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+)
+
+// Restart says when a child that has ended is started again.
+type Restart uint8
+
+const (
+	// Never leaves it at that: the target closes.
+	Never Restart = iota
+	// OnFailure starts it again unless it ended with status 0.
+	OnFailure
+	// Always starts it again.
+	Always
+)
+
+// Options says which program to start, and how.
+type Options struct {
+	// Options are those of the link. Dial, Conn, Adapter, Framing and Retry are set by
+	// Start, and there are no heartbeats: a child that is there is seen. Backoff is the
+	// pause before the child is started again.
+	link.Options
+	// Path is the program, absolute. It is required. No shell ever sees it.
+	Path string
+	// Args are its arguments, without its name.
+	Args []string
+	// Dir is where it is started. Empty: where the parent is.
+	Dir string
+	// SHA256 is what the program's file must be, in hexadecimal. Empty: anything.
+	SHA256 string
+	// Env are variables for the child, "NAME=value"; Inherit are the names of those
+	// that it gets from the parent. It gets no others, but those of the handshake.
+	Env, Inherit []string
+	// Restart says when a child that has ended is started again. Default Never.
+	Restart Restart
+	// HandshakeTimeout bounds how long a child may take to say that it is a worker.
+	// Default 2 s.
+	HandshakeTimeout time.Duration
+	// TermTimeout is how long a child has to end by itself once it was told to, and
+	// KillTimeout how long after a signal. Default 5 s and 2 s.
+	TermTimeout, KillTimeout time.Duration
+	// Log gets the lines that the child prints on standard output and standard error,
+	// at most LogRate in a second; what is beyond that is counted. Default
+	// slog.Default and 100.
+	Log     *slog.Logger
+	LogRate int
+}
+
+func (o Options) withDefaults() (Options, error) {
+	switch {
+	case !filepath.IsAbs(o.Path):
+		return o, fmt.Errorf("the path %q is not absolute", o.Path)
+	case o.Restart > Always:
+		return o, fmt.Errorf("restart(%d) is unknown", o.Restart)
+	case o.HandshakeTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0:
+		return o, errors.New("a negative option")
+	}
+	def(&o.HandshakeTimeout, 2*time.Second)
+	def(&o.TermTimeout, 5*time.Second)
+	def(&o.KillTimeout, 2*time.Second)
+	def(&o.LogRate, 100)
+	if o.Log == nil {
+		o.Log = slog.Default()
+	}
+	return o, nil
+}
+
+func def[T comparable](field *T, value T) {
+	var zero T
+	if *field == zero {
+		*field = value
+	}
+}

@@ -1,0 +1,87 @@
+package worker
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+const (
+	// version is that of the handshake and the framing.
+	version = 1
+	// cookieEnv tells a child that it was started as a worker.
+	cookieEnv = "EVENTTARGET_WORKER"
+	// fdIn and fdOut are what a child reads from and writes to.
+	fdIn, fdOut = 3, 4
+)
+
+// grace is how long what a child has written is still read once it has ended, in case
+// a grandchild holds its pipe open.
+const grace = 200 * time.Millisecond
+
+// ErrHandshake is what a program that is no worker, or not the right one, is told for.
+var ErrHandshake = errors.New("the handshake failed")
+
+// ErrNotWorker is what [Parent] returns in a program that was started by hand.
+var ErrNotWorker = errors.New("this program is a worker: another program starts it with package worker (github.com/eventtarget-go/toolkit/worker), and talks to it over file descriptors 3 and 4")
+
+func greeting(cookie string) string {
+	return fmt.Sprintf(`{"type":"__worker","id":"","payload":{"version":%d,"cookie":%q}}`, version, cookie)
+}
+
+// Parent returns the target that talks to the program that started this one, in a child
+// of [Start]. It is to be called once, early in main. nil options are the defaults; Dial,
+// Conn, Adapter and Framing are set by Parent.
+//
+// The target closes when the parent ends the conversation: a worker then returns from
+// main. If the parent has died instead, there is nobody to work for: Linux kills the
+// process at once, and elsewhere it exits with status 75 (EX_TEMPFAIL). The error is [ErrNotWorker] in a
+// program that was not started so.
+func Parent(opts *link.Options) (*link.Link, error) {
+	var o link.Options
+	if opts != nil {
+		o = *opts
+	}
+	mark, found := os.LookupEnv(cookieEnv)
+	v, cookie, _ := strings.Cut(mark, " ")
+	switch {
+	case !found:
+		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: ErrNotWorker}
+	case v != fmt.Sprint(version):
+		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: fmt.Errorf("%w: the parent speaks version %s, this program %d", ErrHandshake, v, version)}
+	}
+	_ = os.Unsetenv(cookieEnv) // not for its own children
+	in, out, err := inherited()
+	if err != nil {
+		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: fmt.Errorf("%w: %w", ErrNotWorker, err)}
+	}
+	p := newPipes(in, out, wire.MaxFrame(o.Limits.WithDefaults()))
+	if err := p.Send([]byte(greeting(cookie))); err != nil {
+		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: fmt.Errorf("%w: %w", ErrHandshake, err)}
+	}
+	o.Adapter, o.Dial, o.Conn, o.Framing, o.Heartbeat = adapter, nil, p, appendHeader, -1
+	l, err := link.New(o)
+	if err == nil {
+		go exitWith(l)
+	}
+	return l, err
+}
+
+// exitWith ends the process if its parent has died. Where the system has not done so
+// by then, another process has taken the parent's place.
+func exitWith(l *link.Link) {
+	parent := os.Getppid()
+	<-l.Done()
+	for range 10 { // the pipe may end a little before
+		if os.Getppid() != parent {
+			os.Exit(eventtarget.CodeLost.Exit())
+		}
+		time.Sleep(grace / 10)
+	}
+}

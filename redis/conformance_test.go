@@ -10,6 +10,7 @@ import (
 	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/open"
 	"github.com/eventtarget-go/toolkit/redis"
@@ -30,7 +31,7 @@ func run(t *testing.T, name string, o redis.Options, skip map[string]string) {
 		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			prefix := fmt.Sprint("bus", buses.Add(1))
-			var proxies []*redistest.Proxy
+			var proxies []*faultnet.Proxy
 			rig := &conformance.Rig{
 				Sever: func(i int) { proxies[i].Cut() }, Heal: func(i int) { proxies[i].Heal() },
 				Close: func() {

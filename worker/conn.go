@@ -45,6 +45,9 @@ func (p *pipes) Receive() ([]byte, error) {
 	}
 	size := binary.BigEndian.Uint32(header)
 	_, _ = p.r.Discard(headerSize)
+	if size == 0 {
+		return nil, eventtarget.Reason{Code: eventtarget.CodeNormal, Remote: true}
+	}
 	if uint64(size) > uint64(p.limit) {
 		return nil, eventtarget.Reason{Code: eventtarget.CodeTooLarge, Text: fmt.Sprintf("a message of %d bytes is over the limit", size)}
 	}
@@ -81,14 +84,26 @@ func (p *pipes) WriteFrames(frames []byte) error {
 	return nil
 }
 
-// Close ends what is sent, and what is received soon.
+// goodbye is how long the end of an orderly conversation may take to be said. A peer
+// that does not read takes it for a loss.
+const goodbye = 50 * time.Millisecond
+
+// Close ends both ways. An orderly end is said by an empty message.
 func (p *pipes) Close(reason eventtarget.Reason) error {
 	p.once.Do(func() {
 		p.reason = reason
 		close(p.closed)
-		_ = p.out.Close()
 		_ = p.in.SetReadDeadline(time.Unix(1, 0))
 		_ = p.in.Close()
+		if reason.Code != eventtarget.CodeNormal {
+			_ = p.out.Close()
+			return
+		}
+		_ = p.out.SetWriteDeadline(time.Now().Add(goodbye)) // for a write that is blocked, too
+		go func() {
+			_, _ = p.out.Write(make([]byte, headerSize))
+			_ = p.out.Close()
+		}()
 	})
 	return nil
 }

@@ -21,7 +21,8 @@
 //
 //	{"type":"__worker","id":"","payload":{"version":1,"cookie":"…"}}
 //
-// with the second word of the variable EVENTTARGET_WORKER as the cookie.
+// with the second word of the variable EVENTTARGET_WORKER as the cookie. A
+// length of zero ends the conversation.
 //
 // # Delivery
 //

@@ -132,7 +132,7 @@ func (c *child) handshake(ctx context.Context, cookie string) error {
 	ctx, cancel := context.WithTimeout(ctx, c.opts.HandshakeTimeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { _ = c.in.SetReadDeadline(time.Unix(1, 0)) })
-	msg, err := c.Receive()
+	msg, err := c.pipes.Receive()
 	if !stop() && err == nil {
 		err = context.Cause(ctx)
 	}
@@ -156,7 +156,7 @@ func (c *child) Receive() ([]byte, error) {
 		return nil, err
 	default:
 	}
-	if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code != eventtarget.CodeLost {
+	if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code != eventtarget.CodeLost && r.Code != eventtarget.CodeNormal {
 		return nil, err // it says something that is not allowed
 	}
 	c.once.Do(func() { go c.end(eventtarget.Reason{Code: eventtarget.CodeNormal}) })

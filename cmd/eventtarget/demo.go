@@ -68,7 +68,7 @@ func newDemo() *cobra.Command {
 }
 
 // demo is the company: a hub, two WebSocket spokes, one over QUIC, one that
-// only listens, a plain peer that
+// only listens, a child process, a plain peer that
 // only knows WebSocket, and a bus in memory that is bridged to the hub.
 type demo struct {
 	cmd   *cobra.Command
@@ -96,7 +96,7 @@ func (d *demo) hears(who, eventType, id, payload string) {
 func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	ctx, cancel := context.WithTimeout(ctx, demoTime)
 	defer cancel()
-	speakers := []string{"hub", "ada", "grace", "quinn", "plain", "memory"}
+	speakers := []string{"hub", "ada", "grace", "quinn", "plain", "memory", "wanda"}
 	names := append(slices.Clone(speakers), "sse") // which only listens
 	for _, name := range names {
 		d.heard[name] = make(chan string, 100)
@@ -109,7 +109,7 @@ func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	targets := map[string]eventtarget.Target{"hub": h, "quinn": d.quinn}
 	mux := open.NewMux(&open.Options{OnFault: warn(d.cmd)})
 	for name, url := range map[string]string{
-		"ada": d.url + "?echo=false", "grace": d.url + "?echo=false",
+		"ada": d.url + "?echo=false", "grace": d.url + "?echo=false", "wanda": d.url + "?echo=false",
 		"sse":    "sse+" + strings.TrimSuffix("http"+strings.TrimPrefix(d.url, "ws"), "/ws") + "/sse?topic=chat.said:*",
 		"memory": "mem://demo?echo=false", "bridge": "mem://demo?echo=false",
 	} {
@@ -151,11 +151,25 @@ func (d *demo) talk(ctx context.Context, h *wsserver.Hub) error {
 	if speak["plain"], err = d.plainPeer(ctx); err != nil {
 		return err
 	}
-	for h.Len() < 6 { // a plain peer is not told when the hub has taken it in
+	// So is the worker.
+	child, err := d.worker(ctx, targets["wanda"])
+	if err != nil {
+		return err
+	}
+	if child == nil {
+		names = slices.DeleteFunc(names, func(name string) bool { return name == "wanda" })
+		speakers = slices.DeleteFunc(speakers, func(name string) bool { return name == "wanda" })
+	} else {
+		defer child.Close()
+		speak["wanda"] = func(payload string) error {
+			return child.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "worker.say", ID: "lobby", Payload: eventtarget.Raw(payload)})
+		}
+	}
+	for h.Len() < 7 { // a plain peer is not told when the hub has taken it in
 		select {
 		case <-time.After(time.Millisecond):
 		case <-ctx.Done():
-			return fmt.Errorf("%d of 6 spokes joined", h.Len())
+			return fmt.Errorf("%d of 7 spokes joined", h.Len())
 		}
 	}
 	for _, speaker := range speakers {

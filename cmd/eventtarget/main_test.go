@@ -127,7 +127,7 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err
 
 func TestDemo(t *testing.T) {
 	out, errs, err := run(t, "", "demo", "--once")
-	if err != nil || !strings.Contains(out, "all 36 expected hearings were heard") {
+	if err != nil || !strings.Contains(out, "all 49 expected hearings were heard") {
 		t.Errorf("%v\n%s%s", err, out, errs)
 	}
 }

@@ -21,6 +21,7 @@ const drainTime = 10 * time.Second
 func newHub() *cobra.Command {
 	var listen string
 	var origins []string
+	var backplane string
 	var quic quicFlags
 	cmd := &cobra.Command{
 		Use:   "hub",
@@ -32,7 +33,7 @@ func newHub() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := wsserver.New(&wsserver.Options{
-				Options: hub.Options{Relay: true, OnFault: warn(cmd)}, Origins: origins,
+				Options: hub.Options{Relay: true, Echo: true, OnFault: warn(cmd)}, Origins: origins,
 			})
 			if err != nil {
 				return err
@@ -40,6 +41,10 @@ func newHub() *cobra.Command {
 			l, err := net.Listen("tcp", listen)
 			if err != nil {
 				return err
+			}
+			leave, err := join(cmd.Context(), cmd, h.Hub, backplane)
+			if err != nil {
+				return errors.Join(err, l.Close(), h.Close())
 			}
 			url, err := quic.serve(h.Hub)
 			if err != nil {
@@ -49,10 +54,14 @@ func newHub() *cobra.Command {
 			if url != "" {
 				cmd.Printf("hub: ready at %s\n", url)
 			}
-			return serve(cmd.Context(), l, h, origins)
+			err = serve(cmd.Context(), l, h, origins)
+			ctx, cancel := context.WithTimeout(context.Background(), drainTime)
+			defer cancel()
+			return errors.Join(err, leave(ctx))
 		},
 	}
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen at")
+	cmd.Flags().StringVar(&backplane, "backplane", "", "bus that joins this hub with others, such as redis://HOST:PORT")
 	quic.add(cmd)
 	cmd.Flags().StringSliceVar(&origins, "origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
 	return cmd

@@ -26,7 +26,9 @@ func (s *Spoke) catchUp() {
 		s.hub.pace.progressed()
 	}
 	s.writeOut(out, progress)
-	s.hub.pace.unparked(s)
+	if s.session == nil || !s.session.isBlocked() { // else it is still waited for
+		s.hub.pace.unparked(s)
+	}
 	s.parked.Store(false)
 	s.shard.mark(s) // for what came in between
 }

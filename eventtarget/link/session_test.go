@@ -204,3 +204,28 @@ func TestSessionFull(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionPaced: a hub that waits for an acknowledgement of a peer that reads well is
+// not outrun by those who dispatch.
+func TestSessionPaced(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		j := join(t, link.Options{}, hub.Options{SpokeBytes: 4 << 10, LogEvents: 400})
+		heard := 0
+		if _, err := j.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[eventtarget.Raw]{
+			Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard++ },
+		}); err != nil {
+			t.Fatal(err)
+		}
+		const events = 5000
+		for n := range events {
+			if err := j.hub.Dispatch(t.Context(), numbered(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if heard != events || j.gaps() != 0 {
+			t.Errorf("heard %d of %d events, %d gaps", heard, events, j.gaps())
+		}
+	})
+}

@@ -7,7 +7,7 @@ STEP      := scripts/step.sh
 # what they need; `go tool -n` builds one and prints where it is.
 TOOL      := GOWORK=off $(GO) -C tools tool -n
 
-.PHONY: help test check tidy cross lint vuln bench bench-quick demo fuzz
+.PHONY: help soak test check tidy cross lint vuln bench bench-quick demo fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -18,6 +18,9 @@ test: ## install what the tests need, check, and run every test with the race de
 	@$(STEP) . scripts/cross.sh quick $(MODULES)
 	@for m in $(MODULES); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
 	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
+
+soak: ## the tests that inject faults, ten times as long as in test
+	EVENTTARGET_SOAK=1 $(GO) test -race -count 1 -timeout 20m -run 'Nemesis' -v ./...
 
 check: tidy ## formatting, vet and tidy modules
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }

@@ -41,6 +41,10 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if what := os.Getenv(childEnv); what != "" {
+		child(what)
+		return
+	}
 	os.Exit(m.Run())
 }
 

@@ -147,7 +147,9 @@ func (l *Link) down(cause error) {
 	l.broadcast()
 	l.mu.Unlock()
 	l.tell()
-	if wasUp && l.ctx.Err() == nil {
+	r, ok := errors.AsType[eventtarget.Reason](cause)
+	over := l.opts.Dial == nil && ok && r.Remote && r.Code == eventtarget.CodeNormal // as Done tells
+	if wasUp && !over && l.ctx.Err() == nil {
 		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Peer: l.opts.ID, Err: cause})
 	}
 }

@@ -7,9 +7,10 @@
 //	http.Handle("/ws", h)
 //
 // The caller owns the HTTP server; set its ReadHeaderTimeout. A connection that
-// was upgraded elsewhere can be handed in with [Hub.AttachConn]. Every spoke is a
-// plain one: each message is an envelope, so that a browser's
-// ws.send(JSON.stringify({type, id, payload})) is all that a peer needs.
+// was upgraded elsewhere can be handed in with [Hub.AttachConn]. Each message is an
+// envelope, so that a browser's ws.send(JSON.stringify({type, id, payload})) is all that a
+// peer needs. One that offers the subprotocol "eventtarget.v1", as package wsclient does,
+// gets a session, which outlives the connection: see docs/protocol.md.
 //
 // Options.Authenticate decides about each request before it is upgraded; package auth
 // has ready-made ones. Origins, Hosts and TrustedProxies say where requests may come
@@ -38,8 +39,8 @@
 //
 // # Closing
 //
-// Close and Shutdown close the spokes with 1001, Restart with 1012. A peer has one second to answer a
-// close frame, also one that never reads.
+// Close and Shutdown close the spokes with 1001, Restart with 1012. A peer has one
+// second to answer a close frame, also one that never reads.
 //
 // # Limits
 //

@@ -13,6 +13,7 @@ import (
 
 // run connects, reads until the connection ends, and begins again.
 func (l *Link) run() {
+	var failing time.Time // since when there was no healthy connection; zero: it was
 	for attempt := 0; ; {
 		conn, err := l.dial()
 		if err == nil {
@@ -20,7 +21,7 @@ func (l *Link) run() {
 			err = l.converse(conn)
 			_ = conn.Close(l.goodbye())
 			if time.Since(began) >= l.opts.Backoff.Healthy {
-				attempt = 0
+				attempt, failing = 0, time.Time{}
 			}
 		}
 		l.down(err)
@@ -32,7 +33,10 @@ func (l *Link) run() {
 			l.finish(err)
 			return
 		}
-		pause := time.NewTimer(l.pause(attempt, err))
+		if failing.IsZero() {
+			failing = time.Now()
+		}
+		pause := time.NewTimer(l.pause(attempt, time.Since(failing), err))
 		attempt++
 		select {
 		case <-pause.C:
@@ -54,12 +58,12 @@ func (l *Link) dial() (Conn, error) {
 
 // pause returns how long to wait before dialling again: what the other end asked for,
 // or the back-off.
-func (l *Link) pause(attempt int, cause error) time.Duration {
+func (l *Link) pause(attempt int, failing time.Duration, cause error) time.Duration {
 	const longest = 5 * time.Minute // a hint is no order to stay away
 	if r, ok := errors.AsType[eventtarget.Reason](cause); ok && r.Remote && r.Retry > 0 {
 		return min(r.Retry, longest)
 	}
-	return l.opts.Backoff.pause(attempt)
+	return l.opts.Backoff.pause(attempt, failing)
 }
 
 // terminal tells whether dialling again is of no use: the other end said that it

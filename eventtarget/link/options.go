@@ -88,7 +88,8 @@ type Change struct {
 }
 
 // Backoff is an exponential pause with full jitter: before the n-th attempt in a
-// row a random time up to Min·2ⁿ, at most Max.
+// row a random time up to Min·2ⁿ, at most Max, and at most as long as the attempts have
+// failed so far: after a short interruption nobody waits for long.
 type Backoff struct {
 	Min time.Duration // default 100 ms
 	Max time.Duration // default 10 s
@@ -98,8 +99,8 @@ type Backoff struct {
 	Healthy time.Duration
 }
 
-func (b Backoff) pause(attempt int) time.Duration {
-	most := b.Max
+func (b Backoff) pause(attempt int, failing time.Duration) time.Duration {
+	most := min(b.Max, max(b.Min, failing))
 	if shift := min(attempt, 30); b.Min<<shift < most && b.Min<<shift > 0 {
 		most = b.Min << shift
 	}

@@ -143,7 +143,7 @@ func jsonBench(b *testing.B, e eventtarget.Event[eventtarget.Raw], back bool) {
 	in, out := pipes(b, "json")
 	w := bufio.NewWriterSize(in, 64<<10)
 	enc, dec := json.NewEncoder(w), json.NewDecoder(out)
-	line := jsonEvent{e.Type, e.ID, json.RawMessage(e.Payload)}
+	line := jsonEvent{e.Type, e.ID, e.Payload}
 	roundTrip := func() {
 		ask := line
 		ask.Type = "echo"

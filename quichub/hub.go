@@ -29,7 +29,7 @@ type Hub struct {
 // Listen returns a hub on a UDP address such as "127.0.0.1:8443" or ":8443". The
 // error says what is wrong with the address or the options.
 func Listen(address string, opts *Options) (*Hub, error) {
-	socket, err := net.ListenPacket("udp", address)
+	socket, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", address)
 	if err != nil {
 		return nil, fail(err)
 	}

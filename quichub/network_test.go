@@ -106,7 +106,7 @@ func (w *way) close() {
 }
 
 // keys are made once: the tests are about what is done with them.
-var keys = sync.OnceValue(func() (k [3]*identity.Key) {
+var keys = sync.OnceValue(func() (k [2]*identity.Key) {
 	for i := range k {
 		key, err := identity.New()
 		if err != nil {
@@ -119,7 +119,6 @@ var keys = sync.OnceValue(func() (k [3]*identity.Key) {
 
 func hubKey() *identity.Key   { return keys()[0] }
 func spokeKey() *identity.Key { return keys()[1] }
-func otherKey() *identity.Key { return keys()[2] }
 
 // forSpokes is the identity of a hub whose spokes have the spokes' key, and forHub
 // that of such a spoke.

@@ -44,8 +44,7 @@ func (o Options) start(ctx context.Context, limit int) (*child, error) {
 	}
 	ourIn, theirOut, err := os.Pipe()
 	if err != nil {
-		theirIn.Close()
-		ourOut.Close()
+		closeFiles(theirIn, ourOut)
 		return nil, err
 	}
 	cookie := rand.Text()
@@ -63,8 +62,7 @@ func (o Options) start(ctx context.Context, limit int) (*child, error) {
 	started := make(chan error)
 	go c.own(started)
 	err = <-started
-	theirIn.Close()
-	theirOut.Close()
+	closeFiles(theirIn, theirOut)
 	if err != nil {
 		_ = c.pipes.Close(eventtarget.Reason{Code: eventtarget.CodeLost})
 		return nil, &Exit{Err: err}
@@ -76,6 +74,13 @@ func (o Options) start(ctx context.Context, limit int) (*child, error) {
 		return nil, &Exit{State: c.cmd.ProcessState, Stderr: c.stderr.last(), Err: err}
 	}
 	return c, nil
+}
+
+// closeFiles closes files to which nothing was written.
+func closeFiles(files ...*os.File) {
+	for _, f := range files {
+		_ = f.Close()
+	}
 }
 
 // own starts the process and waits for its end, on a thread of its own: where the
@@ -116,7 +121,7 @@ func (o Options) checkFile() error {
 	if err != nil {
 		return err
 	}
-	defer f.Close()
+	defer closeFiles(f)
 	h := sha256.New()
 	if _, err := io.Copy(h, f); err != nil {
 		return err

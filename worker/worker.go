@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"sync"
-	"sync/atomic"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
@@ -24,8 +23,6 @@ type Worker struct {
 
 	mu    sync.Mutex
 	child *child // nil before the first
-	exit  *Exit  // of the last one that has ended
-	quit  atomic.Bool
 }
 
 // Start starts a program, which must call [Parent], and returns a target that talks to

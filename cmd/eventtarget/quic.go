@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net"
@@ -70,7 +71,7 @@ func (f *quicFlags) serve(h *hub.Hub) (url string, err error) {
 }
 
 func listenQUIC(h *hub.Hub, address string, who identity.Config) (*quichub.Listener, error) {
-	socket, err := net.ListenPacket("udp", address)
+	socket, err := (&net.ListenConfig{}).ListenPacket(context.Background(), "udp", address)
 	if err != nil {
 		return nil, err
 	}

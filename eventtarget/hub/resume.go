@@ -50,8 +50,8 @@ func (h *Hub) understand(r received, first chan received) (g greeting, err error
 	}
 	m, err := wire.Decode(r.msg, h.opts.Limits)
 	if err != nil || m.Type != wire.Hello {
-		first <- r // the reader's, who knows what to do with it
-		return greeting{first: first}, nil
+		first <- r                         // the reader's, who knows what to do with it
+		return greeting{first: first}, nil //nolint:nilerr // nor is it lost
 	}
 	g.hello = &wire.HelloPayload{}
 	if err = json.Unmarshal(m.Payload, g.hello); err != nil {

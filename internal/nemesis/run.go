@@ -56,7 +56,7 @@ func (h *History) save(t testing.TB) {
 		t.Log(err)
 		return
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	if _, err := h.WriteTo(f); err != nil {
 		t.Log(err)
 	}

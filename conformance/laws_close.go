@@ -239,7 +239,7 @@ func lawNoGoroutineLeak(t *T) {
 		r := t.rig(3)
 		i, j := r.cell()
 		topic := eventtarget.T(t.name(), "")
-		r.settle(i, j)
+		r.quiesce() // both ends of every connection run then
 		before := goroutines(label)
 		for n := range 1000 {
 			reg := r.add(j, topic, eventtarget.Func(func(context.Context, event) {}))

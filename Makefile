@@ -1,4 +1,4 @@
-MODULES   := . ./cmd ./bench
+MODULES   := . ./cmd ./bench ./web/e2e
 TESTFLAGS := -race -shuffle=on -parallel 8 -timeout 5m
 FUZZTIME  ?= 30s
 GO        ?= go

@@ -105,7 +105,7 @@ func (l *Listener) join(ctx context.Context, conn *quic.Conn) {
 		_ = conn.CloseWithError(quic.ApplicationErrorCode(eventtarget.CodeProtocol.QUIC()), "no stream was opened in time")
 		return
 	}
-	meta := hub.Meta{Addr: conn.RemoteAddr().String(), Since: l.hub.Position()}
+	meta := hub.Meta{Transport: "quic", Addr: conn.RemoteAddr().String(), Since: l.hub.Position()}
 	if pin, ok := identity.PeerPin(conn.ConnectionState().TLS); ok {
 		meta.Identity = pin.String()
 	}

@@ -16,6 +16,7 @@ need gcc gcc libc6-dev # the race detector
 need node nodejs       # the npm client "ws", a spoke that nobody here wrote
 need npm npm
 need redis-server redis-server
+need chromium chromium # a browser of its own, for the page and the module
 
 if [ ${#packages[@]} -gt 0 ]; then
 	as_root=()
@@ -28,7 +29,8 @@ for command in "${commands[@]}"; do
 	command -v "$command" >/dev/null || { echo "deps.sh: $command is missing" >&2 && exit 1; }
 done
 
-client=cmd/eventtarget/testdata/ws-client
-if [ ! "$client/node_modules/.package-lock.json" -nt "$client/package-lock.json" ]; then
-	(cd "$client" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error </dev/null)
-fi
+for clients in cmd/eventtarget/testdata/ws-client web/e2e/testdata; do
+	if [ ! "$clients/node_modules/.package-lock.json" -nt "$clients/package-lock.json" ]; then
+		(cd "$clients" && npm ci --no-audit --no-fund --ignore-scripts --loglevel=error </dev/null)
+	fi
+done

@@ -11,7 +11,8 @@
 //	new EventSource("/sse?topic=chat:42&topic=votes:*").addEventListener("chat", e => JSON.parse(e.data).payload)
 //
 // The parameter topic says what a spoke hears, and may stand there more than once;
-// without it the spoke hears what the hub sends unasked. [NewHandler] adds Server-Sent
+// without it the spoke hears what the hub sends unasked. With event=message events have
+// no names of their own, for an EventSource that cannot know their types. [NewHandler] adds Server-Sent
 // Events to a hub that has spokes over another transport. The caller owns the HTTP
 // server; a WriteTimeout of the server is overruled for each write.
 //

@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"errors"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -86,7 +87,7 @@ func newHandler(h *hub.Hub, o HandlerOptions) *handler {
 		o.WriteTimeout = 5 * time.Second
 	}
 	return &handler{hub: h, opts: o, gate: httpgate.Gate{
-		Hub: h, Authenticate: o.Authenticate, Hosts: o.Hosts, TrustedProxies: o.TrustedProxies, KeepHeaders: o.KeepHeaders,
+		Hub: h, Transport: "sse", Authenticate: o.Authenticate, Hosts: o.Hosts, TrustedProxies: o.TrustedProxies, KeepHeaders: o.KeepHeaders,
 	}}
 }
 
@@ -94,9 +95,13 @@ type handler struct {
 	hub  *hub.Hub
 	opts HandlerOptions
 	gate httpgate.Gate
-	// recent are events as they are written: every spoke gets the same bytes.
-	recent [256]atomic.Pointer[written]
+	// named and unnamed are events as they are written, with and without their types:
+	// every spoke gets the same bytes.
+	named, unnamed recent
 }
+
+// recent are the last events of the log, each where its number says.
+type recent [256]atomic.Pointer[written]
 
 // written is an event of the log as it is written.
 type written struct {
@@ -124,13 +129,26 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		meta.Since, meta.Resumes = h.hub.ParsePosition(id), true
 	}
 	c := newStream(h, w, r)
-	c.resumes = meta.Resumes
-	if err := c.open(begin); err != nil {
+	c.unnamed = r.URL.Query().Get("event") == unnamedEvents
+	c.begin(begin, meta.Resumes)
+	if _, err := h.hub.Attach(c, meta); err != nil {
+		httpgate.Refuse(w, notAttached(err))
 		return
 	}
-	// The error concerns the connection alone, and it has been closed.
-	_, _ = h.hub.Attach(c, meta)
+	c.answer()
 	c.serve()
+}
+
+// notAttached is the answer to a request that the hub did not make a spoke.
+func notAttached(err error) error {
+	reason, ended := errors.AsType[eventtarget.Reason](err)
+	switch {
+	case ended && reason.Code.HTTP() >= http.StatusBadRequest:
+		return &Refusal{Status: reason.Code.HTTP(), Text: reason.Error()}
+	case ended || errors.Is(err, eventtarget.ErrForbidden):
+		return &Refusal{Status: http.StatusForbidden, Text: "not allowed"}
+	}
+	return err
 }
 
 // allow refuses what cannot be a stream, or may not.
@@ -174,8 +192,13 @@ func topics(r *http.Request) (all []eventtarget.Topic, err error) {
 		return nil, &Refusal{Status: http.StatusBadRequest, Text: "the query cannot be read: " + err.Error()}
 	}
 	for name := range query {
-		if name != "topic" && name != "lastEventId" {
-			return nil, &Refusal{Status: http.StatusBadRequest, Text: "unknown parameter " + name + " (known: topic, lastEventId)"}
+		if name != "topic" && name != "event" && name != "lastEventId" {
+			return nil, &Refusal{Status: http.StatusBadRequest, Text: "unknown parameter " + name + " (known: topic, event, lastEventId)"}
+		}
+	}
+	for _, event := range query["event"] {
+		if event != unnamedEvents {
+			return nil, &Refusal{Status: http.StatusBadRequest, Text: "event can only be " + unnamedEvents}
 		}
 	}
 	for _, text := range query["topic"] {
@@ -187,6 +210,9 @@ func topics(r *http.Request) (all []eventtarget.Topic, err error) {
 	}
 	return all, nil
 }
+
+// unnamedEvents is the name that a client gives an event without one.
+const unnamedEvents = "message"
 
 // lastEventID is where the client was: what its EventSource sends by itself, or the
 // parameter for one that is made anew.

@@ -116,6 +116,48 @@ func TestStream(t *testing.T) {
 	}
 }
 
+// TestRefusedByHub: a request that the hub does not make a spoke is answered as one.
+func TestRefusedByHub(t *testing.T) {
+	_, closes := serve(t, ssehub.Options{Options: hub.Options{OnConnect: func(s *hub.Spoke) { s.Close() }}})
+	_, once := serve(t, ssehub.Options{
+		Options:        hub.Options{Duplicates: hub.Refuse},
+		HandlerOptions: ssehub.HandlerOptions{Authenticate: func(*http.Request) (hub.Grant, error) { return hub.Grant{Identity: "ada"}, nil }},
+	})
+	first := listen(t, once, "")
+	first.block()
+	for _, url := range []string{closes, once} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusForbidden || string(text) != "not allowed\n" {
+			t.Errorf("answered %s, %q, %v", res.Status, text, err)
+		}
+		res.Body.Close()
+	}
+}
+
+// TestUnnamed: a client that cannot know the types asks for events without names.
+func TestUnnamed(t *testing.T) {
+	h, url := serve(t, ssehub.Options{})
+	named, unnamed := listen(t, url+"?topic=*", ""), listen(t, url+"?topic=*&event=message", "")
+	named.block()
+	unnamed.block()
+	dispatch(t, h, "chat", "42", "1")
+	const data = `data: {"type":"chat","id":"42","payload":1}`
+	id, rest := named.event()
+	if rest != "event: chat|"+data {
+		t.Errorf("named: %s", rest)
+	}
+	if same, rest := unnamed.event(); rest != data || same != id {
+		t.Errorf("unnamed: %s at %s instead of %s", rest, same, id)
+	}
+}
+
 // TestChannels: a topic is a channel that is there as long as somebody listens.
 func TestChannels(t *testing.T) {
 	h, url := serve(t, ssehub.Options{Options: hub.Options{
@@ -265,8 +307,17 @@ func TestBadRequests(t *testing.T) {
 		expect(http.StatusBadRequest, "topic", "GET", "?topic="+url.QueryEscape(topic))
 		expect(http.StatusBadRequest, "topic", "GET", "?topic=ok:1&topic="+url.QueryEscape(topic))
 	}
-	for _, query := range []string{"?topics=a:1", "?Topic=a:1", "?x=", "?topic=a:1&y=2", "?last-event-id=1", "?id=1", "?token=x", "?=x", "?event=a", "?retry=1"} {
+	for _, query := range []string{"?topics=a:1", "?Topic=a:1", "?x=", "?topic=a:1&y=2", "?last-event-id=1", "?id=1", "?token=x", "?=x", "?topics=a", "?retry=1", "?Event=message", "?events=message"} {
 		expect(http.StatusBadRequest, "unknown parameter", "GET", query)
+	}
+	for _, event := range []string{"", "chat", "Message", "message,chat", "message%0d", "*", "__gap", "0"} {
+		expect(http.StatusBadRequest, "event can only be message", "GET", "?topic=a:1&event="+event)
+	}
+	for _, id := range []string{"?lastEventId=%", "?topic=a:1&lastEventId=%zz", "?lastEventId=1&lastEventID=2", "?lasteventid=1"} {
+		expect(http.StatusBadRequest, "", "GET", id)
+	}
+	for _, query := range []string{"?event=message&topic=x", "?event=message&event=x", "?topic=__x:1&event=message", "?topic=a%00b:1"} {
+		expect(http.StatusBadRequest, "", "GET", query)
 	}
 	for _, query := range []string{"?topic=%", "?topic=%zz", "?%", "?a;b", "?topic=a:1;b"} {
 		expect(http.StatusBadRequest, "query", "GET", query)

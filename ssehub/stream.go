@@ -19,9 +19,10 @@ type stream struct {
 	control *http.ResponseController
 	w       http.ResponseWriter
 	left    <-chan struct{} // closed when the client has
-	resumes bool
+	unnamed bool            // its events have no types
 
 	writing sync.Mutex
+	opening []byte // what the response begins with; nil once that is written
 	buf     []byte
 	wrote   atomic.Uint64
 
@@ -36,20 +37,34 @@ func newStream(h *handler, w http.ResponseWriter, r *http.Request) *stream {
 	}
 }
 
-// open answers the request, with a place to come back to: a client that has heard
-// nothing knows no other.
-func (s *stream) open(begin hub.Position) error {
+// begin is what the response begins with: a place to come back to, for a client that has
+// heard nothing and knows no other.
+func (s *stream) begin(at hub.Position, resumes bool) {
+	s.opening = fmt.Appendf(nil, "retry: %d\n", s.handler.opts.Retry.Milliseconds())
+	if !resumes { // otherwise it knows where it is, and what is between comes now
+		s.opening = fmt.Appendf(s.opening, "id: %s\n", s.handler.hub.FormatPosition(at))
+	}
+	s.opening = append(s.opening, '\n')
+}
+
+// answer answers the request. From then on the client knows that it is connected: it is
+// a spoke before.
+func (s *stream) answer() {
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	if s.opening != nil {
+		_ = s.writeLocked(nil) // the hub learns of an error when it writes next
+	}
+}
+
+// header is sent before what the response begins with.
+func (s *stream) header() {
 	header := s.w.Header()
 	header.Set("Content-Type", "text/event-stream")
 	header.Set("Cache-Control", "no-store")
 	header.Set("X-Accel-Buffering", "no") // nginx would wait for more
 	header.Set("X-Content-Type-Options", "nosniff")
 	s.w.WriteHeader(http.StatusOK)
-	opening := fmt.Appendf(nil, "retry: %d\n", s.handler.opts.Retry.Milliseconds())
-	if s.resumes { // it knows where it is, and what is between comes now
-		return s.write(append(opening, '\n'))
-	}
-	return s.write(fmt.Appendf(opening, "id: %s\n\n", s.handler.hub.FormatPosition(begin)))
 }
 
 // serve waits for the end. The handler must not return before nobody writes any more.
@@ -82,7 +97,7 @@ func (s *stream) SendBatch(batch []hub.Message) error {
 	defer s.writing.Unlock()
 	s.buf = s.buf[:0]
 	for _, m := range batch {
-		s.buf = s.handler.appendEvent(s.buf, m)
+		s.buf = s.appendEvent(s.buf, m)
 	}
 	err := s.writeLocked(s.buf)
 	if cap(s.buf) > keepBuffer {
@@ -95,15 +110,19 @@ func (s *stream) SendBatch(batch []hub.Message) error {
 const keepBuffer = 4 << 10
 
 // appendEvent appends one event, as it was written for others if it was.
-func (h *handler) appendEvent(dst []byte, m hub.Message) []byte {
+func (s *stream) appendEvent(dst []byte, m hub.Message) []byte {
 	if m.After == (hub.Position{}) {
-		return h.encode(dst, m)
+		return s.encode(dst, m)
 	}
-	place := &h.recent[m.After.Number()%uint64(len(h.recent))]
+	recent := &s.handler.named
+	if s.unnamed {
+		recent = &s.handler.unnamed
+	}
+	place := &recent[m.After.Number()%uint64(len(recent))]
 	if w := place.Load(); w != nil && w.after == m.After {
 		return append(dst, w.bytes...)
 	}
-	w := &written{after: m.After, bytes: h.encode(nil, m)}
+	w := &written{after: m.After, bytes: s.encode(nil, m)}
 	place.Store(w)
 	return append(dst, w.bytes...)
 }
@@ -111,13 +130,13 @@ func (h *handler) appendEvent(dst []byte, m hub.Message) []byte {
 // encode appends one event (WHATWG HTML §9.2.6). An envelope is one line: JSON has no
 // line break inside of strings, but a peer may have sent it with white space between
 // its members.
-func (h *handler) encode(dst []byte, m hub.Message) []byte {
-	if id := h.hub.FormatPosition(m.After); id != "" {
+func (s *stream) encode(dst []byte, m hub.Message) []byte {
+	if id := s.handler.hub.FormatPosition(m.After); id != "" {
 		dst = append(dst, "id: "...)
 		dst = append(dst, id...)
 		dst = append(dst, '\n')
 	}
-	if decoded, err := wire.Decode(m.Envelope, h.hub.Limits()); err == nil {
+	if decoded, err := wire.Decode(m.Envelope, s.handler.hub.Limits()); err == nil && !s.unnamed {
 		dst = append(dst, "event: "...)
 		dst = append(dst, decoded.Type...)
 		dst = append(dst, '\n')
@@ -130,12 +149,6 @@ func (h *handler) encode(dst []byte, m hub.Message) []byte {
 		dst = append(dst, b)
 	}
 	return append(dst, "\n\n"...)
-}
-
-func (s *stream) write(b []byte) error {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	return s.writeLocked(b)
 }
 
 var errNoFlush = errors.New("the response cannot be flushed")
@@ -152,7 +165,15 @@ func (s *stream) writeLocked(b []byte) error {
 	}
 	// Where there is no deadline the engine's own ends a write that takes too long.
 	_ = s.control.SetWriteDeadline(time.Now().Add(s.handler.opts.WriteTimeout))
-	_, err := s.w.Write(b)
+	var err error
+	if s.opening != nil {
+		s.header()
+		_, err = s.w.Write(s.opening)
+		s.opening = nil
+	}
+	if err == nil {
+		_, err = s.w.Write(b)
+	}
 	if err == nil {
 		err = s.control.Flush()
 	}
@@ -184,7 +205,9 @@ func (s *stream) Heard() uint64 { return s.wrote.Load() }
 // the time that the reason says.
 func (s *stream) Close(reason eventtarget.Reason) error {
 	if reason.Retry > 0 && s.writing.TryLock() {
-		_ = s.writeLocked(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()))
+		if s.opening == nil {
+			_ = s.writeLocked(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()))
+		}
 		s.writing.Unlock()
 	}
 	s.end(reason)

@@ -64,7 +64,7 @@ func New(opts *Options) (*Hub, error) {
 	}
 	h.Hub = engine
 	h.gate = httpgate.Gate{
-		Hub: engine, Authenticate: h.opts.Authenticate, Hosts: h.opts.Hosts, TrustedProxies: h.opts.TrustedProxies, KeepHeaders: h.opts.KeepHeaders,
+		Hub: engine, Transport: "websocket", Authenticate: h.opts.Authenticate, Hosts: h.opts.Hosts, TrustedProxies: h.opts.TrustedProxies, KeepHeaders: h.opts.KeepHeaders,
 	}
 	return h, nil
 }

@@ -51,16 +51,16 @@ func newDemo() *cobra.Command {
 			if err := d.quic(h.Hub); err != nil {
 				return err
 			}
-			served := make(chan error, 1)
-			go func() { served <- serve(ctx, l, h, nil) }()
+			ended := make(chan error, 1)
+			go func() { ended <- serve(ctx, l, h, served{}) }()
 			d.say("hub", "ready at "+d.url)
 			talked := d.talk(ctx, h)
 			if talked == nil && !once {
-				cmd.Printf("\nThe hub goes on. In another shell:\n  eventtarget listen %s '*'\n  eventtarget dispatch %s chat.said lobby '\"hello\"'\nCtrl-C ends it.\n", d.url, d.url)
+				cmd.Printf("\nThe hub goes on. See it in a browser:\n  http://%s/\nIn another shell:\n  eventtarget listen %s '*'\n  eventtarget dispatch %s chat.said lobby '\"hello\"'\nCtrl-C ends it.\n", l.Addr(), d.url, d.url)
 				<-cmd.Context().Done()
 			}
 			stop()
-			return errors.Join(talked, <-served)
+			return errors.Join(talked, <-ended)
 		},
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end when everything was heard; the exit status is 1 if it was not")

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/ssehub"
+	"github.com/eventtarget-go/toolkit/web"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -20,7 +21,7 @@ const drainTime = 10 * time.Second
 
 func newHub() *cobra.Command {
 	var listen string
-	var origins []string
+	var served served
 	var backplane string
 	var quic quicFlags
 	cmd := &cobra.Command{
@@ -33,7 +34,7 @@ func newHub() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := wsserver.New(&wsserver.Options{
-				Options: hub.Options{Relay: true, Echo: true, OnFault: warn(cmd)}, Origins: origins,
+				Options: hub.Options{Relay: true, Echo: true, OnFault: warn(cmd)}, Origins: served.origins,
 			})
 			if err != nil {
 				return err
@@ -54,7 +55,10 @@ func newHub() *cobra.Command {
 			if url != "" {
 				cmd.Printf("hub: ready at %s\n", url)
 			}
-			err = serve(cmd.Context(), l, h, origins)
+			if served.page(l) {
+				cmd.Printf("hub: what flows is shown at http://%s/\n", l.Addr())
+			}
+			err = serve(cmd.Context(), l, h, served)
 			ctx, cancel := context.WithTimeout(context.Background(), drainTime)
 			defer cancel()
 			return errors.Join(err, leave(ctx))
@@ -63,13 +67,26 @@ func newHub() *cobra.Command {
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen at")
 	cmd.Flags().StringVar(&backplane, "backplane", "", "bus that joins this hub with others, such as redis://HOST:PORT")
 	quic.add(cmd)
-	cmd.Flags().StringSliceVar(&origins, "origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
+	cmd.Flags().BoolVar(&served.live, "live", false, "serve the live page, which shows who is connected, to others than this machine too")
+	cmd.Flags().StringSliceVar(&served.origins, "origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
 	return cmd
 }
 
+// served is what a hub serves besides itself, and to whom.
+type served struct {
+	origins []string
+	live    bool
+}
+
+// page tells whether the live page is served at an address: it shows who is connected.
+func (s served) page(l net.Listener) bool {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	return s.live || ok && addr.IP.IsLoopback()
+}
+
 // serve runs a hub until ctx ends and drains it.
-func serve(ctx context.Context, l net.Listener, h *wsserver.Hub, origins []string) error {
-	server := &http.Server{Handler: routes(h, origins), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
+func serve(ctx context.Context, l net.Listener, h *wsserver.Hub, s served) error {
+	server := &http.Server{Handler: s.routes(l, h), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {
@@ -83,12 +100,16 @@ func serve(ctx context.Context, l net.Listener, h *wsserver.Hub, origins []strin
 }
 
 // routes are what a hub serves.
-func routes(h *wsserver.Hub, origins []string) http.Handler {
+func (s served) routes(l net.Listener, h *wsserver.Hub) http.Handler {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", h)
-	o := ssehub.HandlerOptions{Origins: origins}
+	o := ssehub.HandlerOptions{Origins: s.origins}
 	mux.Handle("/sse", ssehub.NewHandler(h.Hub, o))
 	mux.Handle("/dispatch", ssehub.NewPostHandler(h.Hub, o))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
+	mux.Handle("/eventtarget.js", web.Module())
+	if s.page(l) {
+		mux.Handle("/", web.NewLive(h.Hub))
+	}
 	return mux
 }

@@ -161,6 +161,8 @@ type Meta struct {
 	// Expires is when what the peer proved holds no longer: the spoke is ended then,
 	// with CodeExpired. Zero: never.
 	Expires time.Time
+	// Transport is what the connection is made of, such as "websocket".
+	Transport string
 	// Addr is the peer's network address, as far as known.
 	Addr string
 	// Path and Headers are what the adapter keeps of the request.

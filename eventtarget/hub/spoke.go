@@ -78,6 +78,9 @@ func (s *Spoke) ID() string { return s.meta.ID }
 // Identity is who the peer proved to be, or empty.
 func (s *Spoke) Identity() string { return s.meta.Identity }
 
+// Transport is what its connection is made of, such as "websocket", or empty.
+func (s *Spoke) Transport() string { return s.meta.Transport }
+
 // Addr is the peer's network address, as far as known.
 func (s *Spoke) Addr() string { return s.meta.Addr }
 

@@ -26,6 +26,7 @@ func (r *Refusal) Error() string { return r.Text }
 // Gate is what an adapter was told about requests: see the options of wsserver.
 type Gate struct {
 	Hub            *hub.Hub
+	Transport      string // hub.Meta's
 	Authenticate   func(r *http.Request) (hub.Grant, error)
 	Hosts          []string
 	TrustedProxies []netip.Prefix
@@ -34,7 +35,7 @@ type Gate struct {
 
 // Meta returns what is kept of a request.
 func (g *Gate) Meta(r *http.Request) hub.Meta {
-	m := hub.Meta{Addr: clientAddr(r, g.TrustedProxies), Path: r.URL.Path}
+	m := hub.Meta{Transport: g.Transport, Addr: clientAddr(r, g.TrustedProxies), Path: r.URL.Path}
 	for _, name := range g.KeepHeaders {
 		if v := r.Header.Get(name); v != "" {
 			if m.Headers == nil {
@@ -48,7 +49,7 @@ func (g *Gate) Meta(r *http.Request) hub.Meta {
 
 // Check decides whether a request is let in, and adds to meta what it finds out.
 func (g *Gate) Check(r *http.Request, meta *hub.Meta) error {
-	if !allowedHost(r, g.Hosts, fromProxy(r, g.TrustedProxies)) {
+	if !AllowedHost(r, g.Hosts, fromProxy(r, g.TrustedProxies)) {
 		return &Refusal{http.StatusForbidden, "host not allowed"}
 	}
 	if err := g.Hub.Admit(meta.Addr); err != nil {
@@ -80,8 +81,8 @@ func Refuse(w http.ResponseWriter, err error) {
 	}
 }
 
-// allowedHost tells whether the host that a request asks for is one of ours.
-func allowedHost(r *http.Request, hosts []string, throughProxy bool) bool {
+// AllowedHost tells whether the host that a request asks for is one of ours.
+func AllowedHost(r *http.Request, hosts []string, throughProxy bool) bool {
 	name := r.Host
 	if host, _, err := net.SplitHostPort(name); err == nil {
 		name = host

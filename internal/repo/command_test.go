@@ -52,7 +52,8 @@ func TestModules(t *testing.T) {
 			t.Errorf("%s says go %s, go.work says %s", file, got, want)
 		}
 		text := read(t, file)
-		if m != "." && !strings.Contains(text, "\nreplace "+strings.TrimSuffix(module, "/")+" => ../\n") {
+		up := strings.Repeat("../", strings.Count(m, "/")+1)
+		if m != "." && !strings.Contains(text, "\nreplace "+strings.TrimSuffix(module, "/")+" => "+up+"\n") {
 			t.Errorf("%s does not replace the library with this one", file)
 		}
 		if m == "." && strings.Contains(text, "\nreplace ") {
@@ -90,22 +91,23 @@ func modules(t *testing.T) []string {
 // TestLockFiles checks that what npm installs is pinned, and comes from where
 // npm looks by itself.
 func TestLockFiles(t *testing.T) {
-	const file = "cmd/eventtarget/testdata/ws-client/package-lock.json"
-	var lock struct {
-		Packages map[string]struct{ Version, Resolved, Integrity string }
-	}
-	if err := json.Unmarshal([]byte(read(t, file)), &lock); err != nil {
-		t.Fatal(err)
-	}
-	for name, p := range lock.Packages {
-		if name == "" {
-			continue
+	for _, file := range []string{"cmd/eventtarget/testdata/ws-client/package-lock.json", "web/e2e/testdata/package-lock.json"} {
+		var lock struct {
+			Packages map[string]struct{ Version, Resolved, Integrity string }
 		}
-		if p.Version == "" || p.Integrity == "" {
-			t.Errorf("%s: %s is not pinned", file, name)
+		if err := json.Unmarshal([]byte(read(t, file)), &lock); err != nil {
+			t.Fatal(err)
 		}
-		if p.Resolved != "" && !strings.HasPrefix(p.Resolved, "https://registry.npmjs.org/") {
-			t.Errorf("%s: %s comes from %s", file, name, p.Resolved)
+		for name, p := range lock.Packages {
+			if name == "" {
+				continue
+			}
+			if p.Version == "" || p.Integrity == "" {
+				t.Errorf("%s: %s is not pinned", file, name)
+			}
+			if p.Resolved != "" && !strings.HasPrefix(p.Resolved, "https://registry.npmjs.org/") {
+				t.Errorf("%s: %s comes from %s", file, name, p.Resolved)
+			}
 		}
 	}
 }

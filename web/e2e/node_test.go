@@ -1,0 +1,158 @@
+package e2e_test
+
+import (
+	"bufio"
+	"context"
+	"io"
+	"os/exec"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/faultnet"
+)
+
+// script is a program of Node's that says in lines what it hears.
+type script struct {
+	t     *testing.T
+	lines chan string
+}
+
+func node(t *testing.T, file string, args ...string) *script {
+	t.Helper()
+	cmd := exec.CommandContext(deadline(t), "node", append([]string{"testdata/" + file}, args...)...)
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var errs strings.Builder
+	cmd.Stderr = &errs
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+		if t.Failed() && errs.Len() > 0 {
+			t.Log(errs.String())
+		}
+	})
+	s := &script{t, make(chan string, 10_000)}
+	go func() {
+		defer close(s.lines)
+		for scanner := bufio.NewScanner(out); scanner.Scan(); {
+			s.lines <- scanner.Text()
+		}
+		_, _ = io.Copy(io.Discard, out)
+	}()
+	return s
+}
+
+// says waits for lines, in this order and with nothing between.
+func (s *script) says(want ...string) {
+	s.t.Helper()
+	for _, w := range want {
+		select {
+		case got, ok := <-s.lines:
+			if !ok || got != w {
+				s.t.Fatalf("it says %q instead of %q", got, w)
+			}
+		case <-time.After(30 * time.Second):
+			s.t.Fatalf("it does not say %q", w)
+		}
+	}
+}
+
+// TestNode: the module in Node, over the npm client "ws": a session that outlives its
+// connection, an event of ours that waited meanwhile, queries that go stale.
+func TestNode(t *testing.T) {
+	at, hub := startHub(t, "127.0.0.1:0")
+	proxy, err := faultnet.NewProxy(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	spoke := connect(t, at)
+	said := make(chan eventtarget.Event[raw], 100)
+	if _, err := spoke.Add(t.Context(), eventtarget.T("node", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) { said <- e })); err != nil {
+		t.Fatal(err)
+	}
+	next := func(want string) {
+		t.Helper()
+		select {
+		case e := <-said:
+			if got := e.ID + " " + string(e.Payload); got != want {
+				t.Fatalf("node says %s, want %s", got, want)
+			}
+		case <-deadline(t).Done():
+			t.Fatalf("node does not say %s", want)
+		}
+	}
+	s := node(t, "module.js", "ws://"+proxy.Addr+"/ws")
+	s.says("open false", "connecting")
+	next(`early {"n":1}`)
+	dispatch(t, spoke, "todo", "7", "done")
+	s.says(`todo:7 "done"`, `stale ["todo","7"]`)
+	proxy.Cut()
+	s.says("down")
+	dispatch(t, spoke, "todo", "8", nil)
+	proxy.Heal()
+	s.says("open true", "todo:8 null", `stale ["todo","8"]`)
+	next(`down {"n":2}`)
+	if err := hub.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = hub.Wait()
+	s.says("down")
+	startHub(t, at)
+	s.says("open false", "gap 0", "stale all")
+}
+
+// TestForeignEventSource: the npm client "eventsource" resumes by Last-Event-ID, and is
+// told of a gap by a hub that is another one.
+func TestForeignEventSource(t *testing.T) {
+	at, hub := startHub(t, "127.0.0.1:0")
+	proxy, err := faultnet.NewProxy(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	s := node(t, "eventsource.js", "http://"+proxy.Addr+"/sse?topic=chat:*")
+	s.says("open")
+	spoke := connect(t, at)
+	dispatch(t, spoke, "chat", "1", 1)
+	s.says("chat:1 1")
+	proxy.Cut()
+	s.says("error")
+	for n := range 3 {
+		dispatch(t, spoke, "chat", "1", 2+n)
+	}
+	proxy.Heal()
+	s.behind("error", "open", "chat:1 2", "chat:1 3", "chat:1 4")
+	if err := hub.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	_ = hub.Wait()
+	startHub(t, at)
+	s.behind("error", "open", "__gap: {\"count\":0}")
+	dispatch(t, connect(t, at), "chat", "1", 5)
+	s.says("chat:1 5")
+}
+
+// behind is says, behind any number of lines that are all the same.
+func (s *script) behind(skip string, want ...string) {
+	s.t.Helper()
+	for line := range s.lines {
+		if line == skip {
+			continue
+		}
+		if line != want[0] {
+			s.t.Fatalf("it says %q instead of %q", line, want[0])
+		}
+		s.says(slices.Clone(want[1:])...)
+		return
+	}
+	s.t.Fatal("it has ended")
+}

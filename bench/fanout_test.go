@@ -41,6 +41,13 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	if spec := os.Getenv(crowdEnv); spec != "" {
+		if err := crowd(spec); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		return
+	}
 	if what := os.Getenv(childEnv); what != "" {
 		child(what)
 		return

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"log"
 	"net"
 	"net/http"
 	"os"
@@ -48,7 +49,10 @@ func race(b *testing.B, s side, path string, clients, bursts, burst int) {
 	if err != nil {
 		b.Fatal(err)
 	}
-	server := &http.Server{Handler: s.handler, ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{
+		Handler: s.handler, ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // go-sse answers again when all is over
+	}
 	go func() { _ = server.Serve(l) }()
 	defer s.close()
 	defer server.Close()

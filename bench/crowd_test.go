@@ -45,18 +45,10 @@ type side struct {
 // flight for every side.
 func race(b *testing.B, s side, path string, clients, bursts, burst int) {
 	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
-	server := &http.Server{
-		Handler: s.handler, ReadHeaderTimeout: 5 * time.Second,
-		ErrorLog: log.New(io.Discard, "", 0), // go-sse answers again when all is over
-	}
-	go func() { _ = server.Serve(l) }()
+	addr, stop := serve(b, s.handler)
 	defer s.close()
-	defer server.Close()
-	c := start(b, crowdEnv, fmt.Sprintf("%s %s %d %d %d", l.Addr(), path, clients, bursts, burst))
+	defer stop()
+	c := start(b, crowdEnv, fmt.Sprintf("%s %s %d %d %d", addr, path, clients, bursts, burst))
 	c.expect("up")
 	<-s.joined
 	runtime.GC() // what the side before has left
@@ -71,6 +63,21 @@ func race(b *testing.B, s side, path string, clients, bursts, burst int) {
 	b.ReportMetric(deliveries/took.Seconds(), "deliveries/s")
 	b.ReportMetric(float64(used.Nanoseconds())/deliveries, "cpu-ns/delivery")
 	b.ReportMetric(0, "ns/op") // of connecting, mostly
+}
+
+// serve returns the address of a server and what stops it.
+func serve(b *testing.B, handler http.Handler) (addr string, stop func()) {
+	b.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		b.Fatal(err)
+	}
+	server := &http.Server{
+		Handler: handler, ReadHeaderTimeout: 5 * time.Second,
+		ErrorLog: log.New(io.Discard, "", 0), // go-sse answers again when all is over
+	}
+	go func() { _ = server.Serve(l) }()
+	return l.Addr().String(), func() { _ = server.Close() }
 }
 
 // clients is this binary run as the other end.
@@ -173,7 +180,7 @@ func enter(addr, path string) (net.Conn, *bufio.Reader, error) {
 		return nil, nil, err
 	}
 	upgrade, want := "", http.StatusOK
-	if path == "/ws" {
+	if strings.HasPrefix(path, "/ws") {
 		want = http.StatusSwitchingProtocols
 		upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"

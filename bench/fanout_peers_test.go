@@ -2,6 +2,7 @@ package bench
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -240,7 +241,7 @@ func melodyBroadcast(b *testing.B) side {
 	m := melody.New()
 	m.HandleConnect(r.enter)
 	m.HandleError(func(_ *melody.Session, err error) {
-		if err == melody.ErrMessageBufferFull {
+		if errors.Is(err, melody.ErrMessageBufferFull) {
 			b.Error(err)
 		}
 	})

@@ -23,5 +23,5 @@ func openFiles() int {
 	if syscall.Getrlimit(syscall.RLIMIT_NOFILE, &l) != nil {
 		return 1024
 	}
-	return int(min(uint64(l.Cur), 1<<20))
+	return int(min(l.Cur, 1<<20))
 }

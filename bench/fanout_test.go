@@ -31,15 +31,16 @@ const (
 	readerEnv   = "BENCH_READER"
 )
 
-// TestMain makes this binary its own client: a cheap reader that counts bytes on
-// many connections.
+// TestMain makes this binary its own client: cheap readers on many connections.
 func TestMain(m *testing.M) {
-	if spec := os.Getenv(readerEnv); spec != "" {
-		if err := read(spec); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			os.Exit(1)
+	for env, run := range map[string]func(spec string) error{readerEnv: read, crowdEnv: crowd, watchEnv: watcher} {
+		if spec := os.Getenv(env); spec != "" {
+			if err := run(spec); err != nil {
+				fmt.Fprintln(os.Stderr, err)
+				os.Exit(1)
+			}
+			return
 		}
-		return
 	}
 	if what := os.Getenv(childEnv); what != "" {
 		child(what)

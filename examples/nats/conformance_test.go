@@ -19,7 +19,7 @@ func TestConformanceNoEcho(t *testing.T) { conformance.Run(t, harness(t, "nats, 
 func harness(t testing.TB, name string, echo bool) conformance.Harness {
 	url := serve(t)
 	var mux eventtarget.Mux
-	mux.Handle("nats", natstarget.Opener(natstarget.Options{}))
+	mux.Handle("nats", natstarget.Open)
 	var buses atomic.Int32 // each rig has a bus of its own
 	return conformance.Harness{
 		Name: name, Open: mux.Open, URL: url,
@@ -39,7 +39,7 @@ func harness(t testing.TB, name string, echo bool) conformance.Harness {
 			for i := range s.Endpoints {
 				w := newWire(t, url)
 				wires = append(wires, w)
-				e, err := natstarget.New(w.url(), &natstarget.Options{Prefix: prefix, Options: link.Options{
+				e, err := natstarget.New(w.url(), natstarget.Options{Prefix: prefix, Options: link.Options{
 					Echo: echo, Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 20 * time.Millisecond},
 				}})
 				if err != nil {

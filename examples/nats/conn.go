@@ -1,15 +1,14 @@
 package natstarget
 
 import (
-	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
+	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -17,50 +16,41 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// conn is one connection to a server, which to the link is a hub's.
+// inboxSize is how many messages may wait to be delivered.
+const inboxSize = 1 << 16
+
+// conn is one connection to a server. To the link it is a hub's, which sends what it
+// is asked for: conn answers in the hub's place.
 type conn struct {
-	nc      *nats.Conn
-	prefix  string
-	report  func(eventtarget.Fault)
-	inbox   chan *nats.Msg
-	answers chan []byte // to the link's requests
-	slow    chan *nats.Subscription
-
-	once   sync.Once
-	closed chan struct{}
-	reason error // set before closed is
-
-	// Of the goroutine that sends:
-	subs   map[string]*nats.Subscription // by topic
-	origin string
-	sent   int
-
-	// Of the goroutine that receives:
-	latest  map[string]string          // the last message's id, by origin
-	dropped map[*nats.Subscription]int // how many were told
+	nc             *nats.Conn
+	ctx            context.Context // ends with the connection
+	cancel         context.CancelCauseFunc
+	report         func(eventtarget.Fault)
+	prefix, origin string
+	inbox          chan *nats.Msg
+	answers        chan []byte
+	subs           map[string]*nats.Subscription // by topic; of who sends
+	told           map[*nats.Subscription]int    // of the dropped messages; of who receives
+	latest         map[string]string             // the last message's id, by origin; of who receives
 }
 
 // dial makes a connection. It gives up when ctx ends, and after two seconds.
-func dial(ctx context.Context, rawURL string, o Options, t *Target) (link.Conn, error) {
+func dial(ctx context.Context, rawURL string, o Options, report func(eventtarget.Fault)) (link.Conn, error) {
 	c := &conn{
-		prefix: o.Prefix, report: t.ReportFault, origin: rand.Text(),
-		inbox: make(chan *nats.Msg, o.Inbox), answers: make(chan []byte, 128), slow: make(chan *nats.Subscription),
-		closed: make(chan struct{}), subs: make(map[string]*nats.Subscription),
-		latest: make(map[string]string), dropped: make(map[*nats.Subscription]int),
+		report: report, prefix: o.Prefix, origin: rand.Text(), inbox: make(chan *nats.Msg, inboxSize), answers: make(chan []byte, 128),
+		subs: make(map[string]*nats.Subscription), told: make(map[*nats.Subscription]int), latest: make(map[string]string),
 	}
+	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	nc, err := nats.Connect(rawURL, append([]nats.Option{
-		nats.NoReconnect(), nats.NoEcho(), // both are the link's
+		nats.NoReconnect(), nats.NoEcho(), // the link does both
 		nats.PingInterval(15 * time.Second), nats.FlusherTimeout(time.Second), nats.SetCustomDialer(dialer{ctx}),
-		nats.ErrorHandler(c.failed), nats.ClosedHandler(func(nc *nats.Conn) { c.end(nc.LastError()) }),
+		nats.ErrorHandler(c.failed), nats.ClosedHandler(func(nc *nats.Conn) { c.cancel(nc.LastError()) }),
 	}, o.NATS...)...)
-	switch {
-	case errors.Is(err, nats.ErrAuthorization):
-		return nil, fmt.Errorf("%w: %w", eventtarget.ErrForbidden, err)
-	case err != nil:
-		return nil, err
+	if errors.Is(err, nats.ErrAuthorization) { // asking again would not help
+		err = fmt.Errorf("%w: %w", eventtarget.ErrForbidden, err)
 	}
 	c.nc = nc
-	return c, nil
+	return c, err
 }
 
 type dialer struct{ ctx context.Context }
@@ -69,8 +59,19 @@ func (d dialer) Dial(network, address string) (net.Conn, error) {
 	return new(net.Dialer).DialContext(d.ctx, network, address)
 }
 
-// read returns the topic and the payload of a message. The link says what is wrong
-// with one that is malformed.
+// Close ends the connection and does not wait. The server gets what was sent before,
+// if it takes that within a second.
+func (c *conn) Close(reason eventtarget.Reason) error {
+	c.cancel(reason)
+	go func() {
+		_ = c.nc.FlushTimeout(time.Second)
+		c.nc.Close()
+	}()
+	return nil
+}
+
+// read returns the topic and the payload of a message. What it makes of one that is
+// malformed does not matter: the link drops it, and says why.
 func read(msg []byte) (topic eventtarget.Topic, payload []byte) {
 	var members map[string]json.RawMessage
 	_ = json.Unmarshal(msg, &members)
@@ -79,37 +80,33 @@ func read(msg []byte) (topic eventtarget.Topic, payload []byte) {
 	return topic, members["payload"]
 }
 
-// originHeader names a message: "origin/number". While one subscription takes the
-// place of another, the server sends a message to both, and it must be heard once.
-const originHeader = "Eventtarget-Origin"
-
-// Send publishes an event, and does what the link asks of its hub.
+// Send publishes an event, or does what the link asks of its hub.
 func (c *conn) Send(msg []byte) error {
 	topic, payload := read(msg)
-	var request struct{ Topics []string }
-	switch topic.Type {
-	case "__subscribe":
+	if strings.HasPrefix(topic.Type, eventtarget.ReservedPrefix) {
+		var request struct{ Topics []string }
 		_ = json.Unmarshal(payload, &request)
-		return c.subscribe(topic.ID, request.Topics)
-	case "__unsubscribe":
-		_ = json.Unmarshal(payload, &request)
-		return c.unsubscribe(request.Topics)
-	}
-	c.sent++
-	m := nats.NewMsg(subject(c.prefix, topic))
-	m.Data = msg
-	m.Header.Set(originHeader, fmt.Sprint(c.origin, "/", c.sent))
-	err := c.nc.PublishMsg(m)
-	if errors.Is(err, nats.ErrMaxPayload) { // nor would the next connection take it
-		c.report(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: topic, Count: 1, Err: fmt.Errorf("%w: %w", eventtarget.ErrTooLarge, err)})
+		if topic.Type == "__subscribe" {
+			return c.subscribe(topic.ID, request.Topics)
+		}
+		for _, text := range request.Topics { // "__unsubscribe"
+			_ = c.subs[text].Unsubscribe() // fails only when the connection has ended
+			delete(c.subs, text)
+		}
 		return nil
 	}
-	return err
+	id := c.origin + "/" + rand.Text()
+	err := c.nc.PublishMsg(&nats.Msg{Subject: subject(c.prefix, topic), Data: msg, Header: nats.Header{originHeader: {id}}})
+	if !errors.Is(err, nats.ErrMaxPayload) {
+		return err
+	}
+	c.report(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: topic, Count: 1, Err: err})
+	return nil // the next connection would not take it either
 }
 
-// subscribe answers once the server has confirmed.
+// subscribe answers when the server has confirmed.
 func (c *conn) subscribe(id string, topics []string) error {
-	before := c.nc.LastError()
+	before, refused := c.nc.LastError(), make(map[string]string)
 	for _, text := range topics {
 		topic, _ := eventtarget.ParseTopic(text) // the link has checked it
 		s, err := c.nc.ChanSubscribe(subject(c.prefix, topic), c.inbox)
@@ -121,86 +118,54 @@ func (c *conn) subscribe(id string, topics []string) error {
 	if err := c.nc.Flush(); err != nil {
 		return err
 	}
-	var answer struct {
-		Refused map[string]string `json:"refused,omitempty"`
-	}
-	if last := c.nc.LastError(); last != before && errors.Is(last, nats.ErrPermissionViolation) {
-		answer.Refused = make(map[string]string)
-		for _, text := range topics {
-			if strings.Contains(last.Error(), `"`+c.subs[text].Subject+`"`) {
-				answer.Refused[text] = last.Error()
-				_ = c.unsubscribe([]string{text})
-			}
+	last := c.nc.LastError()
+	for _, text := range topics { // a refusal comes before the confirmation, and names the subject
+		if last != before && strings.Contains(fmt.Sprint(last), strconv.Quote(c.subs[text].Subject)) {
+			refused[text] = last.Error()
+			_ = c.subs[text].Unsubscribe()
 		}
 	}
-	payload, _ := json.Marshal(answer)
+	payload, _ := json.Marshal(map[string]any{"refused": refused})
 	select {
 	case c.answers <- fmt.Appendf(nil, `{"type":"__subscribed","id":%q,"payload":%s}`, id, payload):
 		return nil
-	case <-c.closed:
-		return c.reason
+	case <-c.ctx.Done():
+		return context.Cause(c.ctx)
 	}
 }
 
-func (c *conn) unsubscribe(topics []string) error {
-	for _, text := range topics {
-		if err := c.subs[text].Unsubscribe(); err != nil {
-			return err
-		}
-		delete(c.subs, text)
-	}
-	return nil
-}
-
-// Receive returns the next event, or the answer to a request.
+// Receive returns the next event or answer.
 func (c *conn) Receive() ([]byte, error) {
 	for {
-		if len(c.inbox) == 0 {
-			c.tellDropped()
-		}
 		select {
 		case m := <-c.inbox:
-			if !c.isCopy(m.Header.Get(originHeader)) && c.isEvent(m) {
+			switch {
+			case m.Subject == "": // failed put it there
+				c.tellDropped(m.Sub)
+			case !c.isCopy(m.Header.Get(originHeader)) && c.isEvent(m):
 				return m.Data, nil
 			}
 		case answer := <-c.answers:
 			return answer, nil
-		case s := <-c.slow:
-			c.dropped[s] += 0 // from now on it is looked after
-		case <-c.closed:
-			return nil, c.reason
+		case <-c.ctx.Done():
+			return nil, context.Cause(c.ctx)
 		}
 	}
 }
 
-// tellDropped tells what the inbox had no room for, behind what was in it.
-func (c *conn) tellDropped() {
-	count := 0
-	for s, told := range c.dropped {
-		n, err := s.Dropped()
-		if err != nil { // nobody listens any more
-			delete(c.dropped, s)
-			continue
-		}
-		count += n - told
-		c.dropped[s] = n
-	}
-	if count > 0 {
-		c.report(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: uint64(count), Err: nats.ErrSlowConsumer})
-	}
-}
+// originHeader names a message: "origin/number". While one subscription takes the
+// place of another, the server sends a message to both, and it must be heard once.
+const originHeader = "Eventtarget-Origin"
 
 // isCopy tells whether a message has come by way of another subscription. The
 // copies of one follow each other, among the messages of its origin.
 func (c *conn) isCopy(id string) bool {
-	origin, _, found := strings.Cut(id, "/")
-	if !found || len(id) > 64 { // another program's
-		return false
+	id = id[:min(len(id), 64)] // of another program's nobody knows
+	origin, _, named := strings.Cut(id, "/")
+	if !named || c.latest[origin] == id {
+		return named
 	}
-	if c.latest[origin] == id {
-		return true
-	}
-	if len(c.latest) == 1<<16 { // so that nobody fills our memory
+	if len(c.latest) == 1<<16 {
 		clear(c.latest)
 	}
 	c.latest[origin] = id
@@ -211,46 +176,30 @@ func (c *conn) isCopy(id string) bool {
 // under another topic than its own.
 func (c *conn) isEvent(m *nats.Msg) bool {
 	topic, _ := read(m.Data)
-	switch {
-	case strings.HasPrefix(topic.Type, eventtarget.ReservedPrefix):
-		return false
-	case topic.Check() == nil && subject(c.prefix, topic) != m.Subject:
+	if topic.Check() == nil && subject(c.prefix, topic) != m.Subject {
 		c.report(eventtarget.Fault{Kind: eventtarget.FaultDecode, Topic: topic, Count: 1, Err: errors.New("published under " + m.Subject)})
 		return false
 	}
-	return true
+	return !strings.HasPrefix(topic.Type, eventtarget.ReservedPrefix)
 }
 
 // failed hears from the client what none of its calls can return.
 func (c *conn) failed(_ *nats.Conn, s *nats.Subscription, err error) {
-	switch {
-	case errors.Is(err, nats.ErrSlowConsumer):
-		select {
-		case c.slow <- s:
-		case <-c.closed:
-		}
-	case errors.Is(err, nats.ErrPermissionViolation):
-		c.report(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Err: fmt.Errorf("%w: %w", eventtarget.ErrForbidden, err)})
+	if !errors.Is(err, nats.ErrSlowConsumer) {
+		c.report(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Err: err})
+		return
+	}
+	select {
+	case c.inbox <- &nats.Msg{Sub: s}: // as soon as there is room again
+	case <-c.ctx.Done():
 	}
 }
 
-// Close ends the connection. The server still gets what was sent, if it takes it
-// within a second.
-func (c *conn) Close(reason eventtarget.Reason) error {
-	if c.end(reason) {
-		go func() {
-			_ = c.nc.FlushTimeout(time.Second)
-			c.nc.Close()
-		}()
+// tellDropped tells how many messages on a subscription have found the inbox full.
+func (c *conn) tellDropped(s *nats.Subscription) {
+	n, _ := s.Dropped()
+	if lost := n - c.told[s]; lost > 0 {
+		c.told[s] = n
+		c.report(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: uint64(lost), Err: nats.ErrSlowConsumer})
 	}
-	return nil
-}
-
-// end tells whether it is the first.
-func (c *conn) end(reason error) (first bool) {
-	c.once.Do(func() {
-		c.reason, first = cmp.Or(reason, nats.ErrConnectionClosed), true
-		close(c.closed)
-	})
-	return first
 }

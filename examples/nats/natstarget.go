@@ -29,8 +29,6 @@ type Options struct {
 	link.Options
 	// Prefix names the bus. Default "eventtarget".
 	Prefix string
-	// Inbox is how many messages may wait to be delivered. Default 65536.
-	Inbox int
 	// NATS are options of the connection: credentials, TLS.
 	NATS []nats.Option
 }
@@ -39,22 +37,17 @@ type Options struct {
 // which is its link.
 type Target struct{ *link.Link }
 
-// New returns a target on the server at rawURL, nats://USER:PASSWORD@HOST:PORT; nil
-// options are the defaults. It connects by itself, and again whenever the connection
-// is lost: wait for Ready where that matters.
-func New(rawURL string, opts *Options) (*Target, error) {
-	var o Options
-	if opts != nil {
-		o = *opts
+// New returns a target on the server at rawURL, nats://USER:PASSWORD@HOST:PORT. It
+// connects by itself, and again whenever the connection is lost: wait for Ready where
+// that matters.
+func New(rawURL string, o Options) (*Target, error) {
+	if _, err := url.Parse(rawURL); err != nil {
+		return nil, errors.New("natstarget: the URL cannot be parsed") // err may have a password
 	}
-	if _, err := url.Parse(rawURL); err != nil || o.Inbox < 0 {
-		return nil, errors.New("natstarget: the URL cannot be parsed, or Inbox is negative") // no word of a password
-	}
-	o.Prefix, o.Inbox, o.Adapter = cmp.Or(o.Prefix, "eventtarget"), cmp.Or(o.Inbox, 1<<16), "nats"
+	o.Prefix, o.Adapter, o.Subscribe = cmp.Or(o.Prefix, "eventtarget"), "nats", true
 	t := &Target{}
 	o.Setup = func(l *link.Link) { t.Link = l }
-	o.Dial = func(ctx context.Context) (link.Conn, error) { return dial(ctx, rawURL, o, t) }
-	o.Subscribe = true
+	o.Dial = func(ctx context.Context) (link.Conn, error) { return dial(ctx, rawURL, o, t.ReportFault) }
 	if _, err := link.New(o.Options); err != nil {
 		return nil, err
 	}
@@ -73,25 +66,18 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 	return t.Link.Add(ctx, topic, l)
 }
 
-// Opener returns the opener of nats:// for an [eventtarget.Mux]. The parameters are
-// prefix and echo (true, false); o says what they do not.
-func Opener(o Options) eventtarget.Opener {
-	return func(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-		if err := eventtarget.CheckParameters(u, "prefix", "echo"); err != nil {
-			return nil, err
-		}
-		echo, err := strconv.ParseBool(cmp.Or(u.Query().Get("echo"), "true"))
-		if err != nil {
-			return nil, fmt.Errorf("parameter echo: %w", err)
-		}
-		o, server := o, *u
-		o.Echo, o.Prefix, server.RawQuery = echo, cmp.Or(u.Query().Get("prefix"), o.Prefix), ""
-		t, err := New(server.String(), &o)
-		if err != nil {
-			return nil, err
-		}
-		return t, nil
+// Open is the opener of nats:// for an [eventtarget.Mux]. The parameters of the URL
+// are prefix and echo (true, false).
+func Open(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	if err := eventtarget.CheckParameters(u, "prefix", "echo"); err != nil {
+		return nil, err
 	}
+	echo, err := strconv.ParseBool(cmp.Or(u.Query().Get("echo"), "true"))
+	if err != nil {
+		return nil, fmt.Errorf("parameter echo: %w", err)
+	}
+	server, _, _ := strings.Cut(u.String(), "?")
+	return New(server, Options{Prefix: u.Query().Get("prefix"), Options: link.Options{Echo: echo}})
 }
 
 // subject returns where events on a topic are published, or what a selector
@@ -100,13 +86,11 @@ func subject(prefix string, t eventtarget.Topic) string {
 	return token(prefix) + "." + token(t.Type) + "." + token(t.ID)
 }
 
-// token escapes what NATS would not take for text, or for text of one token.
+// token escapes what NATS would not take for text, or for text of one token. Nothing
+// else becomes "%".
 func token(s string) string {
-	switch s {
-	case eventtarget.Wildcard:
+	if s == eventtarget.Wildcard {
 		return "*"
-	case "":
-		return "%" // which nothing is escaped to
 	}
-	return strings.ReplaceAll(url.QueryEscape(s), ".", "%2E")
+	return cmp.Or(strings.ReplaceAll(url.QueryEscape(s), ".", "%2E"), "%")
 }

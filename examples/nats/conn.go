@@ -16,9 +16,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// inboxSize is how many messages may wait to be delivered.
-const inboxSize = 1 << 16
-
 // conn is one connection to a server. To the link it is a hub's, which sends what it
 // is asked for: conn answers in the hub's place.
 type conn struct {
@@ -27,17 +24,17 @@ type conn struct {
 	cancel         context.CancelCauseFunc
 	report         func(eventtarget.Fault)
 	prefix, origin string
-	inbox          chan *nats.Msg
+	inbox          chan *nats.Msg // 65536 may wait to be delivered
 	answers        chan []byte
 	subs           map[string]*nats.Subscription // by topic; of who sends
 	told           map[*nats.Subscription]int    // of the dropped messages; of who receives
-	latest         map[string]string             // the last message's id, by origin; of who receives
+	latest         map[string]string             // the last message's number, by origin; of who receives
 }
 
 // dial makes a connection. It gives up when ctx ends, and after two seconds.
 func dial(ctx context.Context, rawURL string, o Options, report func(eventtarget.Fault)) (link.Conn, error) {
 	c := &conn{
-		report: report, prefix: o.Prefix, origin: rand.Text(), inbox: make(chan *nats.Msg, inboxSize), answers: make(chan []byte, 128),
+		report: report, prefix: o.Prefix, origin: rand.Text(), inbox: make(chan *nats.Msg, 1<<16), answers: make(chan []byte, 128),
 		subs: make(map[string]*nats.Subscription), told: make(map[*nats.Subscription]int), latest: make(map[string]string),
 	}
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
@@ -160,15 +157,14 @@ const originHeader = "Eventtarget-Origin"
 // isCopy tells whether a message has come by way of another subscription. The
 // copies of one follow each other, among the messages of its origin.
 func (c *conn) isCopy(id string) bool {
-	id = id[:min(len(id), 64)] // of another program's nobody knows
-	origin, _, named := strings.Cut(id, "/")
-	if !named || c.latest[origin] == id {
+	origin, number, named := strings.Cut(id[:min(len(id), 64)], "/") // ours are shorter
+	if !named || c.latest[origin] == number {
 		return named
 	}
-	if len(c.latest) == 1<<16 {
+	if len(c.latest) == 1<<16 { // so that nobody fills our memory
 		clear(c.latest)
 	}
-	c.latest[origin] = id
+	c.latest[origin] = number
 	return false
 }
 

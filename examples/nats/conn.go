@@ -1,6 +1,7 @@
 package natstarget
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -28,20 +29,17 @@ type conn struct {
 	answers        chan []byte
 	subs           map[string]*nats.Subscription // by topic; of who sends
 	told           map[*nats.Subscription]int    // of the dropped messages; of who receives
-	latest         map[string]string             // the last message's number, by origin; of who receives
+	latest         map[string]string             // the last message, by origin; of who receives
 }
 
 // dial makes a connection. It gives up when ctx ends, and after two seconds.
 func dial(ctx context.Context, rawURL string, o Options, report func(eventtarget.Fault)) (link.Conn, error) {
-	c := &conn{
-		report: report, prefix: o.Prefix, origin: rand.Text(), inbox: make(chan *nats.Msg, 1<<16), answers: make(chan []byte, 128),
-		subs: make(map[string]*nats.Subscription), told: make(map[*nats.Subscription]int), latest: make(map[string]string),
-	}
+	c := &conn{report: report, prefix: o.Prefix, origin: rand.Text(), inbox: make(chan *nats.Msg, 1<<16), answers: make(chan []byte, 128),
+		subs: make(map[string]*nats.Subscription), told: make(map[*nats.Subscription]int), latest: make(map[string]string)}
 	c.ctx, c.cancel = context.WithCancelCause(context.WithoutCancel(ctx))
 	nc, err := nats.Connect(rawURL, append([]nats.Option{
-		nats.NoReconnect(), nats.NoEcho(), // the link does both
-		nats.PingInterval(15 * time.Second), nats.FlusherTimeout(time.Second), nats.SetCustomDialer(dialer{ctx}),
-		nats.ErrorHandler(c.failed), nats.ClosedHandler(func(nc *nats.Conn) { c.cancel(nc.LastError()) }),
+		nats.NoReconnect(), nats.NoEcho(), nats.PingInterval(15 * time.Second), nats.FlusherTimeout(2 * time.Second), nats.SetCustomDialer(dialer{ctx}),
+		nats.ErrorHandler(c.failed), nats.ClosedHandler(func(nc *nats.Conn) { c.cancel(cmp.Or(nc.LastError(), nats.ErrConnectionClosed)) }),
 	}, o.NATS...)...)
 	if errors.Is(err, nats.ErrAuthorization) { // asking again would not help
 		err = fmt.Errorf("%w: %w", eventtarget.ErrForbidden, err)
@@ -87,13 +85,13 @@ func (c *conn) Send(msg []byte) error {
 			return c.subscribe(topic.ID, request.Topics)
 		}
 		for _, text := range request.Topics { // "__unsubscribe"
-			_ = c.subs[text].Unsubscribe() // fails only when the connection has ended
+			s := c.subs[text] // on which events may be on their way that a wider one came too late for
+			time.AfterFunc(time.Second, func() { _ = s.Unsubscribe() })
 			delete(c.subs, text)
 		}
 		return nil
 	}
-	id := c.origin + "/" + rand.Text()
-	err := c.nc.PublishMsg(&nats.Msg{Subject: subject(c.prefix, topic), Data: msg, Header: nats.Header{originHeader: {id}}})
+	err := c.nc.PublishMsg(&nats.Msg{Subject: subject(c.prefix, topic), Data: msg, Header: nats.Header{originHeader: {c.origin + "/" + rand.Text()}}})
 	if !errors.Is(err, nats.ErrMaxPayload) {
 		return err
 	}
@@ -150,21 +148,22 @@ func (c *conn) Receive() ([]byte, error) {
 	}
 }
 
-// originHeader names a message: "origin/number". While one subscription takes the
+// originHeader names a message: "origin/name". While one subscription takes the
 // place of another, the server sends a message to both, and it must be heard once.
 const originHeader = "Eventtarget-Origin"
 
 // isCopy tells whether a message has come by way of another subscription. The
 // copies of one follow each other, among the messages of its origin.
 func (c *conn) isCopy(id string) bool {
-	origin, number, named := strings.Cut(id[:min(len(id), 64)], "/") // ours are shorter
-	if !named || c.latest[origin] == number {
-		return named
+	origin, _, _ := strings.Cut(id, "/")
+	copied := id != "" && c.latest[origin] == id
+	if copied || len(id) > 64 { // ours are shorter
+		return copied
 	}
 	if len(c.latest) == 1<<16 { // so that nobody fills our memory
 		clear(c.latest)
 	}
-	c.latest[origin] = number
+	c.latest[origin] = id
 	return false
 }
 
@@ -181,13 +180,16 @@ func (c *conn) isEvent(m *nats.Msg) bool {
 
 // failed hears from the client what none of its calls can return.
 func (c *conn) failed(_ *nats.Conn, s *nats.Subscription, err error) {
-	if !errors.Is(err, nats.ErrSlowConsumer) {
+	switch {
+	case errors.Is(err, nats.ErrSlowConsumer):
+		select {
+		case c.inbox <- &nats.Msg{Sub: s}: // as soon as there is room again
+		case <-c.ctx.Done():
+		}
+	case errors.Is(err, nats.ErrPermissionViolation):
 		c.report(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Err: err})
-		return
-	}
-	select {
-	case c.inbox <- &nats.Msg{Sub: s}: // as soon as there is room again
-	case <-c.ctx.Done():
+	default: // what was written is lost
+		c.cancel(err)
 	}
 }
 

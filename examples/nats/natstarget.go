@@ -76,8 +76,7 @@ func Open(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
 	if err != nil {
 		return nil, fmt.Errorf("parameter echo: %w", err)
 	}
-	server, _, _ := strings.Cut(u.String(), "?")
-	return New(server, Options{Prefix: u.Query().Get("prefix"), Options: link.Options{Echo: echo}})
+	return New(strings.Split(u.String(), "?")[0], Options{Prefix: u.Query().Get("prefix"), Options: link.Options{Echo: echo}})
 }
 
 // subject returns where events on a topic are published, or what a selector

@@ -38,10 +38,12 @@ cross: ## build and vet for every system that we promise
 
 lint: ## golangci-lint, with the reasons in .golangci.yml
 	@lint=$$($(TOOL) golangci-lint) && status=0 && for m in $(MODULES); do \
-		$(STEP) $$m $$lint run --config $(CURDIR)/.golangci.yml ./... || status=1; done; exit $$status
+		$(STEP) $$m $$lint run --config $(CURDIR)/.golangci.yml ./... || status=1; done; for m in $(APART); do \
+		$(STEP) $$m env GOWORK=off $$lint run --config $(CURDIR)/.golangci.yml ./... || status=1; done; exit $$status
 
 vuln: ## known vulnerabilities in what we call
-	@vuln=$$($(TOOL) govulncheck) && for m in $(MODULES); do $(STEP) $$m $$vuln ./... || exit 1; done
+	@vuln=$$($(TOOL) govulncheck) && for m in $(MODULES); do $(STEP) $$m $$vuln ./... || exit 1; done && \
+		for m in $(APART); do $(STEP) $$m env GOWORK=off $$vuln ./... || exit 1; done
 
 bench: ## every benchmark beside its floor or its rival; compare the ratios
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 500ms ./...

@@ -115,7 +115,7 @@ func (c *conn) subscribe(id string, topics []string) error {
 	}
 	last := c.nc.LastError()
 	for _, text := range topics { // a refusal comes before the confirmation, and names the subject
-		if last != before && strings.Contains(fmt.Sprint(last), strconv.Quote(c.subs[text].Subject)) {
+		if !errors.Is(last, before) && strings.Contains(fmt.Sprint(last), strconv.Quote(c.subs[text].Subject)) {
 			refused[text] = last.Error()
 			_ = c.subs[text].Unsubscribe()
 		}

@@ -13,17 +13,19 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
-func TestConformance(t *testing.T)       { conformance.Run(t, harness(t, "nats", true)) }
-func TestConformanceNoEcho(t *testing.T) { conformance.Run(t, harness(t, "nats, no echo", false)) }
+func TestConformance(t *testing.T) { conformance.Run(t, harness(t, "nats", link.Options{Echo: true})) }
+func TestConformanceNoEcho(t *testing.T) {
+	conformance.Run(t, harness(t, "nats, no echo", link.Options{}))
+}
 
-func harness(t testing.TB, name string, echo bool) conformance.Harness {
+func harness(t testing.TB, name string, o link.Options) conformance.Harness {
 	url := serve(t)
 	var mux eventtarget.Mux
 	mux.Handle("nats", natstarget.Open)
 	var buses atomic.Int32 // each rig has a bus of its own
 	return conformance.Harness{
 		Name: name, Open: mux.Open, URL: url,
-		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: echo, Wire: true, Reconnects: true},
+		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: o.Echo, Wire: true, Reconnects: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			prefix := fmt.Sprint("bus", buses.Add(1))
 			var wires []*wire
@@ -39,9 +41,8 @@ func harness(t testing.TB, name string, echo bool) conformance.Harness {
 			for i := range s.Endpoints {
 				w := newWire(t, url)
 				wires = append(wires, w)
-				e, err := natstarget.New(w.url(), natstarget.Options{Prefix: prefix, Options: link.Options{
-					Echo: echo, Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 20 * time.Millisecond},
-				}})
+				o.Limits, o.OnFault, o.Backoff.Max = s.Limits(), s.FaultsOf(i), 20*time.Millisecond
+				e, err := natstarget.New(w.url(), natstarget.Options{Prefix: prefix, Options: o})
 				if err != nil {
 					return nil, err
 				}
@@ -55,4 +56,7 @@ func harness(t testing.TB, name string, echo bool) conformance.Harness {
 	}
 }
 
-func BenchmarkTarget(b *testing.B) { conformance.RunBenchmarks(b, harness(b, "nats", true)) }
+// BenchmarkTarget waits where the way out is full: an echo is heard before that.
+func BenchmarkTarget(b *testing.B) {
+	conformance.RunBenchmarks(b, harness(b, "nats", link.Options{Echo: true, Overflow: eventtarget.Block}))
+}

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/eventtarget-go/toolkit/conformance"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
 const guide = "../../docs/writing-an-adapter.md"
@@ -53,7 +54,7 @@ func plain(text string) string {
 
 // TestCard: the capability card in the guide is the one of the harness.
 func TestCard(t *testing.T) {
-	h := harness(t, "nats", true)
+	h := harness(t, "nats", link.Options{Echo: true})
 	card, _, _ := strings.Cut(conformance.Report{Name: h.Name, Caps: h.Caps}.Markdown(), "| law |")
 	if !strings.Contains(read(t, guide), "\n"+card) {
 		t.Errorf("the card is not the one in the guide; it is\n%s", card)

@@ -217,7 +217,7 @@ export class RemoteEventTarget extends EventTarget {
   // beat asks for nothing when nothing was heard, to see whether there is an answer.
   #beat() {
     const beat = () => {
-      if (++this.#silent > 2) this.#end({ code: TIMEOUT, reason: "silence" });
+      if (++this.#silent > 2) this.#end({ code: TIMEOUT, reason: "late" });
       else if (this.#silent == 2) this.#socket.send(control("__subscribe", { topics: [] }));
     };
     this.#timers.push(setInterval(beat, this.#options.heartbeat / 2));

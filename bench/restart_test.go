@@ -79,7 +79,7 @@ func restart(b *testing.B, clients int, down time.Duration, end func(h *wsserver
 	if err := errors.Join(end(h), server.Close()); err != nil {
 		b.Fatal(err)
 	}
-	time.Sleep(down)
+	<-time.After(down)
 	mu.Lock()
 	joined = nil
 	mu.Unlock()

@@ -121,7 +121,7 @@ func TestStoreUnknown(t *testing.T) {
 		"ahead of us":       func(w welcome) (string, string) { return "ada", resumeAt(w, 7, 7) },
 		"another store":     func(w welcome) (string, string) { w.Place.Store = "x"; return "ada", resumeAt(w, 0, 0) },
 		"another session":   func(w welcome) (string, string) { w.Session = "x"; return "ada", resumeAt(w, 0, 0) },
-		"after its timeout": func(w welcome) (string, string) { time.Sleep(time.Minute + 1); return "ada", resumeAt(w, 0, 0) },
+		"after its timeout": func(w welcome) (string, string) { <-time.After(time.Minute + 1); return "ada", resumeAt(w, 0, 0) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -1,4 +1,6 @@
 MODULES   := . ./cmd ./bench ./web/e2e
+# A third party's module: not in go.work, so that it sees what a third party sees.
+APART     := ./examples/nats
 TESTFLAGS := -race -shuffle=on -parallel 8 -timeout 5m
 FUZZTIME  ?= 30s
 GO        ?= go
@@ -18,6 +20,7 @@ test: ## install what the tests need, check, and run every test with the race de
 	@$(STEP) . scripts/cross.sh quick $(MODULES)
 	@for m in $(MODULES); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
 	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
+	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) test $(TESTFLAGS) ./... || exit 1; done
 
 soak: ## the tests that inject faults, ten times as long as in test
 	EVENTTARGET_SOAK=1 $(GO) test -race -count 1 -timeout 20m -run 'Nemesis' -v ./...
@@ -25,19 +28,22 @@ soak: ## the tests that inject faults, ten times as long as in test
 check: tidy ## formatting, vet and tidy modules
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }
 	@for m in $(MODULES); do $(STEP) $$m $(GO) vet ./... || exit 1; done
+	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) vet ./... || exit 1; done
 
 tidy: ## go.mod and go.sum of every module are as go mod tidy leaves them
-	@for m in $(MODULES); do $(STEP) $$m env GOWORK=off $(GO) mod tidy -diff || exit 1; done
+	@for m in $(MODULES) $(APART); do $(STEP) $$m env GOWORK=off $(GO) mod tidy -diff || exit 1; done
 
 cross: ## build and vet for every system that we promise
 	@$(STEP) . scripts/cross.sh all $(MODULES)
 
 lint: ## golangci-lint, with the reasons in .golangci.yml
 	@lint=$$($(TOOL) golangci-lint) && status=0 && for m in $(MODULES); do \
-		$(STEP) $$m $$lint run --config $(CURDIR)/.golangci.yml ./... || status=1; done; exit $$status
+		$(STEP) $$m $$lint run --config $(CURDIR)/.golangci.yml ./... || status=1; done; for m in $(APART); do \
+		$(STEP) $$m env GOWORK=off $$lint run --config $(CURDIR)/.golangci.yml ./... || status=1; done; exit $$status
 
 vuln: ## known vulnerabilities in what we call
-	@vuln=$$($(TOOL) govulncheck) && for m in $(MODULES); do $(STEP) $$m $$vuln ./... || exit 1; done
+	@vuln=$$($(TOOL) govulncheck) && for m in $(MODULES); do $(STEP) $$m $$vuln ./... || exit 1; done && \
+		for m in $(APART); do $(STEP) $$m env GOWORK=off $$vuln ./... || exit 1; done
 
 bench: ## every benchmark beside its floor or its rival; compare the ratios
 	$(GO) test -run '^$$' -bench . -benchmem -benchtime 500ms ./...

@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"path"
 	"strings"
-	"sync/atomic"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -95,18 +94,6 @@ type handler struct {
 	hub  *hub.Hub
 	opts HandlerOptions
 	gate httpgate.Gate
-	// named and unnamed are events as they are written, with and without their types:
-	// every spoke gets the same bytes.
-	named, unnamed recent
-}
-
-// recent are the last events of the log, each where its number says.
-type recent [256]atomic.Pointer[written]
-
-// written is an event of the log as it is written.
-type written struct {
-	after hub.Position
-	bytes []byte
 }
 
 // ServeHTTP makes the request a spoke and returns when that has left.
@@ -128,15 +115,13 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if id := lastEventID(r); id != "" {
 		meta.Since, meta.Resumes = h.hub.ParsePosition(id), true
 	}
-	c := newStream(h, w, r)
-	c.unnamed = r.URL.Query().Get("event") == unnamedEvents
-	c.begin(begin, meta.Resumes)
+	c := newStream(h, r.URL.Query().Get("event") == unnamedEvents)
 	if _, err := h.hub.Attach(c, meta); err != nil {
 		httpgate.Refuse(w, notAttached(err))
 		return
 	}
-	c.answer()
-	c.serve()
+	c.answer(w, r, begin, meta.Resumes)
+	c.wait()
 }
 
 // notAttached is the answer to a request that the hub did not make a spoke.

@@ -1,29 +1,26 @@
 package ssehub
 
 import (
-	"errors"
 	"fmt"
 	"net/http"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// stream is one response: a [hub.BatchSender] from which nothing can be received.
+// stream is one response: a [hub.Encoder] from which nothing can be received.
 type stream struct {
 	handler *handler
-	control *http.ResponseController
-	w       http.ResponseWriter
-	left    <-chan struct{} // closed when the client has
-	unnamed bool            // its events have no types
+	unnamed bool // its events have no types
+
+	answered chan struct{} // closed when out is set
+	out      output
 
 	writing sync.Mutex
-	opening []byte // what the response begins with; nil once that is written
-	buf     []byte
+	rest    []byte // of what was cut short
 	wrote   atomic.Uint64
 
 	once   sync.Once
@@ -31,106 +28,52 @@ type stream struct {
 	reason eventtarget.Reason // set before ended is closed
 }
 
-func newStream(h *handler, w http.ResponseWriter, r *http.Request) *stream {
-	return &stream{
-		handler: h, control: http.NewResponseController(w), w: w, left: r.Context().Done(), ended: make(chan struct{}),
-	}
+func newStream(h *handler, unnamed bool) *stream {
+	return &stream{handler: h, unnamed: unnamed, answered: make(chan struct{}), ended: make(chan struct{})}
 }
 
-// begin is what the response begins with: a place to come back to, for a client that has
-// heard nothing and knows no other.
-func (s *stream) begin(at hub.Position, resumes bool) {
-	s.opening = fmt.Appendf(nil, "retry: %d\n", s.handler.opts.Retry.Milliseconds())
+// answer answers the request. From then on the client knows that it is connected, and it
+// has been a spoke before; what the hub writes waits until then. The response begins with
+// a place to come back to, for a client that has heard nothing and knows no other.
+func (s *stream) answer(w http.ResponseWriter, r *http.Request, at hub.Position, resumes bool) {
+	opening := fmt.Appendf(nil, "retry: %d\n", s.handler.opts.Retry.Milliseconds())
 	if !resumes { // otherwise it knows where it is, and what is between comes now
-		s.opening = fmt.Appendf(s.opening, "id: %s\n", s.handler.hub.FormatPosition(at))
+		opening = fmt.Appendf(opening, "id: %s\n", s.handler.hub.FormatPosition(at))
 	}
-	s.opening = append(s.opening, '\n')
-}
-
-// answer answers the request. From then on the client knows that it is connected: it is
-// a spoke before.
-func (s *stream) answer() {
-	s.writing.Lock()
-	defer s.writing.Unlock()
-	if s.opening != nil {
-		_ = s.writeLocked(nil) // the hub learns of an error when it writes next
+	out, err := answer(w, r, append(opening, '\n'), s.handler.opts.WriteTimeout)
+	if err != nil {
+		_ = s.failed(err)
+	}
+	s.out = out
+	close(s.answered)
+	if s.over() != nil { // meanwhile
+		out.close()
 	}
 }
 
-// header is sent before what the response begins with.
-func (s *stream) header() {
-	header := s.w.Header()
-	header.Set("Content-Type", "text/event-stream")
-	header.Set("Cache-Control", "no-store")
-	header.Set("X-Accel-Buffering", "no") // nginx would wait for more
-	header.Set("X-Content-Type-Options", "nosniff")
-	s.w.WriteHeader(http.StatusOK)
-}
-
-// serve waits for the end. The handler must not return before nobody writes any more.
-func (s *stream) serve() {
+// wait returns when the handler may: when nobody writes to w any more.
+func (s *stream) wait() {
+	if s.out.outlives() {
+		return
+	}
 	_, _ = s.Receive()
-	if !s.writing.TryLock() {
-		_ = s.control.SetWriteDeadline(time.Unix(1, 0)) // a write that is blocked ends
-		s.writing.Lock()
-	}
-	defer s.writing.Unlock()
-	s.w = nil
-}
-
-// Receive waits for the end: a client of this kind says nothing.
-func (s *stream) Receive() ([]byte, error) {
-	select {
-	case <-s.ended:
-	case <-s.left:
-		s.end(eventtarget.Reason{Code: eventtarget.CodeGoingAway, Remote: true})
-	}
-	return nil, s.reason
-}
-
-// Send sends one message. A hub uses SendBatch instead.
-func (s *stream) Send(msg []byte) error { return s.SendBatch([]hub.Message{{Envelope: msg}}) }
-
-// SendBatch sends messages in one write.
-func (s *stream) SendBatch(batch []hub.Message) error {
+	s.out.close() // ends a write that is under way
 	s.writing.Lock()
 	defer s.writing.Unlock()
-	s.buf = s.buf[:0]
-	for _, m := range batch {
-		s.buf = s.appendEvent(s.buf, m)
-	}
-	err := s.writeLocked(s.buf)
-	if cap(s.buf) > keepBuffer {
-		s.buf = nil
-	}
-	return err
 }
 
-// keepBuffer bounds what an idle stream holds on to.
-const keepBuffer = 4 << 10
-
-// appendEvent appends one event, as it was written for others if it was.
-func (s *stream) appendEvent(dst []byte, m hub.Message) []byte {
-	if m.After == (hub.Position{}) {
-		return s.encode(dst, m)
-	}
-	recent := &s.handler.named
-	if s.unnamed {
-		recent = &s.handler.unnamed
-	}
-	place := &recent[m.After.Number()%uint64(len(recent))]
-	if w := place.Load(); w != nil && w.after == m.After {
-		return append(dst, w.bytes...)
-	}
-	w := &written{after: m.After, bytes: s.encode(nil, m)}
-	place.Store(w)
-	return append(dst, w.bytes...)
+// Encoding tells apart the two kinds of a handler's streams.
+func (s *stream) Encoding() any {
+	return struct {
+		*handler
+		unnamed bool
+	}{s.handler, s.unnamed}
 }
 
-// encode appends one event (WHATWG HTML §9.2.6). An envelope is one line: JSON has no
-// line break inside of strings, but a peer may have sent it with white space between
-// its members.
-func (s *stream) encode(dst []byte, m hub.Message) []byte {
+// AppendMessage appends one event (WHATWG HTML §9.2.6). An envelope is one line: JSON
+// has no line break inside of strings, but a peer may have sent it with white space
+// between its members.
+func (s *stream) AppendMessage(dst []byte, m hub.Message) []byte {
 	if id := s.handler.hub.FormatPosition(m.After); id != "" {
 		dst = append(dst, "id: "...)
 		dst = append(dst, id...)
@@ -151,72 +94,130 @@ func (s *stream) encode(dst []byte, m hub.Message) []byte {
 	return append(dst, "\n\n"...)
 }
 
-var errNoFlush = errors.New("the response cannot be flushed")
+// TryWriteFrames writes events without waiting.
+func (s *stream) TryWriteFrames(events []byte) (n int, blocked bool, err error) {
+	if !s.isAnswered() || !s.writing.TryLock() {
+		return 0, true, nil
+	}
+	defer s.writing.Unlock()
+	if err := s.over(); err != nil {
+		return 0, false, err
+	}
+	if len(s.rest) > 0 {
+		return 0, true, nil
+	}
+	if n, err = s.out.tryWrite(events); err != nil {
+		return 0, false, s.failed(err)
+	}
+	if n == 0 {
+		return 0, true, nil
+	}
+	s.rest = append(s.rest, events[n:]...)
+	s.wrote.Add(1)
+	return len(events), n < len(events), nil
+}
 
-// writeLocked writes and flushes. Under writing.
-func (s *stream) writeLocked(b []byte) error {
+// WriteFrames writes events, and before them what TryWriteFrames left.
+func (s *stream) WriteFrames(events []byte) error {
 	select {
+	case <-s.answered:
 	case <-s.ended:
-		return s.reason
-	default:
 	}
-	if s.w == nil {
-		return eventtarget.Reason{Code: eventtarget.CodeGoingAway, Remote: true}
+	s.writing.Lock()
+	defer s.writing.Unlock()
+	return s.write(events)
+}
+
+// write writes what was left, and b. Under writing.
+func (s *stream) write(b []byte) error {
+	if err := s.over(); err != nil {
+		return err
 	}
-	// Where there is no deadline the engine's own ends a write that takes too long.
-	_ = s.control.SetWriteDeadline(time.Now().Add(s.handler.opts.WriteTimeout))
-	var err error
-	if s.opening != nil {
-		s.header()
-		_, err = s.w.Write(s.opening)
-		s.opening = nil
+	for _, part := range [][]byte{s.rest, b} {
+		if len(part) == 0 {
+			continue
+		}
+		if err := s.out.write(part); err != nil {
+			return s.failed(err)
+		}
 	}
-	if err == nil {
-		_, err = s.w.Write(b)
-	}
-	if err == nil {
-		err = s.control.Flush()
-	}
-	if errors.Is(err, http.ErrNotSupported) {
-		err = errNoFlush
-	}
-	if err != nil {
-		s.end(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()})
-		return s.reason
-	}
+	s.rest = nil
 	s.wrote.Add(1)
 	return nil
 }
 
+// Send writes one event. The hub uses WriteFrames.
+func (s *stream) Send(msg []byte) error {
+	return s.WriteFrames(s.AppendMessage(nil, hub.Message{Envelope: msg}))
+}
+
 // Ping sends a comment, unless something is being written.
 func (s *stream) Ping() error {
-	if !s.writing.TryLock() {
+	if !s.isAnswered() || !s.writing.TryLock() {
 		return nil
 	}
 	defer s.writing.Unlock()
-	return s.writeLocked([]byte(":\n\n"))
+	if len(s.rest) > 0 {
+		return s.over()
+	}
+	return s.write([]byte(":\n\n"))
 }
 
 // Heard counts the writes that were taken: all that there is to know of a client of
 // this kind.
 func (s *stream) Heard() uint64 { return s.wrote.Load() }
 
+func (s *stream) isAnswered() bool {
+	select {
+	case <-s.answered:
+		return true
+	default:
+		return false
+	}
+}
+
+// over is why nothing can be written any more.
+func (s *stream) over() error {
+	select {
+	case <-s.ended:
+		return s.reason
+	default:
+		return nil
+	}
+}
+
+// Receive waits for the end: a client of this kind says nothing.
+func (s *stream) Receive() ([]byte, error) {
+	select {
+	case <-s.answered:
+		s.end(s.out.receive(s.ended))
+	case <-s.ended:
+	}
+	return nil, s.reason
+}
+
 // Close ends the response behind what was written. A client comes back by itself, after
 // the time that the reason says.
 func (s *stream) Close(reason eventtarget.Reason) error {
-	if reason.Retry > 0 && s.writing.TryLock() {
-		if s.opening == nil {
-			_ = s.writeLocked(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()))
-		}
+	if reason.Retry > 0 && s.isAnswered() && s.writing.TryLock() {
+		_ = s.write(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()))
 		s.writing.Unlock()
 	}
 	s.end(reason)
 	return nil
 }
 
+func (s *stream) failed(err error) error {
+	s.end(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()})
+	return s.reason
+}
+
 func (s *stream) end(reason eventtarget.Reason) {
 	s.once.Do(func() {
 		s.reason = reason
 		close(s.ended)
+		if s.isAnswered() {
+			s.out.close()
+		}
 	})
 }

@@ -5,6 +5,8 @@ import (
 	"net"
 	"sync"
 	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/internal/rawconn"
 )
 
 // socket is the net.Conn of the library, and stands between it and the network.
@@ -15,8 +17,8 @@ import (
 // its own writes take long.
 type socket struct {
 	net.Conn
-	raw   rawWriter // nil where writing without waiting is not possible
-	early []byte    // what was read from the network before the socket was; the reader's
+	raw   rawconn.Writer // nil where writing without waiting is not possible
+	early []byte         // what was read from the network before the socket was; the reader's
 
 	heard  atomic.Uint64 // bytes read
 	inside bool          // a message is being read; the reader's
@@ -36,7 +38,7 @@ type socket struct {
 const maxControl = 4 << 10
 
 func newSocket(conn net.Conn) *socket {
-	s := &socket{Conn: conn, raw: newRawWriter(conn)}
+	s := &socket{Conn: conn, raw: rawconn.New(conn)}
 	s.turn.L = &s.mu
 	return s
 }

@@ -2,11 +2,6 @@ package wsserver
 
 import "net"
 
-// rawWriter writes to a socket without waiting.
-type rawWriter interface {
-	tryWrite(b []byte) (n int, err error)
-}
-
 // TryWriteFrames writes frames without waiting; see [hub.FrameWriter].
 func (s *socket) TryWriteFrames(frames []byte) (n int, blocked bool, err error) {
 	s.mu.Lock()
@@ -19,7 +14,7 @@ func (s *socket) TryWriteFrames(frames []byte) (n int, blocked bool, err error) 
 	case s.busy || s.rest != nil || len(s.control) > 0 || s.raw == nil:
 		return 0, true, nil
 	}
-	n, err = s.raw.tryWrite(frames)
+	n, err = s.raw.TryWrite(frames)
 	if err != nil {
 		s.failed = err
 		return 0, false, err
@@ -53,7 +48,7 @@ func (s *socket) putControl(frame []byte) error {
 		return nil
 	}
 	if s.rest == nil && s.raw != nil {
-		n, err := s.raw.tryWrite(s.control)
+		n, err := s.raw.TryWrite(s.control)
 		if err != nil {
 			s.failed = err
 			return err

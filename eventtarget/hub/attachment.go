@@ -10,12 +10,12 @@ import (
 // attachment is one connection of a spoke. One with a session may have several, one
 // after the other.
 type attachment struct {
-	conn   link.Conn
-	frames FrameWriter     // conn, if it is one
-	batch  BatchSender     // conn, if it is one
-	pinger link.Pinger     // conn, if it is one
-	first  <-chan received // nil, or what is read first: see greet
-	cause  atomic.Pointer[eventtarget.Reason]
+	conn    link.Conn
+	frames  FrameWriter     // conn, if it is one
+	encoder Encoder         // conn, if it is one
+	pinger  link.Pinger     // conn, if it is one
+	first   <-chan received // nil, or what is read first: see greet
+	cause   atomic.Pointer[eventtarget.Reason]
 
 	// Heartbeats: the heartbeat goroutine's.
 	heard  uint64
@@ -31,7 +31,7 @@ type received struct {
 func newAttachment(conn link.Conn, first <-chan received) *attachment {
 	a := &attachment{conn: conn, first: first}
 	a.frames, _ = conn.(FrameWriter)
-	a.batch, _ = conn.(BatchSender)
+	a.encoder, _ = conn.(Encoder)
 	a.pinger, _ = conn.(link.Pinger)
 	return a
 }

@@ -23,15 +23,19 @@ type FrameWriter interface {
 	WriteFrames(frames []byte) error
 }
 
-// BatchSender is implemented by a [link.Conn] that takes many messages in one write,
-// framed in its own way: the hub then uses it instead of Send. It costs a copy for each
-// spoke where a [FrameWriter] costs none.
-type BatchSender interface {
-	// SendBatch sends messages, as Send does one. It must keep neither.
-	SendBatch(batch []Message) error
+// Encoder is implemented by a [FrameWriter] that frames messages in its own way, and not
+// as Options.Framing says. What many spokes are sent is encoded once for all that have the
+// same encoding. Of what it is given it takes all or nothing.
+type Encoder interface {
+	FrameWriter
+	// Encoding tells encodings apart: connections for which it is equal write the same
+	// bytes for the same message. It must be comparable.
+	Encoding() any
+	// AppendMessage appends a message as the connection writes it.
+	AppendMessage(dst []byte, m Message) []byte
 }
 
-// Message is one of those that a BatchSender sends.
+// Message is one that an Encoder appends.
 type Message struct {
 	// Envelope is the message itself.
 	Envelope []byte

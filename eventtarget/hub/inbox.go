@@ -2,6 +2,7 @@ package hub
 
 import (
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -14,6 +15,8 @@ type message struct {
 	bytes  []byte
 	header int               // how much of bytes is the frame's header
 	after  framelog.Position // behind it, if it stands in the log; else zero
+
+	encoded atomic.Pointer[encoded] // as the first one of a foreign encoding wrote it
 }
 
 // item is something that concerns one spoke alone, with its place in the log: at

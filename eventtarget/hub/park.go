@@ -47,7 +47,7 @@ func (s *Spoke) writeOut(out *attachment, progress func()) {
 		if p.bytes == nil {
 			return
 		}
-		if err := s.write(p, progress); err != nil {
+		if err := s.write(p, &w, progress); err != nil {
 			s.lost(s.out, reasonOf(err))
 			return
 		}
@@ -56,31 +56,11 @@ func (s *Spoke) writeOut(out *attachment, progress func()) {
 }
 
 // write writes a piece and waits for it.
-func (s *Spoke) write(p piece, progress func()) error {
-	if s.out.batch != nil {
-		return s.sendBatch(p)
-	}
+func (s *Spoke) write(p piece, w *writer, progress func()) error {
 	if s.out.frames == nil {
 		return s.send(p, progress)
 	}
-	if err := s.out.frames.WriteFrames(p.bytes); err != nil {
-		return err
-	}
-	s.wrote(p, len(p.bytes))
-	return nil
-}
-
-// sendBatch writes a piece on a connection that frames messages in its own way.
-func (s *Spoke) sendBatch(p piece) error {
-	var all []Message
-	for _, m := range p.messages {
-		all = append(all, Message{Envelope: m.bytes[m.header:], After: Position{at: m.after, valid: m.after != framelog.Position{}}})
-	}
-	p.run.Messages(func(msg []byte, after framelog.Position) bool {
-		all = append(all, Message{Envelope: msg, After: Position{at: after, valid: true}})
-		return true
-	})
-	if err := s.out.batch.SendBatch(all); err != nil {
+	if err := s.out.frames.WriteFrames(s.out.framed(p, w)); err != nil {
 		return err
 	}
 	s.wrote(p, len(p.bytes))

@@ -105,7 +105,7 @@ func (sh *shard) sweep() {
 		}
 	}
 	clear(sh.turn)
-	sh.w.run = framelog.Run{}
+	sh.w.forget()
 	sh.swept.Store(&head)
 	sh.hub.pace.progressed()
 }
@@ -119,11 +119,11 @@ func (sh *shard) advance(s *Spoke, head framelog.Position) {
 		if p.bytes == nil {
 			return
 		}
-		if s.out.frames == nil || s.out.batch != nil {
+		if s.out.frames == nil {
 			s.park()
 			return
 		}
-		n, blocked, err := s.out.frames.TryWriteFrames(p.bytes)
+		n, blocked, err := s.out.tryWrite(p, &sh.w)
 		if err != nil {
 			s.lost(s.out, reasonOf(err))
 			return

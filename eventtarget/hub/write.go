@@ -30,6 +30,7 @@ const (
 type writer struct {
 	run     framelog.Run // what the last spoke at the head of the sweep read
 	scratch []byte       // several messages in one piece
+	encoded []*encoded   // the last stretches that foreign encodings wrote
 }
 
 // next finds out what is to be written next, with nothing from behind head: an

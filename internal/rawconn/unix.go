@@ -1,28 +1,30 @@
 //go:build unix && !eventtarget_portable
 
-package wsserver
+package rawconn
 
 import (
 	"net"
 	"syscall"
 )
 
-type rawSocket struct{ conn syscall.RawConn }
+type socket struct{ conn syscall.RawConn }
 
-func newRawWriter(c net.Conn) rawWriter {
+// New returns what writes to a socket without waiting. It is nil for what is no socket,
+// such as TLS, and where the system has no such writes.
+func New(c net.Conn) Writer {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
-		return nil // TLS, or no socket at all
+		return nil
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
 		return nil
 	}
-	return rawSocket{raw}
+	return socket{raw}
 }
 
-// tryWrite writes what the socket takes now.
-func (r rawSocket) tryWrite(b []byte) (n int, err error) {
+// TryWrite writes what the socket takes now.
+func (r socket) TryWrite(b []byte) (n int, err error) {
 	var failed error
 	err = r.conn.Write(func(fd uintptr) bool {
 		for n < len(b) {

@@ -1,0 +1,183 @@
+package sseclient_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/sseclient"
+)
+
+type event = eventtarget.Event[eventtarget.Raw]
+
+// server answers the n-th request with the n-th body, and with the last one from there on.
+func server(t *testing.T, requests chan<- *http.Request, bodies ...string) (url string) {
+	t.Helper()
+	n := 0
+	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		select {
+		case requests <- r:
+		default: // enough were seen
+		}
+		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
+		_, _ = io.WriteString(w, bodies[min(n, len(bodies)-1)])
+		if n++; n >= len(bodies) {
+			_ = http.NewResponseController(w).Flush()
+			<-r.Context().Done()
+		}
+	}))
+	t.Cleanup(s.Close)
+	return s.URL
+}
+
+func client(t *testing.T, url string, o sseclient.Options) *sseclient.Client {
+	t.Helper()
+	o.Backoff = link.Backoff{Min: time.Millisecond, Max: 5 * time.Millisecond}
+	if o.OnFault == nil {
+		o.OnFault = func(f eventtarget.Fault) { t.Log(f) }
+	}
+	c, err := sseclient.New(url, &o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { c.Close(); <-c.Done() })
+	return c
+}
+
+func next[T any](t *testing.T, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(20 * time.Second):
+		t.Fatal("nothing came")
+		panic("unreachable")
+	}
+}
+
+// TestStreamOfOthers: whatever the standard allows a server to send around an envelope.
+func TestStreamOfOthers(t *testing.T) {
+	url := server(t, nil, "\ufeff: a comment\n\nretry: 5\n\nid: 1\r\nevent: chat\r\ndata: {\"type\":\"chat\",\rdata: \"id\":\"42\",\"payload\":1}\n\n"+
+		":\n\nunknown: field\ndata:{\"type\":\"chat\",\"id\":\"42\",\"payload\":2}\n\ndata: {\"type\":\"__later\",\"id\":\"\"}\n\ndata\n\nid: 3\n\n"+
+		"data: {\"type\":\"chat\",\"id\":\"42\",\"payload\":3}\n\ndata: {\"type\":\"chat\",\"id\":\"42\",\"payload\":\"cut")
+	c := client(t, url, sseclient.Options{})
+	heard := make(chan string, 10)
+	if _, err := c.Add(t.Context(), eventtarget.T("chat", "42"), eventtarget.Func(func(_ context.Context, e event) { heard <- string(e.Payload) })); err != nil {
+		t.Fatal(err)
+	}
+	for want := 1; want <= 3; want++ {
+		if got := next(t, heard); got != fmt.Sprint(want) {
+			t.Errorf("heard %s instead of %d", got, want)
+		}
+	}
+	if err := c.Dispatch(t.Context(), event{Type: "chat"}); !errors.Is(err, errors.ErrUnsupported) {
+		t.Errorf("Dispatch: %v", err)
+	}
+}
+
+// TestAsks: what a request says, the first time and when it comes back.
+func TestAsks(t *testing.T) {
+	requests := make(chan *http.Request, 10)
+	url := server(t, requests, "id: here.7\n\n", "")
+	tokens := 0
+	client(t, url+"?event=message", sseclient.Options{
+		Topics: []eventtarget.Topic{eventtarget.T("chat", "42"), eventtarget.T("a&b", "*")},
+		Header: http.Header{"X-Own": {"1"}},
+		Token:  func(context.Context) (string, error) { tokens++; return fmt.Sprint("token", tokens), nil },
+	})
+	for i, last := range []string{"", "here.7"} {
+		r := next(t, requests)
+		if got := r.URL.Query()["topic"]; fmt.Sprint(got) != "[chat:42 a&b:*]" || r.URL.Query().Get("event") != "message" {
+			t.Errorf("asked for %q of %s", got, r.URL)
+		}
+		if r.Header.Get("Last-Event-ID") != last || r.Header.Get("X-Own") != "1" || r.Header.Get("Accept") != "text/event-stream" ||
+			r.Header.Get("Authorization") != fmt.Sprint("Bearer token", i+1) {
+			t.Errorf("request %d: %v", i, r.Header)
+		}
+	}
+}
+
+// TestAnswers: who forbids is asked once, any other again, and what is no stream is none.
+func TestAnswers(t *testing.T) {
+	type answer struct {
+		status int
+		kind   string
+	}
+	for a, terminal := range map[answer]bool{
+		{http.StatusNoContent, ""}:                            true,
+		{http.StatusUnauthorized, ""}:                         true,
+		{http.StatusForbidden, ""}:                            true,
+		{http.StatusNotFound, ""}:                             false,
+		{http.StatusServiceUnavailable, "text/event-stream"}:  false,
+		{http.StatusOK, "text/html"}:                          false,
+		{http.StatusOK, ""}:                                   false,
+		{http.StatusMovedPermanently, "https://example.org/"}: false,
+	} {
+		requests := make(chan struct{}, 10)
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			select {
+			case requests <- struct{}{}:
+			default:
+			}
+			w.Header().Set("Content-Type", a.kind)
+			if a.status == http.StatusMovedPermanently {
+				w.Header().Set("Location", a.kind)
+			}
+			w.WriteHeader(a.status)
+		}))
+		t.Cleanup(s.Close)
+		c := client(t, s.URL, sseclient.Options{})
+		next(t, requests)
+		if !terminal {
+			next(t, requests)
+			if state := c.State(); state == eventtarget.StateClosed {
+				t.Errorf("%+v: the client is closed", a)
+			}
+			continue
+		}
+		next(t, c.Done())
+		if err := c.Ready(t.Context()); !errors.Is(err, eventtarget.ErrForbidden) || !strings.Contains(err.Error(), fmt.Sprint(a.status)) {
+			t.Errorf("%+v: %v", a, err)
+		}
+	}
+}
+
+// TestTooLarge: an event over the limit ends the connection, and the next one goes on
+// behind what came before.
+func TestTooLarge(t *testing.T) {
+	requests := make(chan *http.Request, 10)
+	url := server(t, requests, "id: a\ndata: {\"type\":\"n\",\"id\":\"\",\"payload\":1}\n\nid: b\ndata: "+strings.Repeat("x", 100_000)+"\n\n",
+		"id: c\ndata: {\"type\":\"n\",\"id\":\"\",\"payload\":2}\n\n")
+	heard := make(chan string, 10)
+	c := client(t, url, sseclient.Options{Options: link.Options{Limits: eventtarget.Limits{Message: 1000}}})
+	if _, err := c.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(func(_ context.Context, e event) { heard <- string(e.Payload) })); err != nil {
+		t.Fatal(err)
+	}
+	if a, b := next(t, heard), next(t, heard); a != "1" || b != "2" {
+		t.Errorf("heard %s, %s", a, b)
+	}
+	next(t, requests)
+	if last := next(t, requests).Header.Get("Last-Event-ID"); last != "a" {
+		t.Errorf("it went on behind %q", last)
+	}
+}
+
+func TestBadURLs(t *testing.T) {
+	for _, url := range []string{"", "ws://host/", "http://", "host:80", "http://[", "sse+http://host/"} {
+		if c, err := sseclient.New(url, nil); err == nil {
+			t.Errorf("%q is taken", url)
+			c.Close()
+		}
+	}
+	if _, err := sseclient.New("http://host/", &sseclient.Options{Topics: []eventtarget.Topic{{Type: "__gap"}}}); !errors.Is(err, eventtarget.ErrInvalidTopic) {
+		t.Errorf("a topic of the protocol's own: %v", err)
+	}
+}

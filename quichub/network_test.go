@@ -15,14 +15,19 @@ import (
 	"github.com/eventtarget-go/toolkit/quichub"
 )
 
-// newRelay returns what lies between a spoke and its hub.
+// newRelay returns what lies between a spoke and its hub. It ends behind the hub, so
+// that all ends hear how their connections do.
 func newRelay(t *testing.T, h *quichub.Hub) *faultnet.Relay {
 	t.Helper()
 	r, err := faultnet.NewRelay(h.Addr().String())
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(r.Close)
+	t.Cleanup(func() {
+		h.Close()
+		<-h.Done()
+		r.Close()
+	})
 	return r
 }
 

@@ -93,22 +93,28 @@ func closeAll(endpoints []eventtarget.Endpoint, relays []*faultnet.Relay) {
 
 // dialForeign connects a plain peer.
 func dialForeign(ctx context.Context, address string) (*quicconn.Conn, error) {
-	security, err := forHub().Client(quicconn.PlainProtocol)
-	if err != nil {
-		return nil, err
-	}
-	times, err := quicconn.Times{}.WithDefaults()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := quic.DialAddr(ctx, address, security, quicconn.Config(times, -1))
-	if err != nil {
-		return nil, err
-	}
-	stream, err := conn.OpenStream()
+	conn, stream, err := dialRaw(ctx, address, quicconn.PlainProtocol)
 	if err != nil {
 		return nil, err
 	}
 	c := quicconn.New(conn, stream, 1<<21)
 	return c, errors.Join(c.Greet(), c.Await(ctx))
+}
+
+// dialRaw connects a peer that has the spokes' key and otherwise does what it likes.
+func dialRaw(ctx context.Context, address, protocol string) (*quic.Conn, *quic.Stream, error) {
+	security, err := forHub().Client(protocol)
+	if err != nil {
+		return nil, nil, err
+	}
+	times, err := quicconn.Times{}.WithDefaults()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := quic.DialAddr(ctx, address, security, quicconn.Config(times, -1))
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := conn.OpenStream()
+	return conn, stream, err
 }

@@ -3,6 +3,7 @@ package quichub_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strconv"
 	"sync/atomic"
@@ -119,4 +120,28 @@ func shutdown(t *testing.T, loss int, hubEnds bool) (took time.Duration, heard i
 	to.Close()
 	<-to.Done()
 	return took, int(count.Load())
+}
+
+// TestRestart: a spoke is told when to come back.
+func TestRestart(t *testing.T) {
+	h := newHub(t, quichub.Options{Options: hub.Options{OnFault: quiet}})
+	down := make(chan error, 1)
+	s := newSpoke(t, h.Addr().String(), quicspoke.Options{Options: link.Options{OnFault: quiet, OnState: func(c link.Change) {
+		if c.State == eventtarget.StateDown {
+			select {
+			case down <- c.Cause:
+			default: // of an attempt to come back
+			}
+		}
+	}}})
+	if err := s.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Restart(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	r, ok := errors.AsType[eventtarget.Reason](receive(t, down))
+	if !ok || r.Code != eventtarget.CodeRestart || !r.Remote || r.Retry <= 0 || r.Retry > time.Hour+time.Millisecond || r.Text != "" {
+		t.Errorf("the spoke is told %+v", r)
+	}
 }

@@ -120,6 +120,7 @@ func framed(messages ...string) []byte {
 
 // TestBadMessages: who sends no envelope is closed with the documented code.
 func TestBadMessages(t *testing.T) {
+	t.Parallel()
 	x := newTarget(t)
 	n := 0
 	for protocol, before := range map[string][]string{quicconn.PlainProtocol: nil, quicconn.SessionProtocol: {hello}} {
@@ -182,7 +183,7 @@ func TestBadSessions(t *testing.T) {
 
 // TestBadFrames: what breaks the framing.
 func TestBadFrames(t *testing.T) {
-	x := newTarget(t)
+	t.Parallel()
 	size := func(n uint32) []byte { return binary.BigEndian.AppendUint32(make([]byte, 4), n) }
 	write := func(b []byte) func(*quic.Conn, *quic.Stream) {
 		return func(_ *quic.Conn, s *quic.Stream) { _, _ = s.Write(b) }
@@ -220,6 +221,8 @@ func TestBadFrames(t *testing.T) {
 		"a bad one byte by byte": {trickle(framed("{")), eventtarget.CodeMalformed},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			x := newTarget(t)
 			stays := c.code == eventtarget.CodeNormal && !strings.HasPrefix(name, "ends")
 			if got := x.offend(quicconn.PlainProtocol, stays, c.do); got != c.code {
 				t.Errorf("closed with %v, want %v", got, c.code)

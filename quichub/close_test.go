@@ -67,10 +67,12 @@ func dispatch(t *testing.T, target eventtarget.Target, n int) {
 // TestNemesisShutdown: from either end, right behind a thousand events, with a good
 // network and with one that loses packets.
 func TestNemesisShutdown(t *testing.T) {
+	t.Parallel()
 	rounds := nemesis.Times(200)
 	for _, loss := range []int{0, 5} {
 		for _, hubEnds := range []bool{true, false} {
 			t.Run(fmt.Sprintf("loss=%d%%,hub=%v", loss, hubEnds), func(t *testing.T) {
+				t.Parallel()
 				var took time.Duration
 				heard := 0
 				for range rounds {

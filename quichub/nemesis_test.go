@@ -123,10 +123,12 @@ func traffic(ctx context.Context, most int, p *nemesis.Publisher, to eventtarget
 
 // TestNemesisPackets: packets are lost, doubled and out of order; events are not.
 func TestNemesisPackets(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ loss, double, reorder int }{
 		{0, 0, 0}, {1, 0, 0}, {5, 0, 0}, {20, 0, 0}, {0, 20, 0}, {0, 0, 20}, {5, 5, 5},
 	} {
 		t.Run(fmt.Sprintf("loss=%d%%,double=%d%%,reorder=%d%%", c.loss, c.double, c.reorder), func(t *testing.T) {
+			t.Parallel()
 			s := newStorm(t, 0)
 			s.relay.Lose(c.loss)
 			s.relay.Duplicate(c.double)
@@ -143,6 +145,7 @@ func TestNemesisPackets(t *testing.T) {
 // TestNemesisCuts: the cable is pulled until the connection is given up, again and
 // again, and packets are lost in between.
 func TestNemesisCuts(t *testing.T) {
+	t.Parallel()
 	s := newStorm(t, 300*time.Millisecond)
 	cuts := nemesis.Times(100)
 	s.blow(t, 1<<30, func() {
@@ -166,6 +169,7 @@ func TestNemesisCuts(t *testing.T) {
 // TestNemesisRebinding: a router that forgets its table again and again, so that the
 // hub sees the spoke at another port. It is the same connection, of the same spoke.
 func TestNemesisRebinding(t *testing.T) {
+	t.Parallel()
 	s := newStorm(t, 0)
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -190,6 +194,7 @@ func TestNemesisRebinding(t *testing.T) {
 
 // TestOtherAddress: a spoke that comes back from another address is who it was.
 func TestOtherAddress(t *testing.T) {
+	t.Parallel()
 	const idle = 300 * time.Millisecond
 	joined := make(chan *hub.Spoke, 2)
 	h := newHub(t, quichub.Options{

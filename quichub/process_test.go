@@ -118,7 +118,7 @@ func TestKilledSpoke(t *testing.T) {
 	file, key := keyFile(t)
 	for name, sessions := range map[string]time.Duration{"session": 0, "plain": -1} {
 		t.Run(name, func(t *testing.T) {
-					left := make(chan eventtarget.Reason, 1)
+			left := make(chan eventtarget.Reason, 1)
 			h := newHub(t, quichub.Options{
 				Options: hub.Options{
 					SessionTimeout: sessions, OnFault: quiet,

@@ -11,9 +11,9 @@ import (
 )
 
 // Relay forwards UDP packets between a server and those who send to it, as a router
-// with address translation does: the server sees another port for each of them. What
-// it is told holds for the packets to come. All methods may be called from any
-// goroutine.
+// with address translation does: the server sees another port for each of them, as long
+// as the relay lives. What it is told holds for the packets to come. All methods may be
+// called from any goroutine.
 type Relay struct {
 	// Addr is where it listens.
 	Addr string

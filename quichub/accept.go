@@ -15,17 +15,14 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/quicconn"
 )
 
-const (
-	// crowd is how many peers may be in their handshake before each must show that
-	// its address is its own, which costs it a round trip. Who forges addresses gets
-	// no further than that.
-	crowd = 64
-	// maxUnproved is how many may be in their handshake at all.
-	maxUnproved = 4096
-)
+// maxUnproved is how many may be in their handshake at all.
+const maxUnproved = 4096
 
-// crowded tells whether a peer must show that its address is its own.
-func (l *Listener) crowded(net.Addr) bool { return l.unproved.Load() >= crowd }
+// crowded tells whether a peer must show that its address is its own. Who forges
+// addresses gets no further than that.
+func (l *Listener) crowded(addr net.Addr) bool {
+	return l.unproved.Load() >= l.retryAbove || l.prefixes.crowded(addr)
+}
 
 // attempt is a peer in its handshake.
 type attempt struct {
@@ -39,13 +36,19 @@ type attemptKey struct{}
 
 // admit counts a peer that begins its handshake, and tells when it is refused.
 func (l *Listener) admit(ctx context.Context, info *quic.ClientInfo) (context.Context, error) {
+	leave, room := l.prefixes.enter(info.RemoteAddr)
+	if !room {
+		return nil, eventtarget.ErrLimit
+	}
 	if l.unproved.Add(1) > maxUnproved {
 		l.unproved.Add(-1)
+		leave()
 		return nil, eventtarget.ErrLimit
 	}
 	a := &attempt{l: l}
 	context.AfterFunc(ctx, func() {
 		a.end()
+		leave()
 		if refusal := quicconn.Refusal(context.Cause(ctx)); refusal != nil {
 			l.hub.ReportFault(eventtarget.Fault{
 				Kind: eventtarget.FaultDisconnected, Err: fmt.Errorf("%v: %w", info.RemoteAddr, refusal),

@@ -3,6 +3,8 @@ package quichub_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
+	"fmt"
 	"strconv"
 	"sync/atomic"
 	"testing"
@@ -11,6 +13,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
 	"github.com/eventtarget-go/toolkit/quichub"
 	"github.com/eventtarget-go/toolkit/quicspoke"
 )
@@ -61,37 +64,86 @@ func dispatch(t *testing.T, target eventtarget.Target, n int) {
 	}
 }
 
-// TestShutdownLosesNothing: from either end, right behind a thousand events.
-func TestShutdownLosesNothing(t *testing.T) {
-	const rounds, events = 20, 1000
-	var took time.Duration
-	for range rounds {
+// TestNemesisShutdown: from either end, right behind a thousand events, with a good
+// network and with one that loses packets.
+func TestNemesisShutdown(t *testing.T) {
+	t.Parallel()
+	rounds := nemesis.Times(200)
+	for _, loss := range []int{0, 5} {
 		for _, hubEnds := range []bool{true, false} {
-			h := newHub(t, quichub.Options{Options: hub.Options{OnFault: quiet}})
-			s := newSpoke(t, h.Addr().String(), quicspoke.Options{Options: link.Options{OnFault: quiet}})
-			if err := s.Ready(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			var from, to eventtarget.Endpoint = s, h
-			if hubEnds {
-				from, to = h, s
-			}
-			heard := counted(t, to)
-			dispatch(t, from, events)
-			began := time.Now()
-			if err := from.Shutdown(t.Context()); err != nil {
-				t.Fatal(err)
-			}
-			took += time.Since(began)
-			if hubEnds && heard.Load() != events { // the hub waits for its spokes
-				t.Errorf("behind Shutdown of the hub %d of %d events were heard", heard.Load(), events)
-			}
-			to.Close()
-			<-to.Done()
-			if heard.Load() != events {
-				t.Errorf("hubEnds=%v: %d of %d events were heard", hubEnds, heard.Load(), events)
-			}
+			t.Run(fmt.Sprintf("loss=%d%%,hub=%v", loss, hubEnds), func(t *testing.T) {
+				t.Parallel()
+				var took time.Duration
+				heard := 0
+				for range rounds {
+					d, n := shutdown(t, loss, hubEnds)
+					took, heard = took+d, heard+n
+				}
+				t.Logf("heard %d of %d; Shutdown takes %v", heard, rounds*atOnce, took/time.Duration(rounds))
+				if heard != rounds*atOnce {
+					t.Errorf("%d of %d events were lost", rounds*atOnce-heard, rounds*atOnce)
+				}
+			})
 		}
 	}
-	t.Logf("Shutdown takes %v", took/(2*rounds))
+}
+
+// atOnce is how many events are dispatched before a Shutdown.
+const atOnce = 1000
+
+// shutdown dispatches and shuts down, and returns how long that took and how much was
+// heard at the other end.
+func shutdown(t *testing.T, loss int, hubEnds bool) (took time.Duration, heard int) {
+	t.Helper()
+	h := newHub(t, quichub.Options{Options: hub.Options{OnFault: quiet}})
+	relay := newRelay(t, h)
+	relay.Lose(loss)
+	s := newSpoke(t, relay.Addr, quicspoke.Options{Options: link.Options{OnFault: quiet}})
+	if err := s.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var from, to eventtarget.Endpoint = s, h
+	if hubEnds {
+		from, to = h, s
+	}
+	count := counted(t, to)
+	dispatch(t, from, atOnce)
+	began := time.Now()
+	if err := from.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	took = time.Since(began)
+	if n := count.Load(); hubEnds && n != atOnce { // the hub waits for its spokes
+		t.Errorf("behind Shutdown of the hub %d of %d events were heard", n, atOnce)
+	}
+	if !hubEnds {
+		<-from.Done()
+	}
+	to.Close()
+	<-to.Done()
+	return took, int(count.Load())
+}
+
+// TestRestart: a spoke is told when to come back.
+func TestRestart(t *testing.T) {
+	h := newHub(t, quichub.Options{Options: hub.Options{OnFault: quiet}})
+	down := make(chan error, 1)
+	s := newSpoke(t, h.Addr().String(), quicspoke.Options{Options: link.Options{OnFault: quiet, OnState: func(c link.Change) {
+		if c.State == eventtarget.StateDown {
+			select {
+			case down <- c.Cause:
+			default: // of an attempt to come back
+			}
+		}
+	}}})
+	if err := s.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Restart(t.Context(), time.Hour); err != nil {
+		t.Fatal(err)
+	}
+	r, ok := errors.AsType[eventtarget.Reason](receive(t, down))
+	if !ok || r.Code != eventtarget.CodeRestart || !r.Remote || r.Retry <= 0 || r.Retry > time.Hour+time.Millisecond || r.Text != "" {
+		t.Errorf("the spoke is told %+v", r)
+	}
 }

@@ -10,9 +10,13 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/quichub"
 	"github.com/eventtarget-go/toolkit/quicspoke"
 )
+
+// idle is after how long an end gives the other up: most of what the run takes.
+const idle = 750 * time.Millisecond
 
 func TestConformance(t *testing.T)      { run(t, "quichub with quicspoke", false, false) }
 func TestConformanceRelay(t *testing.T) { run(t, "quichub, relay, plain", true, true) }
@@ -21,7 +25,7 @@ func run(t *testing.T, name string, relay, plain bool) {
 	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Reconnects: true, Resumes: !plain, Relay: relay}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		joined := make(chan *hub.Spoke, 64)
-		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{ListenerOptions: quichub.ListenerOptions{Identity: forSpokes(), IdleTimeout: 2 * time.Second, KeepAlive: time.Second / 2}, Options: hub.Options{
+		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{ListenerOptions: quichub.ListenerOptions{Identity: forSpokes(), IdleTimeout: idle, KeepAlive: idle / 5}, Options: hub.Options{
 			SessionTimeout: s.Session, Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
 			OnConnect: func(sp *hub.Spoke) {
 				s.OnConnect(sp)
@@ -35,11 +39,11 @@ func run(t *testing.T, name string, relay, plain bool) {
 		if err != nil {
 			return nil, err
 		}
-		ways, spokes := make([]*way, s.Endpoints), make([]*hub.Spoke, s.Endpoints)
+		relays, spokes := make([]*faultnet.Relay, s.Endpoints), make([]*hub.Spoke, s.Endpoints)
 		rig := &conformance.Rig{
 			Endpoints: []eventtarget.Endpoint{h},
-			Kill:      func(i int) { ways[i].cut.Store(true) }, Sever: func(i int) { ways[i].cut.Store(true) },
-			Heal: func(i int) { ways[i].cut.Store(false) }, Stall: func(i int) { ways[i].cut.Store(true) },
+			Kill:      func(i int) { relays[i].Stall() }, Sever: func(i int) { relays[i].Stall() },
+			Heal: func(i int) { relays[i].Heal() }, Stall: func(i int) { relays[i].Stall() },
 			Spokes: func() []eventtarget.Peer { return peers(h) },
 			Spoke:  func(i int) eventtarget.Peer { return spokes[i] },
 			Foreign: func() (link.Conn, error) {
@@ -51,9 +55,9 @@ func run(t *testing.T, name string, relay, plain bool) {
 			},
 		}
 		for i := 1; err == nil && i < s.Endpoints; i++ {
-			ways[i], err = newWay(h.Addr())
-			c, e := quicspoke.New(ways[i].front.LocalAddr().String(), &quicspoke.Options{
-				Plain: plain, Identity: forHub(), IdleTimeout: 2 * time.Second, Options: link.Options{
+			relays[i], err = faultnet.NewRelay(h.Addr().String())
+			c, e := quicspoke.New(relays[i].Addr, &quicspoke.Options{
+				Plain: plain, Identity: forHub(), IdleTimeout: idle, Options: link.Options{
 					Limits: s.Limits(), OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
 				}})
 			rig.Endpoints = append(rig.Endpoints, c)
@@ -61,7 +65,7 @@ func run(t *testing.T, name string, relay, plain bool) {
 				spokes[i] = <-joined
 			}
 		}
-		rig.Close = func() { closeAll(rig.Endpoints, ways) }
+		rig.Close = func() { closeAll(rig.Endpoints, relays) }
 		return rig, err
 	}})
 }

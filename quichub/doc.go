@@ -52,6 +52,7 @@
 // # Limits
 //
 // Those of package hub. One stream, no datagrams, no 0-RTT. A peer may have 512 KiB
-// under way to the hub. When more than 64 peers are in their handshake, each must
-// show first that its address is its own.
+// under way to the hub. When as many peers as RetryAbove are in their handshake, each
+// further one must show first that its address is its own. ConnsPerPrefix bounds how
+// many connections come from one network.
 package quichub

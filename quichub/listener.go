@@ -24,11 +24,22 @@ type ListenerOptions struct {
 	// Default 5 s.
 	HandshakeTimeout time.Duration
 	// IdleTimeout ends a connection from which nothing came for so long; the
-	// shorter one of both ends holds. Default 10 s.
+	// shorter one of both ends holds, where the other's counts as 5 s at least.
+	// Default 10 s.
 	IdleTimeout time.Duration
 	// KeepAlive is how often a connection on which nothing passes is kept from
 	// being idle; at most half of IdleTimeout counts. Default 3 s; negative: never.
 	KeepAlive time.Duration
+
+	// RetryAbove is how many peers may be in their handshake before each further one
+	// must show first that its address is its own, which costs it a round trip (RFC
+	// 9000 §8.1.2). Default 64; negative: each must.
+	RetryAbove int
+	// ConnsPerPrefix bounds how many connections there are, or are in their
+	// handshake, from one /24 (IPv4) or /64 (IPv6). One that is over it is refused
+	// before its handshake, and comes back later. Default 0: any number. See also
+	// [hub.Options.SpokesPerAddr].
+	ConnsPerPrefix int
 }
 
 // Listener accepts connections on a UDP socket and makes them spokes of a hub.
@@ -43,10 +54,13 @@ type Listener struct {
 	socket    net.PacketConn
 	transport *quic.Transport
 	listener  *quic.Listener
-	unproved  atomic.Int64 // peers that have not proved who they are
 	closed    chan struct{}
 	once      sync.Once
 	done      chan struct{}
+
+	unproved   atomic.Int64 // peers that have not proved who they are
+	retryAbove int64
+	prefixes   prefixes
 }
 
 // Serve makes the connections to a socket spokes of a hub that has others too, over
@@ -80,7 +94,16 @@ func (l *Listener) listen(o ListenerOptions) error {
 	if err != nil {
 		return err
 	}
-	l.handshake = times.Handshake
+	if o.ConnsPerPrefix < 0 {
+		return errors.New("a bound is negative")
+	}
+	l.handshake, l.prefixes.most = times.Handshake, o.ConnsPerPrefix
+	switch {
+	case o.RetryAbove == 0:
+		l.retryAbove = 64
+	case o.RetryAbove > 0:
+		l.retryAbove = int64(o.RetryAbove)
+	}
 	security, err := o.Identity.Server(quicconn.Protocols(l.hub.Sessions())...)
 	if err != nil {
 		return err

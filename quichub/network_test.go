@@ -3,106 +3,32 @@ package quichub_test
 import (
 	"context"
 	"errors"
-	"math/rand/v2"
-	"net"
 	"sync"
-	"sync/atomic"
 	"testing"
 
 	"github.com/quic-go/quic-go"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/identity"
+	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/quicconn"
 	"github.com/eventtarget-go/toolkit/quichub"
 )
 
-// way is what lies between a spoke and its hub: a relay of UDP packets, as a router
-// with address translation is one, that can be cut, lose packets and change the
-// address that the hub sees.
-type way struct {
-	hub   *net.UDPAddr
-	front *net.UDPConn // where the spoke sends to
-	cut   atomic.Bool
-	loss  atomic.Int32 // in percent
-
-	mu    sync.Mutex
-	back  *net.UDPConn // what the hub sees
-	spoke *net.UDPAddr
-}
-
-func newWay(hub net.Addr) (*way, error) {
-	front, err := net.ListenUDP("udp", &net.UDPAddr{IP: net.IPv4(127, 0, 0, 1)})
+// newRelay returns what lies between a spoke and its hub. It ends behind the hub, so
+// that all ends hear how their connections do.
+func newRelay(t *testing.T, h *quichub.Hub) *faultnet.Relay {
+	t.Helper()
+	r, err := faultnet.NewRelay(h.Addr().String())
 	if err != nil {
-		return nil, err
+		t.Fatal(err)
 	}
-	w := &way{hub: hub.(*net.UDPAddr), front: front}
-	if err := w.rebind(); err != nil {
-		return nil, err
-	}
-	go w.forth()
-	return w, nil
-}
-
-// rebind gives the spoke another address in the hub's eyes.
-func (w *way) rebind() error {
-	back, err := net.DialUDP("udp", nil, w.hub)
-	if err != nil {
-		return err
-	}
-	w.mu.Lock()
-	old := w.back
-	w.back = back
-	w.mu.Unlock()
-	if old != nil {
-		old.Close()
-	}
-	go w.forward(back)
-	return nil
-}
-
-func (w *way) passes() bool {
-	return !w.cut.Load() && rand.Int32N(100) >= w.loss.Load()
-}
-
-func (w *way) forth() {
-	packet := make([]byte, 1<<16)
-	for {
-		n, from, err := w.front.ReadFromUDP(packet)
-		if err != nil {
-			return
-		}
-		w.mu.Lock()
-		back := w.back
-		w.spoke = from
-		w.mu.Unlock()
-		if w.passes() {
-			_, _ = back.Write(packet[:n]) // a network says nothing of what it loses
-		}
-	}
-}
-
-func (w *way) forward(back *net.UDPConn) {
-	packet := make([]byte, 1<<16)
-	for {
-		n, err := back.Read(packet)
-		if errors.Is(err, net.ErrClosed) {
-			return
-		}
-		w.mu.Lock()
-		spoke := w.spoke
-		w.mu.Unlock()
-		if err == nil && w.passes() { // another error is that nobody listens there now
-			_, _ = w.front.WriteToUDP(packet[:n], spoke)
-		}
-	}
-}
-
-func (w *way) close() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.front.Close()
-	w.back.Close()
+	t.Cleanup(func() {
+		h.Close()
+		<-h.Done()
+		r.Close()
+	})
+	return r
 }
 
 // keys are made once: the tests are about what is done with them.
@@ -153,36 +79,42 @@ func peers(h *quichub.Hub) (all []eventtarget.Peer) {
 	return all
 }
 
-// closeAll closes the ways between endpoints that are closed, once nothing passes.
-func closeAll(endpoints []eventtarget.Endpoint, ways []*way) {
+// closeAll closes the relays between endpoints that are closed, once nothing passes.
+func closeAll(endpoints []eventtarget.Endpoint, relays []*faultnet.Relay) {
 	for _, e := range endpoints {
 		<-e.Done()
 	}
-	for _, w := range ways {
-		if w != nil {
-			w.close()
+	for _, r := range relays {
+		if r != nil {
+			r.Close()
 		}
 	}
 }
 
 // dialForeign connects a plain peer.
 func dialForeign(ctx context.Context, address string) (*quicconn.Conn, error) {
-	security, err := forHub().Client(quicconn.PlainProtocol)
-	if err != nil {
-		return nil, err
-	}
-	times, err := quicconn.Times{}.WithDefaults()
-	if err != nil {
-		return nil, err
-	}
-	conn, err := quic.DialAddr(ctx, address, security, quicconn.Config(times, -1))
-	if err != nil {
-		return nil, err
-	}
-	stream, err := conn.OpenStream()
+	conn, stream, err := dialRaw(ctx, address, quicconn.PlainProtocol)
 	if err != nil {
 		return nil, err
 	}
 	c := quicconn.New(conn, stream, 1<<21)
 	return c, errors.Join(c.Greet(), c.Await(ctx))
+}
+
+// dialRaw connects a peer that has the spokes' key and otherwise does what it likes.
+func dialRaw(ctx context.Context, address, protocol string) (*quic.Conn, *quic.Stream, error) {
+	security, err := forHub().Client(protocol)
+	if err != nil {
+		return nil, nil, err
+	}
+	times, err := quicconn.Times{}.WithDefaults()
+	if err != nil {
+		return nil, nil, err
+	}
+	conn, err := quic.DialAddr(ctx, address, security, quicconn.Config(times, -1))
+	if err != nil {
+		return nil, nil, err
+	}
+	stream, err := conn.OpenStream()
+	return conn, stream, err
 }

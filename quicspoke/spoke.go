@@ -32,7 +32,8 @@ type Options struct {
 	// HandshakeTimeout bounds a handshake, as DialTimeout does. Default 5 s.
 	HandshakeTimeout time.Duration
 	// IdleTimeout ends a connection from which nothing came for so long; the
-	// shorter one of both ends holds. Default 10 s.
+	// shorter one of both ends holds, where the other's counts as 5 s at least.
+	// Default 10 s.
 	IdleTimeout time.Duration
 	// KeepAlive is how often a connection on which nothing passes is kept from
 	// being idle; at most half of IdleTimeout counts. Default 3 s; negative: never.

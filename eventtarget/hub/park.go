@@ -60,32 +60,45 @@ func (s *Spoke) write(p piece, w *writer, progress func()) error {
 	if s.out.frames == nil {
 		return s.send(p, progress)
 	}
-	if err := s.out.frames.WriteFrames(s.out.framed(p, w)); err != nil {
-		return err
+	err := s.out.frames.WriteFrames(s.out.framed(p, w))
+	if err == nil || s.session != nil {
+		s.wrote(p, len(p.bytes)) // see broke
 	}
-	s.wrote(p, len(p.bytes))
-	return nil
+	return err
+}
+
+// broke ends the connection on which p could not be written. The peer may have got a
+// part of it nevertheless, and with a session says so when it is back: p counts as sent,
+// and what of it is missing is sent again.
+func (s *Spoke) broke(p piece, err error) {
+	if s.session != nil {
+		s.wrote(p, len(p.bytes))
+	}
+	s.lost(s.out, reasonOf(err))
 }
 
 // send writes a piece on a connection that takes messages one by one.
 func (s *Spoke) send(p piece, progress func()) (err error) {
 	for range len(p.messages) {
 		m := p.messages[0] // each one that is out makes room for the next there
-		if err := s.out.conn.Send(m.bytes[m.header:]); err != nil {
+		err = s.out.conn.Send(m.bytes[m.header:])
+		if err == nil || s.session != nil {
+			s.wrote(p, len(m.bytes)) // see broke
+		}
+		if err != nil {
 			return err
 		}
-		s.wrote(p, len(m.bytes))
 		progress()
 	}
 	at := p.run.From
 	p.run.Messages(func(msg []byte, after framelog.Position) bool {
-		if err = s.out.conn.Send(msg); err != nil {
-			return false
+		err = s.out.conn.Send(msg)
+		if err == nil || s.session != nil {
+			s.passed(p.kind, at, after)
+			at = after
 		}
-		s.passed(p.kind, at, after)
-		at = after
 		progress()
-		return true
+		return err == nil
 	})
 	return err
 }

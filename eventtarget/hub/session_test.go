@@ -20,11 +20,17 @@ import (
 // returns how it was welcomed.
 func open(t *testing.T, h *hub.Hub, identity, payload string) (*peer, welcome) {
 	t.Helper()
+	return openOver(t, h, func(c negotiated) link.Conn { return c }, identity, payload)
+}
+
+// openOver is open over what wrap makes of the hub's end.
+func openOver(t *testing.T, h *hub.Hub, wrap func(negotiated) link.Conn, identity, payload string) (*peer, welcome) {
+	t.Helper()
 	near, far := link.Pipe()
 	p := &peer{t: t, conn: near, arrived: make(chan struct{}, 1)}
 	t.Cleanup(near.Resume)
 	p.send(`{"type":"__hello","id":"","payload":{"version":1` + payload + `}}`)
-	s, err := h.Attach(negotiated{far}, hub.Meta{Identity: identity})
+	s, err := h.Attach(wrap(negotiated{far}), hub.Meta{Identity: identity})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -134,6 +140,45 @@ func TestSessionBack(t *testing.T) {
 			p.expect(counted(n, n+1)...)
 		}
 	})
+}
+
+// broken is a connection that breaks in the message that says break, which has arrived.
+type broken struct{ negotiated }
+
+func (b broken) Send(msg []byte) error {
+	err := b.negotiated.Send(msg)
+	if strings.Contains(string(msg), "break") {
+		return errors.New("reset by peer")
+	}
+	return err
+}
+
+// TestSessionBroken: a peer may have got a message although writing it failed, and then
+// gets it once.
+func TestSessionBroken(t *testing.T) {
+	for name, to := range map[string]func(*hub.Hub, *hub.Spoke) eventtarget.Target{
+		"all": func(h *hub.Hub, _ *hub.Spoke) eventtarget.Target { return h },
+		"one": func(_ *hub.Hub, s *hub.Spoke) eventtarget.Target { return s },
+	} {
+		for _, arrived := range []int{2, 3} {
+			t.Run(fmt.Sprintf("%s/%d", name, arrived), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					h := sessionHub(t, hub.Options{})
+					p, w := openOver(t, h, func(c negotiated) link.Conn { return broken{c} }, "", "")
+					target := to(h, p.spoke)
+					count(t, target, 0, 2)
+					dispatch(t, target, "n", "break", "2")
+					count(t, target, 3, 5)
+					q, again := open(t, h, "", resume(w, arrived))
+					if !again.Resumed || q.spoke != p.spoke {
+						t.Fatalf("resuming was welcomed with %+v", again)
+					}
+					want := append([]string{"n:break 2"}, counted(3, 5)...)
+					q.expect(want[arrived-2:]...)
+				})
+			})
+		}
+	}
 }
 
 // TestSessionGap: past the log's tail there is one gap with the count, before anything

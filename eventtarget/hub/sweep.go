@@ -125,7 +125,7 @@ func (sh *shard) advance(s *Spoke, head framelog.Position) {
 		}
 		n, blocked, err := s.out.tryWrite(p, &sh.w)
 		if err != nil {
-			s.lost(s.out, reasonOf(err))
+			s.broke(p, err)
 			return
 		}
 		s.wrote(p, n)

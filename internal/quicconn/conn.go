@@ -214,9 +214,8 @@ func (c *Conn) leave(reason eventtarget.Reason) {
 		_, _ = io.Copy(io.Discard, c.in)
 		c.reading.Unlock()
 	}
-	text := reason.Text
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "")
+	if len(reason.Text) > maxText {
+		reason.Text = strings.ToValidUTF8(reason.Text[:maxText], "")
 	}
-	_ = c.conn.CloseWithError(quic.ApplicationErrorCode(reason.Code.QUIC()), text)
+	_ = c.conn.CloseWithError(quic.ApplicationErrorCode(reason.Code.QUIC()), reason.Message())
 }

@@ -13,8 +13,10 @@ const (
 	// maxQueued is how much is handed to QUIC without knowing that it leaves. The
 	// peer sets the window of its stream, so that does not bound it.
 	maxQueued = 128 << 10
-	// maxChunk is how much is tried at once: QUIC takes all of it or nothing.
-	maxChunk = 32 << 10
+	// maxCopied is how much is copied for QUIC, which keeps it until it leaves and
+	// moves the rest with each packet. More than that is better written, which waits
+	// and copies nothing but packets.
+	maxCopied = 8 << 10
 )
 
 // AppendHeader appends the header of a message of n bytes.
@@ -28,7 +30,7 @@ func (c *Conn) Send(msg []byte) error {
 	defer c.writing.Unlock()
 	c.out = append(AppendHeader(c.out[:0], len(msg)), msg...)
 	err := c.write(c.out)
-	if cap(c.out) > maxChunk {
+	if cap(c.out) > maxCopied {
 		c.out = nil
 	}
 	return err
@@ -53,45 +55,24 @@ func (c *Conn) write(frames []byte) error {
 	return nil
 }
 
-// TryWriteFrames hands QUIC whole frames as long as it takes them without waiting;
+// TryWriteFrames hands QUIC frames if they are few and it takes them without waiting;
 // see hub.FrameWriter.
 func (c *Conn) TryWriteFrames(frames []byte) (n int, blocked bool, err error) {
-	if !c.writing.TryLock() {
+	if len(frames) > maxCopied || !c.writing.TryLock() {
 		return 0, true, nil
 	}
 	defer c.writing.Unlock()
-	for n < len(frames) {
-		if c.queued >= maxQueued {
-			return n, true, nil
-		}
-		chunk := chunkOf(frames[n:])
-		switch err := c.stream.TryWriteAll(chunk); {
-		case err == nil:
-			c.queued += len(chunk)
-			n += len(chunk)
-		case errors.Is(err, quic.ErrWouldBlock) || c.left.Load():
-			return n, true, nil // WriteFrames waits, or learns why the peer left
-		default:
-			return 0, false, c.refused(err)
-		}
+	if c.queued >= maxQueued {
+		return 0, true, nil
 	}
-	return n, false, nil
-}
-
-// chunkOf returns as many whole frames as are tried at once, at least one.
-func chunkOf(frames []byte) []byte {
-	if len(frames) <= maxChunk {
-		return frames
-	}
-	end := 0
-	for {
-		next := end + headerSize + int(binary.BigEndian.Uint32(frames[end:]))
-		if end > 0 && next > maxChunk {
-			return frames[:end]
-		}
-		if end = next; end >= len(frames) {
-			return frames
-		}
+	switch err := c.stream.TryWriteAll(frames); {
+	case err == nil:
+		c.queued += len(frames)
+		return len(frames), false, nil
+	case errors.Is(err, quic.ErrWouldBlock) || c.left.Load():
+		return 0, true, nil // WriteFrames waits, or learns why the peer left
+	default:
+		return 0, false, c.refused(err)
 	}
 }
 

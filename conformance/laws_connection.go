@@ -126,16 +126,17 @@ func (t *T) traffic(r *rig, from, to int) *traffic {
 	return s
 }
 
+// count returns how many events were dispatched.
+func (s *traffic) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried
+}
+
 // more waits until so many more events were dispatched.
 func (s *traffic) more(n int) {
-	s.mu.Lock()
-	want := s.tried + n
-	s.mu.Unlock()
-	s.t.eventually("more dispatches", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.tried >= want
-	})
+	want := s.count() + n
+	s.t.eventually("more dispatches", func() bool { return s.count() >= want })
 }
 
 // check ends it and holds what was heard against it.

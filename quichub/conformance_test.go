@@ -24,11 +24,13 @@ func run(t *testing.T, name string, relay, plain bool) {
 		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{ListenerOptions: quichub.ListenerOptions{Identity: forSpokes(), IdleTimeout: 2 * time.Second, KeepAlive: time.Second / 2}, Options: hub.Options{
 			SessionTimeout: s.Session, Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
 			OnConnect: func(sp *hub.Spoke) {
+				defer func() {
+					select {
+					case joined <- sp:
+					default: // one that is back
+					}
+				}()
 				s.OnConnect(sp)
-				select {
-				case joined <- sp:
-				default: // one that is back
-				}
 			},
 			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
 		}})

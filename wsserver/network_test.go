@@ -13,6 +13,7 @@ import (
 
 // network is what lies between clients and a hub: it can be cut.
 type network struct {
+	joined  atomic.Int64 // how often a spoke did
 	mu      sync.Mutex
 	conns   map[int]*crossing
 	severed map[int]bool

@@ -84,13 +84,17 @@ type Setup struct {
 	Endpoints int
 	// MaxMessage is the limit of a message; 0 is the default one.
 	MaxMessage int
-	// Outgoing is how many events a link's way out holds, and Overflow what
-	// Dispatch does when it is full; 0 is the default of each.
+	// Outgoing is how many events a link's way out holds, and a hub's, for all and
+	// for one spoke; Overflow is what Dispatch does when a link's is full. 0 is the
+	// default of each.
 	Outgoing int
 	Overflow eventtarget.Overflow
 	// Heartbeat is how often a peer is asked for a sign of life; 0 is the
 	// default.
 	Heartbeat time.Duration
+	// WriteTimeout is how long a spoke may take nothing while something waits for
+	// it; 0 is the default.
+	WriteTimeout time.Duration
 	// Session is how long a session outlives its connection.
 	Session time.Duration
 	// OnFault must be called for each fault of an endpoint.

@@ -14,6 +14,8 @@ import (
 type plain struct {
 	t    *T
 	conn link.Conn
+	gaps int // that it was told of
+	lost int // how many events they are
 }
 
 // join connects a plain peer; nil: it was refused, which the law must have wanted.
@@ -28,7 +30,7 @@ func (r *rig) join(refusable bool) *plain {
 	default:
 		t.Fatalf("the harness cannot connect a foreign peer: %v", err)
 	}
-	p := &plain{t, conn}
+	p := &plain{t: t, conn: conn}
 	context.AfterFunc(t.ctx, p.close)
 	return p
 }
@@ -48,6 +50,13 @@ func (p *plain) next() (e event, err error) {
 		}
 		if err := json.Unmarshal(msg, &got); err != nil {
 			p.t.Fatalf("a plain peer was sent %s: %v", msg, err)
+		}
+		if got.Type == "__gap" {
+			var gap struct{ Count int }
+			if err := json.Unmarshal(got.Payload, &gap); err != nil {
+				p.t.Fatalf("a plain peer was told of the gap %s: %v", got.Payload, err)
+			}
+			p.gaps, p.lost = p.gaps+1, p.lost+gap.Count
 		}
 		if !strings.HasPrefix(got.Type, "__") {
 			return event{Type: got.Type, ID: got.ID, Payload: got.Payload}, nil

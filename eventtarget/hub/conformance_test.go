@@ -47,7 +47,7 @@ type rig struct {
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
 	r.hub, err = hub.New(hub.Options{
-		SessionTimeout: s.Session, Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
+		SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	})
 	out := &conformance.Rig{

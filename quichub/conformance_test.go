@@ -18,11 +18,11 @@ func TestConformance(t *testing.T)      { run(t, "quichub with quicspoke", false
 func TestConformanceRelay(t *testing.T) { run(t, "quichub, relay, plain", true, true) }
 
 func run(t *testing.T, name string, relay, plain bool) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Reconnects: true, Resumes: !plain, Relay: relay}
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Retains: true, Replaces: true, Reconnects: true, Resumes: !plain, Relay: relay}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		joined := make(chan *hub.Spoke, 64)
 		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{ListenerOptions: quichub.ListenerOptions{Identity: forSpokes(), IdleTimeout: 2 * time.Second, KeepAlive: time.Second / 2}, Options: hub.Options{
-			SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
+			SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Retain: s.Retain, Duplicates: duplicates(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 			OnConnect: func(sp *hub.Spoke) {
 				defer func() {
 					select {
@@ -56,7 +56,7 @@ func run(t *testing.T, name string, relay, plain bool) {
 			ways[i], err = newWay(h.Addr())
 			c, e := quicspoke.New(ways[i].front.LocalAddr().String(), &quicspoke.Options{
 				Plain: plain, Identity: forHub(), IdleTimeout: 2 * time.Second, Options: link.Options{
-					Limits: s.Limits(), OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
+					Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
 				}})
 			rig.Endpoints = append(rig.Endpoints, c)
 			if err = errors.Join(err, e, c.Ready(ctx)); err == nil {

@@ -12,6 +12,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/identity"
 	"github.com/eventtarget-go/toolkit/internal/quicconn"
 	"github.com/eventtarget-go/toolkit/quichub"
@@ -185,4 +186,12 @@ func dialForeign(ctx context.Context, address string) (*quicconn.Conn, error) {
 	}
 	c := quicconn.New(conn, stream, 1<<21)
 	return c, errors.Join(c.Greet(), c.Await(ctx))
+}
+
+// duplicates lets the hub have one spoke of the spokes' key, or any number.
+func duplicates(replace bool) hub.Duplicates {
+	if replace {
+		return hub.Replace
+	}
+	return hub.Allow
 }

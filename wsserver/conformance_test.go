@@ -32,10 +32,10 @@ func BenchmarkHub(b *testing.B) { conformance.RunBenchmarks(b, harness(b, "wsser
 
 func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 	_, url := newHub(t, wsserver.Options{})
-	return conformance.Harness{Name: name, Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: !plain, Relay: relay}, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+	return conformance.Harness{Name: name, Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: !plain, Relay: relay}, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		net := &network{conns: map[int]*crossing{}, severed: map[int]bool{}}
-		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Options: hub.Options{
-			SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { defer net.joined.Add(1); s.OnConnect(sp) },
+		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Authenticate: oneIdentity(s.Replace), Options: hub.Options{
+			SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Retain: s.Retain, Duplicates: duplicates(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { defer net.joined.Add(1); s.OnConnect(sp) },
 			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
 		}})
 		server := httptest.NewServer(h)
@@ -67,7 +67,7 @@ func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 			c, err = wsclient.New(url, &wsclient.Options{
 				Plain: plain, Header: http.Header{"Endpoint": {strconv.Itoa(i)}},
 				HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dialer(i)}},
-				Options:    link.Options{Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
+				Options:    link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
 			})
 			rig.Endpoints = append(rig.Endpoints, c)
 			err = errors.Join(err, c.Ready(ctx))

@@ -9,7 +9,10 @@ import (
 
 // spokeMutants are hubs that are wrong about how a spoke comes and goes.
 func spokeMutants() []Mutant {
+	both := hubs("lets two spokes of an identity be", []string{"C15"}, nil, nil)
+	both.Harness.Caps.Replaces = true
 	return []Mutant{
+		both,
 		joining("keeps a spoke that OnConnect failed for", []string{"C23"}, func(s *conformance.Setup) {
 			told := s.OnConnect
 			s.OnConnect = func(p eventtarget.Peer) {

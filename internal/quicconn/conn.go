@@ -198,7 +198,7 @@ func (c *Conn) Close(reason eventtarget.Reason) error {
 	return nil
 }
 
-// maxText is how much of a reason's text is sent.
+// maxText is how much of a reason's text is sent, before the hint when to retry.
 const maxText = 256
 
 // leave ends this side behind what was sent, gives the peer time to take that and
@@ -214,9 +214,8 @@ func (c *Conn) leave(reason eventtarget.Reason) {
 		_, _ = io.Copy(io.Discard, c.in)
 		c.reading.Unlock()
 	}
-	text := reason.Text
-	if len(text) > maxText {
-		text = strings.ToValidUTF8(text[:maxText], "")
+	if len(reason.Text) > maxText {
+		reason.Text = strings.ToValidUTF8(reason.Text[:maxText], "")
 	}
-	_ = c.conn.CloseWithError(quic.ApplicationErrorCode(reason.Code.QUIC()), text)
+	_ = c.conn.CloseWithError(quic.ApplicationErrorCode(reason.Code.QUIC()), reason.Message())
 }

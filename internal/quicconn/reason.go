@@ -17,7 +17,9 @@ func Reason(err error) eventtarget.Reason {
 		return r
 	}
 	if e, ok := errors.AsType[*quic.ApplicationError](err); ok {
-		return eventtarget.Reason{Code: codeOf(uint64(e.ErrorCode)), Text: e.ErrorMessage, Remote: e.Remote}
+		r := eventtarget.ReasonOf(codeOf(uint64(e.ErrorCode)), e.ErrorMessage)
+		r.Remote = e.Remote
+		return r
 	}
 	r := eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()}
 	if _, ok := errors.AsType[*quic.IdleTimeoutError](err); ok {

@@ -22,6 +22,22 @@ const (
 	Always
 )
 
+// WhileDown says what becomes of what is dispatched while there is no child.
+type WhileDown uint8
+
+const (
+	// Keep accepts it for the next child, in the link's log: LogBytes and LogEvents
+	// bound it, and Overflow says what happens when it is full.
+	Keep WhileDown = iota
+	// Refuse makes Dispatch return [ErrDown]. What was accepted before the child ended
+	// and had not been sent is sent to the next one nevertheless.
+	Refuse
+)
+
+// ErrDown is what Dispatch returns while there is no child, if Options.WhileDown is
+// [Refuse].
+var ErrDown = errors.New("there is no child at the moment")
+
 // Options says which program to start, and how.
 type Options struct {
 	// Options are those of the link. Dial, Conn, Adapter, Framing and Retry are set by
@@ -41,6 +57,9 @@ type Options struct {
 	Env, Inherit []string
 	// Restart says when a child that has ended is started again. Default Never.
 	Restart Restart
+	// WhileDown says what becomes of what is dispatched before the first child is up,
+	// and between two. Default Keep.
+	WhileDown WhileDown
 	// HandshakeTimeout bounds how long a child may take to say that it is a worker.
 	// Default 2 s.
 	HandshakeTimeout time.Duration
@@ -60,6 +79,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("the path %q is not absolute", o.Path)
 	case o.Restart > Always:
 		return o, fmt.Errorf("restart(%d) is unknown", o.Restart)
+	case o.WhileDown > Refuse:
+		return o, fmt.Errorf("whileDown(%d) is unknown", o.WhileDown)
 	case o.HandshakeTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0:
 		return o, errors.New("a negative option")
 	}

@@ -74,6 +74,17 @@ func (w *Worker) again(cause error) bool {
 	}
 }
 
+// Dispatch accepts e for the child; see [link.Link.Dispatch]. While there is none,
+// Options.WhileDown says what happens.
+func (w *Worker) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
+	if w.opts.WhileDown == Refuse {
+		if s := w.State(); s == eventtarget.StateConnecting || s == eventtarget.StateDown {
+			return &eventtarget.Error{Op: "dispatch", Adapter: adapter, Topic: e.Topic(), Err: ErrDown}
+		}
+	}
+	return w.Link.Dispatch(ctx, e)
+}
+
 // PID returns the process id of the child; 0 if none was started yet.
 func (w *Worker) PID() int {
 	w.mu.Lock()

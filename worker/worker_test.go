@@ -282,7 +282,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("started by hand it says %s, %v", out, err)
 		}
 	})
-	for name, o := range map[string]worker.Options{"relative": {Path: "x"}, "none": {}, "negative": {Path: "/x", LogRate: -1}} {
+	for name, o := range map[string]worker.Options{"relative": {Path: "x"}, "none": {}, "negative": {Path: "/x", LogRate: -1}, "while down": {Path: "/x", WhileDown: 2}} {
 		if _, err := worker.Start(o); err == nil {
 			t.Errorf("%s: no error", name)
 		}

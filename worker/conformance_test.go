@@ -7,6 +7,7 @@ import (
 	"errors"
 	"os"
 	"testing"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -26,7 +27,8 @@ func TestConformance(t *testing.T) {
 				return nil, err
 			}
 			limit := wire.MaxFrame(s.Limits())
-			ends := []*pipes{newPipes(ourIn, ourOut, limit), newPipes(theirIn, theirOut, limit)}
+			child := &inbound{pipes: newPipes(theirIn, theirOut, limit, time.Minute)}
+			ends := []link.Conn{newPipes(ourIn, ourOut, limit, time.Minute), child}
 			cut := func(int) {
 				for _, p := range ends {
 					_ = p.Close(eventtarget.Reason{Code: eventtarget.CodeLost})
@@ -36,7 +38,7 @@ func TestConformance(t *testing.T) {
 			for i, conn := range ends {
 				l, failed := link.New(link.Options{
 					Adapter: adapter, Conn: conn, Framing: appendHeader, Limits: s.Limits(), OnFault: s.FaultsOf(i),
-					LogEvents: s.Outgoing, Overflow: s.Overflow,
+					LogEvents: s.Outgoing, Overflow: s.Overflow, Setup: func(l *link.Link) { child.link = l }, // the last one
 				})
 				rig.Endpoints = append(rig.Endpoints, l)
 				err = errors.Join(err, failed)

@@ -63,6 +63,9 @@ type Options struct {
 	// HandshakeTimeout bounds how long a child may take to say that it is a worker.
 	// Default 2 s.
 	HandshakeTimeout time.Duration
+	// ReadyTimeout bounds how long it may take then to be ready: for its Setup.
+	// Default 1 min.
+	ReadyTimeout time.Duration
 	// TermTimeout is how long a child has to end by itself once it was told to, and
 	// KillTimeout how long after a signal. Default 5 s and 2 s.
 	TermTimeout, KillTimeout time.Duration
@@ -73,6 +76,9 @@ type Options struct {
 	LogRate int
 }
 
+// writeTimeout is how long an end may take nothing.
+const writeTimeout = 5 * time.Second
+
 func (o Options) withDefaults() (Options, error) {
 	switch {
 	case !filepath.IsAbs(o.Path):
@@ -81,10 +87,12 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("restart(%d) is unknown", o.Restart)
 	case o.WhileDown > Refuse:
 		return o, fmt.Errorf("whileDown(%d) is unknown", o.WhileDown)
-	case o.HandshakeTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0:
+	case o.HandshakeTimeout < 0 || o.ReadyTimeout < 0 || o.WriteTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0:
 		return o, errors.New("a negative option")
 	}
 	def(&o.HandshakeTimeout, 2*time.Second)
+	def(&o.ReadyTimeout, time.Minute)
+	def(&o.WriteTimeout, writeTimeout)
 	def(&o.TermTimeout, 5*time.Second)
 	def(&o.KillTimeout, 2*time.Second)
 	def(&o.LogRate, 100)

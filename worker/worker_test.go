@@ -54,7 +54,14 @@ func child(what string) {
 		parent()
 		return
 	}
-	p, err := worker.Parent(&link.Options{Setup: listen})
+	setup := listen
+	switch os.Getenv("BROKEN") {
+	case "handshake":
+		os.Exit(3)
+	case "setup":
+		setup = func(*link.Link) { os.Exit(4) }
+	}
+	p, err := worker.Parent(&link.Options{Setup: setup})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(77)
@@ -84,6 +91,17 @@ func listen(p *link.Link) {
 			panic(err)
 		}
 	}
+	on("mirror", func(e event) {
+		if err := p.Dispatch(ctx, event{Type: "mirrored", ID: e.ID, Payload: e.Payload}); err != nil {
+			panic(err)
+		}
+	})
+	on("slow", func(e event) {
+		<-time.After(2 * time.Millisecond)
+		say("echoed", e.ID+" by "+strconv.Itoa(os.Getpid()))
+	})
+	on("hang", func(event) { select {} })
+	on("pid", func(event) { say("pid", strconv.Itoa(os.Getpid())) })
 	on("echo", func(e event) { say("echoed", e.ID) })
 	on("env", func(event) { say("env", strings.Join(os.Environ(), " ")) })
 	on("files", func(event) {
@@ -126,17 +144,10 @@ func listen(p *link.Link) {
 func start(t *testing.T, what string, o worker.Options) (*worker.Worker, *said) {
 	t.Helper()
 	s := &said{t: t, events: make(chan event, 1000)}
-	o.Path, o.Args = os.Args[0], []string{"child", what}
-	if path, err := filepath.Abs(o.Path); err == nil {
-		o.Path = path
-	}
 	if o.OnFault == nil {
 		o.OnFault = s.fault
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	}
-	w, err := worker.Start(o)
+	w, err := worker.Start(self(t, what, o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +161,19 @@ func start(t *testing.T, what string, o worker.Options) (*worker.Worker, *said) 
 		t.Fatal(err)
 	}
 	return w, s
+}
+
+// self makes this program the child, which does what it is told.
+func self(t *testing.T, what string, o worker.Options) worker.Options {
+	path, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Path, o.Args = path, []string{"child", what}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	return o
 }
 
 type said struct {

@@ -1,0 +1,219 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// line is a connection behind which one child takes the place of another: the engine
+// that talks over it does not notice.
+//
+// Who holds turn writes, or exchanges the child. So a message is never cut in two, and
+// what is written while a child is exchanged waits for the next one.
+type line struct {
+	// replace returns what takes the place of a child that has ended, for the cause
+	// that it is given: nil for the first. A nil replace, or its error, ends the line.
+	replace func(ctx context.Context, cause error) (*child, error)
+	// lost is told of a child that has handed over and did not end well.
+	lost func(*Exit)
+
+	ctx    context.Context // ends with the line
+	cancel context.CancelCauseFunc
+	turn   chan struct{}
+
+	mu     sync.Mutex
+	child  *child        // nil until the first
+	next   *child        // takes its place when it has finished
+	change chan struct{} // closed and replaced when child changes
+}
+
+func newLine() *line {
+	l := &line{turn: make(chan struct{}, 1), change: make(chan struct{})}
+	l.ctx, l.cancel = context.WithCancelCause(context.Background())
+	return l
+}
+
+// current returns the child, and what is closed when another takes its place.
+func (l *line) current() (*child, <-chan struct{}) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.child, l.change
+}
+
+// set makes c the child.
+func (l *line) set(c *child) {
+	l.mu.Lock()
+	l.child, l.next = c, nil
+	close(l.change)
+	l.change = make(chan struct{})
+	l.mu.Unlock()
+	if err := context.Cause(l.ctx); err != nil { // closed meanwhile, and did not see it
+		_ = c.Close(orderly(err))
+	}
+}
+
+// Receive returns the next message, of whichever child.
+func (l *line) Receive() ([]byte, error) {
+	for {
+		c, _ := l.current()
+		var err error
+		if c != nil {
+			var msg []byte
+			if msg, err = c.receive(); err == nil {
+				return msg, nil
+			}
+			if l.handedOver(c, err) {
+				continue
+			}
+			err = c.why(err)
+		} // else there was none yet
+		if l.replace == nil || l.ctx.Err() != nil {
+			return nil, cmpError(err, "closed")
+		}
+		if err := l.exchange(c, err); err != nil {
+			return nil, err
+		}
+	}
+}
+
+// handedOver makes the next child the one that is talked to, when the one before has
+// finished. It is false when there is no next one.
+func (l *line) handedOver(c *child, err error) bool {
+	l.mu.Lock()
+	next := l.next
+	l.mu.Unlock()
+	if next == nil || l.ctx.Err() != nil {
+		return false
+	}
+	if r, ok := errors.AsType[eventtarget.Reason](err); !ok || r.Code != eventtarget.CodeNormal {
+		if exit := c.exit(err); exit.Failed() {
+			l.lost(exit)
+		}
+	}
+	_ = c.pipes.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+	l.set(next)
+	<-l.turn
+	return true
+}
+
+// exchange puts another child in the place of one that has ended.
+func (l *line) exchange(c *child, cause error) error {
+	if c != nil {
+		_ = c.Close(eventtarget.Reason{Code: eventtarget.CodeLost}) // so that who writes to it gives up
+	}
+	if err := l.take(l.ctx); err != nil {
+		return err
+	}
+	defer l.yield()
+	next, err := l.replace(l.ctx, cause)
+	if err == nil {
+		l.set(next)
+	}
+	return err
+}
+
+// handOver makes next take the child's place, and returns when it has. The error says
+// that it has not, and that next is no longer there.
+func (l *line) handOver(ctx context.Context, next *child) error {
+	if err := l.take(ctx); err != nil {
+		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+		return err
+	}
+	l.mu.Lock()
+	c, change := l.child, l.change
+	able := !c.ended() && !next.ended()
+	if able {
+		l.next = next
+	}
+	l.mu.Unlock()
+	if !able {
+		l.yield()
+		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+		return errors.New("one of the two has ended before the other could take its place")
+	}
+	c.finish()
+	select {
+	case <-change: // by handedOver, which yields
+		return nil
+	case <-l.ctx.Done():
+		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+		return context.Cause(l.ctx)
+	}
+}
+
+// take waits for the turn.
+func (l *line) take(ctx context.Context) error {
+	select {
+	case l.turn <- struct{}{}:
+		return nil
+	case <-l.ctx.Done():
+		return context.Cause(l.ctx)
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+}
+
+func (l *line) yield() { <-l.turn }
+
+// Send sends one message.
+func (l *line) Send(msg []byte) error {
+	return l.WriteFrames(append(appendHeader(make([]byte, 0, headerSize+len(msg)), len(msg)), msg...))
+}
+
+// TryWriteFrames leaves the writing to WriteFrames: a write to a pipe may wait.
+func (l *line) TryWriteFrames([]byte) (n int, blocked bool, err error) { return 0, true, nil }
+
+// WriteFrames writes framed messages. What a child has not got whole when it ends goes to
+// the one that takes its place.
+func (l *line) WriteFrames(frames []byte) error {
+	for len(frames) > 0 {
+		if err := l.take(l.ctx); err != nil {
+			return err
+		}
+		c, change := l.current()
+		if c != nil {
+			whole, err := c.give(frames)
+			l.yield()
+			if frames = frames[whole:]; err == nil {
+				return nil
+			}
+			if l.replace == nil {
+				return err
+			}
+			_ = c.Close(orderly(err)) // the reader sees to the rest
+		} else {
+			l.yield()
+		}
+		select {
+		case <-change:
+		case <-l.ctx.Done():
+		}
+	}
+	return nil
+}
+
+// Close ends the line and its child.
+func (l *line) Close(reason eventtarget.Reason) error {
+	l.cancel(reason)
+	if c, _ := l.current(); c != nil {
+		return c.Close(orderly(reason))
+	}
+	return nil
+}
+
+// orderly is the reason that a child is ended with: what is orderly for an engine is so
+// for it.
+func orderly(err error) eventtarget.Reason {
+	r, _ := errors.AsType[eventtarget.Reason](err)
+	if r.Code == eventtarget.CodeGoingAway || r.Code == eventtarget.CodeRestart {
+		r.Code = eventtarget.CodeNormal
+	}
+	return r
+}
+
+// patience is how long a write may wait for a child to be exchanged, beyond its own time.
+func (o Options) patience() time.Duration { return o.TermTimeout + o.KillTimeout + 5*grace }

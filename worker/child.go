@@ -42,13 +42,13 @@ func (c *child) greet(ctx context.Context, cookie string) error {
 	}
 	msg, err = c.await(ctx, c.opts.ReadyTimeout)
 	if err != nil || string(msg) != ready {
-		return fmt.Errorf("%s does not become ready: %w", c.opts.Path, cmpError(err, "it says something else first"))
+		return fmt.Errorf("%s does not become ready: %w", c.opts.Path, orError(err, "it says something else first"))
 	}
 	return nil
 }
 
-// cmpError returns err, or an error with a text if there is none.
-func cmpError(err error, text string) error {
+// orError returns err, or an error with a text if there is none.
+func orError(err error, text string) error {
 	if err == nil {
 		return errors.New(text)
 	}

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
 // line is a connection behind which one child takes the place of another: the engine
@@ -15,9 +16,9 @@ import (
 // Who holds turn writes, or exchanges the child. So a message is never cut in two, and
 // what is written while a child is exchanged waits for the next one.
 type line struct {
-	// replace returns what takes the place of a child that has ended, for the cause
-	// that it is given: nil for the first. A nil replace, or its error, ends the line.
-	replace func(ctx context.Context, cause error) (*child, error)
+	// replace returns what takes the place of a child that has ended, and why it has:
+	// nil and nil for the first. A nil replace, or its error, ends the line.
+	replace func(ctx context.Context, c *child, cause error) (*child, error)
 	// lost is told of a child that has handed over and did not end well.
 	lost func(*Exit)
 
@@ -70,14 +71,31 @@ func (l *line) Receive() ([]byte, error) {
 				continue
 			}
 			err = c.why(err)
-		} // else there was none yet
-		if l.replace == nil || l.ctx.Err() != nil {
-			return nil, cmpError(err, "closed")
+			_ = c.Close(eventtarget.Reason{Code: eventtarget.CodeLost}) // so that who writes to it gives up
 		}
 		if err := l.exchange(c, err); err != nil {
 			return nil, err
 		}
 	}
+}
+
+// exchange puts another child in the place of one that has ended, or of none.
+func (l *line) exchange(c *child, cause error) error {
+	if err := l.take(l.ctx); err != nil {
+		return orError(cause, "the line was closed")
+	}
+	defer l.yield()
+	if exit, ok := errors.AsType[*Exit](cause); ok {
+		exit.Unfinished = c.unfinished() // nobody gives it more
+	}
+	if l.replace == nil {
+		return cause
+	}
+	next, err := l.replace(l.ctx, c, cause)
+	if err == nil {
+		l.set(next)
+	}
+	return err
 }
 
 // handedOver makes the next child the one that is talked to, when the one before has
@@ -100,24 +118,9 @@ func (l *line) handedOver(c *child, err error) bool {
 	return true
 }
 
-// exchange puts another child in the place of one that has ended.
-func (l *line) exchange(c *child, cause error) error {
-	if c != nil {
-		_ = c.Close(eventtarget.Reason{Code: eventtarget.CodeLost}) // so that who writes to it gives up
-	}
-	if err := l.take(l.ctx); err != nil {
-		return err
-	}
-	defer l.yield()
-	next, err := l.replace(l.ctx, cause)
-	if err == nil {
-		l.set(next)
-	}
-	return err
-}
-
-// handOver makes next take the child's place, and returns when it has. The error says
-// that it has not, and that next is no longer there.
+// handOver makes next take the child's place, and returns when it has. It is as well if
+// the child has ended by itself and is replaced anyway. The error says that next has not,
+// and is no longer there.
 func (l *line) handOver(ctx context.Context, next *child) error {
 	if err := l.take(ctx); err != nil {
 		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
@@ -133,11 +136,14 @@ func (l *line) handOver(ctx context.Context, next *child) error {
 	if !able {
 		l.yield()
 		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
-		return errors.New("one of the two has ended before the other could take its place")
+		if next.ended() || l.replace == nil {
+			return errors.New("one of the two has ended before the other could take its place")
+		}
+	} else {
+		c.finish()
 	}
-	c.finish()
 	select {
-	case <-change: // by handedOver, which yields
+	case <-change: // by handedOver, which yields, or by exchange
 		return nil
 	case <-l.ctx.Done():
 		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
@@ -149,7 +155,11 @@ func (l *line) handOver(ctx context.Context, next *child) error {
 func (l *line) take(ctx context.Context) error {
 	select {
 	case l.turn <- struct{}{}:
-		return nil
+		if l.ctx.Err() == nil {
+			return nil
+		}
+		l.yield()
+		return context.Cause(l.ctx)
 	case <-l.ctx.Done():
 		return context.Cause(l.ctx)
 	case <-ctx.Done():
@@ -170,9 +180,10 @@ func (l *line) TryWriteFrames([]byte) (n int, blocked bool, err error) { return 
 // WriteFrames writes framed messages. What a child has not got whole when it ends goes to
 // the one that takes its place.
 func (l *line) WriteFrames(frames []byte) error {
+	size := len(frames)
 	for len(frames) > 0 {
 		if err := l.take(l.ctx); err != nil {
-			return err
+			return &link.ShortWrite{Written: size - len(frames), Err: err}
 		}
 		c, change := l.current()
 		if c != nil {
@@ -182,7 +193,7 @@ func (l *line) WriteFrames(frames []byte) error {
 				return nil
 			}
 			if l.replace == nil {
-				return err
+				return &link.ShortWrite{Written: size - len(frames), Err: err}
 			}
 			_ = c.Close(orderly(err)) // the reader sees to the rest
 		} else {

@@ -69,7 +69,7 @@ func (w *Worker) dial(ctx context.Context) (link.Conn, error) {
 
 // reportLost tells of a child that ended before it had handled all that it was given.
 func reportLost(to eventtarget.FaultReporter, peer string, e *Exit) {
-	to.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Peer: peer, Err: e})
+	to.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Peer: peer, Count: e.Unfinished, Err: e})
 	to.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: peer})
 }
 

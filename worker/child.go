@@ -105,7 +105,13 @@ func (c *child) why(err error) error {
 // exit waits for the end of the process, and sees to it that one that has nothing more
 // to say ends.
 func (c *child) exit(err error) *Exit {
-	c.begin(eventtarget.CodeNormal)
+	code := eventtarget.CodeNormal
+	select {
+	case <-c.closed: // Close may not have come to it
+		code = c.reason.Code
+	default:
+	}
+	c.begin(code)
 	<-c.gone
 	e := &Exit{State: c.cmd.ProcessState, Stderr: c.stderr.last(), Unfinished: c.unfinished()}
 	if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code != eventtarget.CodeLost && r.Code != eventtarget.CodeNormal {

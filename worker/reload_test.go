@@ -95,10 +95,24 @@ func TestReloadFinishes(t *testing.T) {
 	for n := range many {
 		tell(t, w, "slow", strconv.Itoa(n))
 	}
+	var echoed []string
+	for arrived := 0; arrived < many; {
+		if e := s.any(); e.Type == "arrived" {
+			arrived++
+		} else {
+			echoed = append(echoed, e.ID)
+		}
+	}
+	if len(echoed) == many {
+		t.Fatal("it handled everything before it could be asked to")
+	}
 	reloaded := make(chan error, 1)
 	go func() { reloaded <- w.Reload(t.Context()) }()
-	for n := range many {
-		if got, want := s.next("echoed"), strconv.Itoa(n)+" by "+old; got != want {
+	for len(echoed) < many {
+		echoed = append(echoed, s.next("echoed"))
+	}
+	for n, got := range echoed {
+		if want := strconv.Itoa(n) + " by " + old; got != want {
 			t.Fatalf("heard %s, want %s", got, want)
 		}
 	}

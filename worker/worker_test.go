@@ -96,6 +96,11 @@ func listen(p *link.Link) {
 			panic(err)
 		}
 	})
+	if _, err := p.Add(ctx, eventtarget.T("slow", "*"), eventtarget.Listener[eventtarget.Raw]{
+		Inline: true, Handle: func(_ context.Context, e event) { say("arrived", e.ID) },
+	}); err != nil {
+		panic(err)
+	}
 	on("slow", func(e event) {
 		<-time.After(2 * time.Millisecond)
 		say("echoed", e.ID+" by "+strconv.Itoa(os.Getpid()))
@@ -441,43 +446,4 @@ func TestStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitGone(t, w.PID())
-}
-
-// parent is a parent that tells who its child is, and lives until it is killed.
-func parent() {
-	w, err := worker.Start(worker.Options{Path: os.Args[0], Args: []string{"child", "stays"}})
-	if err == nil {
-		err = w.Ready(context.Background())
-	}
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println(w.PID())
-	select {}
-}
-
-// TestOrphans: whatever happens to the parent, the child does not outlive it.
-func TestOrphans(t *testing.T) {
-	for range 10 {
-		path, err := filepath.Abs(os.Args[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := exec.Command(path, "child", "parent")
-		p.Env = []string{}
-		out, err := p.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var pid int
-		if _, err := fmt.Fscan(out, &pid); err != nil {
-			t.Fatal(err)
-		}
-		_ = p.Process.Kill()
-		_ = p.Wait()
-		awaitGone(t, pid)
-	}
 }

@@ -3,7 +3,6 @@ package worker
 import (
 	"bytes"
 	"context"
-	"encoding/binary"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -128,19 +127,11 @@ func (c *child) unfinished() uint64 {
 }
 
 // give writes framed messages, and returns the size of those that it wrote whole.
-func (c *child) give(frames []byte) (whole int, err error) {
-	written, err := c.write(frames)
-	messages := uint64(0)
-	for whole < written {
-		size := headerSize + int(binary.BigEndian.Uint32(frames[whole:]))
-		if whole+size > written {
-			break
-		}
-		whole += size
-		messages++
-	}
+func (c *child) give(frames []byte) (size int, err error) {
+	n, err := c.write(frames)
+	messages, size := whole(frames[:n])
 	c.given.Add(messages)
-	return whole, err
+	return size, err
 }
 
 // Close ends the connection, and the child: it is told by the end of its pipe, then by

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
 // appendHeader appends the header of a message: its length in four bytes, the most
@@ -83,8 +84,25 @@ func (p *pipes) Send(msg []byte) error {
 
 // WriteFrames writes framed messages.
 func (p *pipes) WriteFrames(frames []byte) error {
-	_, err := p.write(frames)
-	return err
+	n, err := p.write(frames)
+	if err == nil {
+		return nil
+	}
+	_, size := whole(frames[:n])
+	return &link.ShortWrite{Written: size, Err: err}
+}
+
+// whole counts the messages that stand whole in b, and their size.
+func whole(b []byte) (messages uint64, size int) {
+	for len(b)-size >= headerSize {
+		n := headerSize + int(binary.BigEndian.Uint32(b[size:]))
+		if len(b)-size < n {
+			break
+		}
+		size += n
+		messages++
+	}
+	return messages, size
 }
 
 // write writes bytes, and returns how many it has written.

@@ -267,6 +267,28 @@ func TestTalk(t *testing.T) {
 	}
 }
 
+// TestShutdownTells: what a child says when nobody hears it any more is not lost in
+// silence.
+func TestShutdownTells(t *testing.T) {
+	var log bytes.Buffer
+	var mu sync.Mutex
+	w, _ := start(t, "works", worker.Options{Log: slog.New(slog.NewTextHandler(&locked{w: &log, mu: &mu}, nil))})
+	if err := w.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		tell(t, w, "slow", "")
+	}
+	if err := w.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !strings.Contains(log.String(), "discarded") {
+		t.Errorf("the child told %q", log.String())
+	}
+}
+
 // TestExit: the last message is heard, then the end is told with status and last words.
 func TestExit(t *testing.T) {
 	w, s := start(t, "works", worker.Options{})

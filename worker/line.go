@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -122,31 +123,45 @@ func (l *line) handedOver(c *child, err error) bool {
 // the child has ended by itself and is replaced anyway. The error says that next has not,
 // and is no longer there.
 func (l *line) handOver(ctx context.Context, next *child) error {
-	if err := l.take(ctx); err != nil {
-		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
-		return err
+	err := l.take(ctx)
+	if err == nil {
+		err = l.handOverNow(ctx, next)
 	}
+	if err != nil {
+		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+	}
+	return err
+}
+
+// handOverNow is handOver for who has the turn, and gives it away.
+func (l *line) handOverNow(ctx context.Context, next *child) error {
 	l.mu.Lock()
 	c, change := l.child, l.change
-	able := !c.ended() && !next.ended()
-	if able {
+	over, failed := c.ended(), next.ended()
+	if !over && !failed {
 		l.next = next
 	}
 	l.mu.Unlock()
-	if !able {
+	switch {
+	case failed:
+		l.yield()
+		return fmt.Errorf("the new one is no good: %w", next.exit(nil))
+	case over:
 		l.yield()
 		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
-		if next.ended() || l.replace == nil {
-			return errors.New("one of the two has ended before the other could take its place")
+		if l.replace == nil {
+			return errors.New("the old one has ended")
 		}
-	} else {
+	default: // the reader yields; there is no way back
+		ctx = context.WithoutCancel(ctx)
 		c.finish()
 	}
 	select {
-	case <-change: // by handedOver, which yields, or by exchange
+	case <-change:
 		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-l.ctx.Done():
-		_ = next.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
 		return context.Cause(l.ctx)
 	}
 }

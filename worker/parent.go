@@ -120,9 +120,10 @@ func (c *inbound) Receive() ([]byte, error) {
 
 // tell tells the parent what has been handled.
 func (c *inbound) tell() {
-	n, handled := c.delivered.Load(), c.handled(c.delivered.Load())
+	n := c.delivered.Load()
+	open := c.handled(n)
 	c.telling.Store(false)
-	if handled && c.delivered.Load() != n && c.telling.CompareAndSwap(false, true) {
+	if open && c.delivered.Load() != n && c.telling.CompareAndSwap(false, true) {
 		time.AfterFunc(tellAfter, c.tell)
 	}
 }

@@ -51,6 +51,9 @@ func (p *place) attach() error {
 	l.replace = p.replace
 	l.lost = func(e *Exit) { reportLost(p.pool, p.name, e) }
 	s, err := p.pool.Attach(l, hub.Meta{ID: p.name, Transport: adapter})
+	if err != nil && !errors.Is(err, eventtarget.ErrClosed) {
+		p.pool.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Peer: p.name, Err: err})
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.line, p.spoke = l, s

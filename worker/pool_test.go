@@ -242,6 +242,37 @@ func TestPoolPlace(t *testing.T) {
 	}
 }
 
+// TestPoolExit: a child that ends because it wants to is replaced, too, and so is a place
+// that was closed.
+func TestPoolExit(t *testing.T) {
+	p, s := startPool(t, worker.PoolOptions{Size: 1, Worker: worker.Options{Options: link.Options{Backoff: link.Backoff{Min: time.Millisecond}}}})
+	before := p.PIDs()[0]
+	spoke, _ := p.Spoke("worker-0")
+	if err := spoke.Dispatch(t.Context(), event{Type: "exit", ID: "0"}); err != nil {
+		t.Fatal(err)
+	}
+	s.next("last")
+	s.exit(1)
+	if err := spoke.Dispatch(t.Context(), event{Type: "pid"}); err != nil {
+		t.Fatal(err)
+	}
+	after := s.next("pid")
+	if after == strconv.Itoa(before) {
+		t.Error("the one that has ended answers")
+	}
+	_ = spoke.Close()
+	<-spoke.Done()
+	if err := p.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := p.Consumers().Dispatch(t.Context(), event{Type: "pid"}); err != nil {
+		t.Fatal(err)
+	}
+	if s.next("pid") == after {
+		t.Error("the child of a place that was closed answers")
+	}
+}
+
 func TestPoolOptions(t *testing.T) {
 	for name, o := range map[string]worker.PoolOptions{
 		"no program": {}, "size": {Size: -1, Worker: worker.Options{Path: "/x"}},

@@ -175,6 +175,9 @@ func self(t *testing.T, what string, o worker.Options) worker.Options {
 		t.Fatal(err)
 	}
 	o.Path, o.Args = path, []string{"child", what}
+	if o.Env == nil {
+		o.Env = []string{"GORACE=atexit_sleep_ms=0"} // a child that ends has ended, under the race detector too
+	}
 	if o.Log == nil {
 		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
 	}

@@ -108,8 +108,8 @@ func (l *line) handedOver(c *child, err error) bool {
 	if next == nil || l.ctx.Err() != nil {
 		return false
 	}
-	if r, ok := errors.AsType[eventtarget.Reason](err); !ok || r.Code != eventtarget.CodeNormal {
-		if exit := c.exit(err); exit.Failed() {
+	if r, ok := errors.AsType[eventtarget.Reason](err); !ok || r.Code != eventtarget.CodeNormal || c.unfinished() > 0 {
+		if exit := c.exit(err); exit.Failed() || exit.Unfinished > 0 {
 			l.lost(exit)
 		}
 	}

@@ -44,7 +44,11 @@ func greeting(cookie string) string {
 // of [Start]. It is to be called once, early in main. nil options are the defaults; Dial,
 // Conn, Adapter and Framing are set by Parent.
 //
-// The target closes when the parent ends the conversation: a worker then returns from
+// Whatever the worker needs to begin is to be done before, or in Setup: when that has
+// returned, the parent is told that the worker is ready.
+//
+// The target closes when the parent ends the conversation, and what it had sent has been
+// handled: a worker then returns from
 // main. If the parent has died instead, there is nobody to work for: Linux kills the
 // process at once, and elsewhere it exits with status 75 (EX_TEMPFAIL). The error is [ErrNotWorker] in a
 // program that was not started so.
@@ -73,7 +77,8 @@ func Parent(opts *link.Options) (*link.Link, error) {
 	}
 	setup := o.Setup
 	o.Setup = func(l *link.Link) {
-		if p.link = l; setup != nil {
+		p.link = l
+		if setup != nil {
 			setup(l)
 		}
 		_ = p.Send([]byte(ready)) // an error is Receive's to say

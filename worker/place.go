@@ -110,7 +110,10 @@ func (p *place) replace(ctx context.Context, c *child, cause error) (*child, err
 		next, err := p.pool.start(ctx)
 		if err == nil {
 			p.started = time.Now()
-			p.tell(c, cause)
+			if c != nil {
+				p.pool.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultReconnected, Peer: p.name})
+				p.pool.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: p.name})
+			}
 			return next, nil
 		}
 		if ctx.Err() != nil {
@@ -124,17 +127,6 @@ func (p *place) replace(ctx context.Context, c *child, cause error) (*child, err
 		if !p.wait(ctx) {
 			return nil, context.Cause(ctx)
 		}
-	}
-}
-
-// tell tells that the place has a child again, and what the one before may have lost.
-func (p *place) tell(before *child, cause error) {
-	if before == nil {
-		return
-	}
-	p.pool.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultReconnected, Peer: p.name})
-	if exit, ok := errors.AsType[*Exit](cause); !ok || exit.Failed() || exit.Unfinished > 0 {
-		p.pool.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: p.name})
 	}
 }
 

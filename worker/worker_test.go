@@ -53,6 +53,9 @@ func child(what string) {
 	case "parent":
 		parent()
 		return
+	case "foreign":
+		foreign()
+		return
 	}
 	setup := listen
 	switch os.Getenv("BROKEN") {

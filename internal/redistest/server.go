@@ -29,6 +29,8 @@ type Server struct {
 	args []string
 	cmd  *exec.Cmd
 	log  bytes.Buffer
+
+	admin rueidis.Client // of ask, once it was needed
 }
 
 // Start starts a server that ends with the test; args are further options of

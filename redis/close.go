@@ -18,9 +18,13 @@ func (t *Target) end(cause error) {
 	if t.change(eventtarget.StateClosed, cause) == eventtarget.StateClosed {
 		return
 	}
-	t.publisher.close()
+	for _, p := range t.parts {
+		p.publisher.close()
+	}
 	t.cancel(cause)
-	t.interest.close()
+	for _, p := range t.parts {
+		p.interest.close()
+	}
 	if n := t.inbox.discard(); n > 0 {
 		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: cause})
 	}
@@ -60,6 +64,7 @@ func (t *Target) Shutdown(ctx context.Context) error {
 func (t *Target) reap() {
 	<-t.ctx.Done()
 	t.wg.Wait()
+	t.nodes.close()
 	<-t.registry.Done()
 	close(t.done)
 }

@@ -35,7 +35,7 @@ var errElsewhere = errors.New("an event of another type than its channel's")
 
 func (t *Target) arrived(a arrival) {
 	m, err := wire.Decode(envelope(a.text), t.opts.Limits)
-	if err == nil && !t.opts.Durable && t.names.channel(m.Type) != a.channel {
+	if err == nil && !t.opts.Durable && t.channelOf(m.Type) != a.channel {
 		err = errElsewhere
 	}
 	if err != nil {

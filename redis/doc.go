@@ -8,7 +8,8 @@
 //
 // All targets with the same prefix on the same server are one bus: what one
 // dispatches, all hear. A target connects by itself, and again when the connection is
-// lost. Listeners stay through that. docs/redis.md says which channels there are and
+// lost. Listeners stay through that. A redis+cluster:// URL makes a bus on a Redis
+// Cluster, by sharded Pub/Sub, that follows its slots. docs/redis.md says which channels there are and
 // which rights an ACL user needs.
 //
 // # Delivery
@@ -24,7 +25,8 @@
 // # Ordering
 //
 // One goroutine's events reach each listener in the order of its Dispatch calls, over
-// all topics. Events of different targets have no common order.
+// all topics. Events of different targets have no common order. On a cluster with more
+// than one of [Options].Shards that holds for the topics of each type alone.
 //
 // # Slow listeners
 //
@@ -52,5 +54,5 @@
 // # Limits
 //
 // Those of [eventtarget.Limits] for a message, and InboxEvents and InboxBytes. Redis 6
-// or later; 7 for a durable bus.
+// or later; 7 for a durable bus and for a cluster. A durable bus is on no cluster.
 package redis

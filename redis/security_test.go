@@ -58,6 +58,33 @@ func TestSmallestDurableACL(t *testing.T) {
 	}
 }
 
+func TestSmallestClusterACL(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	url := ""
+	for _, n := range cluster.Nodes {
+		url = strings.Replace(allow(t, n, "shard"), "redis://", "redis+cluster://", 1)
+	}
+	l := newLedger(t)
+	o := redis.Options{Shards: 5, OnFault: l.fault}
+	a, b := join(t, url, o), join(t, url, o)
+	one, all := listen(t, b, eventtarget.T("n", "*"), l.handle), listen(t, b, eventtarget.T("*", "*"), l.handle)
+	if err := a.Dispatch(t.Context(), event{Type: "n", ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	l.await("an event, twice", func() bool { return l.heard() == 2 })
+	b.Remove(one)
+	b.Remove(all)
+	listen(t, b, eventtarget.T("n", "*"), l.handle) // behind what the Removes set off
+
+	other := join(t, url, redis.Options{OnFault: quiet, Prefix: "other"})
+	if err := other.Dispatch(t.Context(), event{Type: "n"}); !errors.Is(err, eventtarget.ErrForbidden) {
+		t.Errorf("Dispatch on a channel that is not allowed: %v", err)
+	}
+	if _, err := other.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Func(l.handle)); !errors.Is(err, eventtarget.ErrForbidden) {
+		t.Errorf("Add, which is not allowed: %v", err)
+	}
+}
+
 func TestSmallestACL(t *testing.T) {
 	server := redistest.Start(t)
 	url := allow(t, server, "app")

@@ -9,6 +9,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/redis/rueidis"
 )
 
 // slots is how many a cluster has.
@@ -40,11 +42,11 @@ func StartCluster(t testing.TB, primaries int, args ...string) *Cluster {
 }
 
 // AddReplica starts a replica of a primary and returns when it has its data.
-func (c *Cluster) AddReplica(of int, args ...string) *Server {
+func (c *Cluster) AddReplica(of *Server, args ...string) *Server {
 	c.t.Helper()
 	n := c.start(args)
 	c.meet(n)
-	primary := c.Nodes[of].ask("CLUSTER", "MYID")
+	primary := of.ask("CLUSTER", "MYID")
 	c.await("the replica knows its primary", func() bool { return strings.Contains(n.ask("CLUSTER", "NODES"), primary) })
 	n.Do("CLUSTER", "REPLICATE", primary)
 	c.await("the replica has its data", func() bool {
@@ -106,13 +108,34 @@ func (c *Cluster) owners(n *Server) string {
 	return strings.Join(lines, "\n")
 }
 
+// Client returns a client of the cluster that ends with the test.
+func (c *Cluster) Client() rueidis.Client {
+	c.t.Helper()
+	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{c.running().Addr}, DisableCache: true})
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	c.t.Cleanup(client.Close)
+	return client
+}
+
 // URL returns the cluster's URL.
 func (c *Cluster) URL() string { return "redis+cluster://" + c.Nodes[0].Addr }
+
+// Slot returns the slot of a key or channel.
+func (c *Cluster) Slot(name string) int {
+	c.t.Helper()
+	slot, err := strconv.Atoi(c.running().ask("CLUSTER", "KEYSLOT", name))
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	return slot
+}
 
 // Owner returns the node that has the slot of a key or channel.
 func (c *Cluster) Owner(name string) *Server {
 	c.t.Helper()
-	slot, _ := strconv.Atoi(c.running().ask("CLUSTER", "KEYSLOT", name))
+	slot := c.Slot(name)
 	for line := range strings.Lines(c.running().ask("CLUSTER", "NODES")) {
 		f := strings.Fields(line)
 		for _, r := range f[min(8, len(f)):] {

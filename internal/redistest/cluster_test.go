@@ -3,8 +3,6 @@ package redistest_test
 import (
 	"testing"
 
-	"github.com/redis/rueidis"
-
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 )
 
@@ -12,11 +10,7 @@ import (
 // take over.
 func TestCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
-	client, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{cluster.Nodes[0].Addr}, DisableCache: true})
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer client.Close()
+	client := cluster.Client()
 	const key = "a-key"
 	holds := func() {
 		t.Helper()
@@ -37,11 +31,7 @@ func TestCluster(t *testing.T) {
 		t.Error("the slot was not moved")
 	}
 	holds()
-	of := 0
-	if to != cluster.Nodes[0] {
-		of = 1
-	}
-	replica := cluster.AddReplica(of)
+	replica := cluster.AddReplica(to)
 	cluster.Failover(to, replica)
 	if cluster.Owner(key) != replica {
 		t.Error("the replica did not take over")

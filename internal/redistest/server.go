@@ -64,7 +64,7 @@ func (s *Server) Kill() {
 	}
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
-	s.cmd = nil
+	s.cmd, s.admin = nil, nil
 }
 
 // Restart starts a server that was killed and returns when it answers.

@@ -16,12 +16,13 @@
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
-// and durable (true, false); redis+cluster:// and rediss+cluster:// have prefix and
-// shards, on how many channels the bus is spread; quic:// has pin, the hub's key (twice while it is being
-// changed), and key, the file of the spoke's own: without it the spoke is somebody new
-// each time. sse+http:// has topic, what to listen to (repeatable). worker:
-// has arg (repeatable), sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An unknown scheme or parameter is an error that names
-// it.
+// durable (true, false) and group, the name of those who share a durable bus's events;
+// redis+cluster:// and rediss+cluster:// have prefix and shards, on how many channels
+// the bus is spread; quic:// has pin, the hub's key (twice while it is being changed),
+// and key, the file of the spoke's own: without it the spoke is somebody new each time.
+// sse+http:// has topic, what to listen to (repeatable). worker: has arg (repeatable),
+// sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An
+// unknown scheme or parameter is an error that names it.
 package open
 
 import (
@@ -225,7 +226,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 }
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "prefix", "durable")
+	c, err := parse(u, "prefix", "durable", "group")
 	if err != nil {
 		return nil, err
 	}
@@ -233,7 +234,7 @@ func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, err
 	if err != nil {
 		return nil, err
 	}
-	return o.onRedis(u, c, redis.Options{Durable: durable})
+	return o.onRedis(u, c, redis.Options{Durable: durable, Group: u.Query().Get("group")})
 }
 
 func (o Options) redisCluster(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {

@@ -12,12 +12,17 @@ import (
 type namespace string
 
 func newNamespace(prefix string) (namespace, error) {
-	for i := range len(prefix) {
-		if c := prefix[i]; !plain(c) && c != ':' {
-			return "", fmt.Errorf("prefix %q: only letters, digits and \"._-:\" can be used", prefix)
+	return namespace(prefix + ":"), checkName("prefix", prefix)
+}
+
+// checkName tells whether Redis may be given a name that the user chose.
+func checkName(what, name string) error {
+	for i := range len(name) {
+		if c := name[i]; !plain(c) && c != ':' {
+			return fmt.Errorf("%s %q: only letters, digits and \"._-:\" can be used", what, name)
 		}
 	}
-	return namespace(prefix + ":"), nil
+	return nil
 }
 
 // everything is the pattern of all channels. It is no channel's name.

@@ -43,11 +43,8 @@ func (t *Target) Shutdown(ctx context.Context) error {
 		return fail("shutdown", eventtarget.Topic{}, err)
 	}
 	t.hush()
-	t.inbox.close()
-	select {
-	case <-t.delivered:
-	case <-ctx.Done():
-		return fail("shutdown", eventtarget.Topic{}, context.Cause(ctx))
+	if err := t.drain(ctx); err != nil {
+		return fail("shutdown", eventtarget.Topic{}, err)
 	}
 	if err := t.registry.Shutdown(ctx); err != nil {
 		return err
@@ -56,6 +53,30 @@ func (t *Target) Shutdown(ctx context.Context) error {
 	select {
 	case <-t.done:
 	case <-ctx.Done(): // everything is drained; only the connections' end is not awaited
+	}
+	return nil
+}
+
+// drain waits until what has arrived was delivered and, by a group's member, confirmed.
+func (t *Target) drain(ctx context.Context) error {
+	ended := t.parts[0].ended
+	steps := []<-chan struct{}{t.delivered}
+	if t.member != nil {
+		select {
+		case <-t.member.sated:
+		case <-ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		steps = append(steps, ended)
+	}
+	t.inbox.close()
+	for _, step := range steps {
+		select {
+		case <-step:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 	return nil
 }

@@ -16,12 +16,19 @@ import (
 // late for it. Each has one field.
 const field = "m"
 
+// repeatField is a second one, of a message that may be in the log already.
+const repeatField = "r"
+
 // appendToLog returns the command that adds a message to a log that keeps so many.
 func appendToLog(keep int) func(rueidis.Builder, *message) rueidis.Completed {
 	most := strconv.Itoa(keep)
 	return func(b rueidis.Builder, m *message) rueidis.Completed {
-		return b.Xadd().Key(m.channel).Maxlen().Almost().Threshold(most).Id("0-*").
-			FieldValue().FieldValue(field, rueidis.BinaryString(m.text)).Build()
+		fields := b.Xadd().Key(m.channel).Maxlen().Almost().Threshold(most).Id("0-*").
+			FieldValue().FieldValue(field, rueidis.BinaryString(m.text))
+		if m.repeat {
+			fields = fields.FieldValue(repeatField, "1")
+		}
+		return fields.Build()
 	}
 }
 

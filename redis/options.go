@@ -34,6 +34,18 @@ type Options struct {
 	// each of them has a connection for each. Default 1, which lives on one node and
 	// keeps one order.
 	Shards int
+	// Group makes the target a member of a group of that name, on a durable bus: each
+	// event is heard by one member of the group, and at least once. It is confirmed to
+	// Redis when the listeners that hear it have returned, and what a member has left
+	// that died is given to another, with Redelivered set. A group is as durable as
+	// the log: it begins at the end of it when its first member joins, and what comes
+	// while no member is there waits. All members should have the same listeners; they
+	// are called one after the other. Letters, digits and "._-:". It takes Durable.
+	Group string
+	// ClaimAfter is for how long a member of a group may say nothing before others
+	// take over what it had; who is at work says so all the time, whatever the
+	// listeners do. All members should have the same. Default 10 s.
+	ClaimAfter time.Duration
 	// LogEvents is about how many events the log keeps; who was away for longer is
 	// told a gap. Default 100 000.
 	LogEvents int
@@ -72,12 +84,23 @@ func (o Options) withDefaults() (Options, error) {
 	o.InboxEvents = cmp.Or(o.InboxEvents, 1<<16)
 	o.InboxBytes = cmp.Or(o.InboxBytes, 32<<20)
 	o.LogEvents = cmp.Or(o.LogEvents, 100_000)
+	o.ClaimAfter = cmp.Or(o.ClaimAfter, 10*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 1500*time.Millisecond)
 	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
-	if o.InboxEvents < 0 || o.InboxBytes < 0 || o.LogEvents < 0 || o.Shards < 0 || o.RetryFor < 0 || o.Timeout < 0 || o.DialTimeout < 0 {
+	if o.InboxEvents < 0 || o.InboxBytes < 0 || o.LogEvents < 0 || o.Shards < 0 || o.RetryFor < 0 || o.ClaimAfter < 0 || o.Timeout < 0 || o.DialTimeout < 0 {
 		return o, errors.New("a negative option")
 	}
-	return o, nil
+	switch {
+	case o.Group == "":
+		return o, nil
+	case !o.Durable:
+		return o, errors.New("a group shares a log: it takes Durable")
+	case o.NoEcho:
+		return o, errors.New("a group's members share their own events, too: NoEcho cannot be had")
+	case o.ClaimAfter < time.Second/10:
+		return o, errors.New("ClaimAfter is at least 100 ms")
+	}
+	return o, checkName("group", o.Group)
 }
 
 // pingEvery is how often rueidis asks a connection for a sign of life, but for the

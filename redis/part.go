@@ -32,6 +32,7 @@ type part struct {
 	from      source
 	isUp      bool          // under target.mu
 	moved     chan struct{} // has a token when another node may have the channel
+	ended     chan struct{} // closed when it does not run any more
 	address   string        // of the server; the running goroutine's
 }
 
@@ -44,7 +45,7 @@ type source interface {
 
 // newPart returns a part of t, for a shard channel or, where that is empty, the whole.
 func newPart(t *Target, channel string) *part {
-	p := &part{target: t, channel: channel, interest: newInterest(t.names.everything()), moved: make(chan struct{}, 1)}
+	p := &part{target: t, channel: channel, interest: newInterest(t.names.everything()), moved: make(chan struct{}, 1), ended: make(chan struct{})}
 	p.publisher = publisher{ready: make(chan struct{}), ended: t.ctx.Done(), start: t.wg.Go, command: publish}
 	p.from = &pubSub{part: p}
 	switch {
@@ -60,12 +61,17 @@ func newPart(t *Target, channel string) *part {
 			return isNotSent(err) || errors.Is(err, eventtarget.ErrUnknownOutcome)
 		}
 		p.from = &logReader{part: p}
+		if t.opts.Group != "" {
+			t.member = newMember(p)
+			p.from = t.member
+		}
 	}
 	return p
 }
 
 // run connects, listens until the connection ends, and begins again.
 func (p *part) run() {
+	defer close(p.ended)
 	t := p.target
 	avoid := "" // the address at which we did not get anywhere
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {

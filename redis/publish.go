@@ -53,6 +53,7 @@ type message struct {
 	text    []byte // begins with a head
 	number  uint64
 	taken   bool // by the writer: under mu
+	repeat  bool // Redis may have it already
 	held    bool // rueidis may still read it, since it was sent in vain once
 	result  chan error
 }
@@ -62,7 +63,7 @@ var messages = sync.Pool{New: func() any { return &message{result: make(chan err
 // newMessage returns an empty message, which may have been another before.
 func newMessage() *message {
 	m := messages.Get().(*message)
-	m.text, m.taken = m.text[:0], false
+	m.text, m.taken, m.repeat = m.text[:0], false, false
 	return m
 }
 
@@ -158,6 +159,7 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 		err := outcome(results[i].Error())
 		if err != nil && retry && !closed && p.passing != nil && p.passing(err) {
 			m.held = true
+			m.repeat = m.repeat || !isNotSent(err)
 			again = append(again, m)
 			continue
 		}

@@ -22,6 +22,7 @@ type Target struct {
 	names     namespace
 	origin    string
 	registry  *eventtarget.Registry[eventtarget.Raw]
+	member    *member // of a group; nil: it hears everything
 	parts     []*part // one, but for shards on a cluster
 	inbox     *inbox
 	malformed atomic.Uint64
@@ -103,7 +104,11 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 		if err := t.Ready(ctx); err != nil {
 			return nil, fail("add", topic, err)
 		}
-		return t.registry.Add(ctx, topic, l)
+		if t.member == nil {
+			return t.registry.Add(ctx, topic, l)
+		}
+		defer token(t.member.wake)
+		return t.registry.Add(ctx, topic, inGroup(l))
 	}
 	if err := t.want(ctx, topic); err != nil {
 		return nil, fail("add", topic, err)
@@ -154,7 +159,7 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 	if err := t.partOf(e.Type).publisher.publish(ctx, m); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}
-	if t.opts.NoEcho || t.registry.Len() == 0 {
+	if t.opts.NoEcho || t.member != nil || t.registry.Len() == 0 {
 		return nil
 	}
 	if ctx.Err() != nil { // Redis was faster, but no listener may wait any more

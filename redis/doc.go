@@ -22,6 +22,10 @@
 // A durable bus ([Options].Durable) is a log. Accepted means that Redis has stored the
 // event, and a target that was cut off goes on where it was.
 //
+// With [Options].Group the targets of that name share the log's events: each event is
+// heard by one of them, at least once, and confirmed when its listeners have returned.
+// What a member has left that died is given to another, with Redelivered set.
+//
 // # Ordering
 //
 // One goroutine's events reach each listener in the order of its Dispatch calls, over
@@ -32,7 +36,8 @@
 //
 // Queued listeners hold up nobody. While an Inline listener, or one with Block, does,
 // what arrives waits in a bounded inbox; what finds no room there is told as a gap. On a
-// durable bus reading waits instead.
+// durable bus reading waits instead. A group's member takes more when its listeners, all
+// of which are called one after the other, have returned.
 //
 // # Errors and faults
 //
@@ -49,7 +54,8 @@
 // # Closing
 //
 // Close cuts both connections. Shutdown first waits for what is being published, and
-// lets listeners finish what has arrived.
+// lets listeners finish what has arrived; what a group's member had at a Close is
+// given to others.
 //
 // # Limits
 //

@@ -85,6 +85,29 @@ func TestSmallestClusterACL(t *testing.T) {
 	}
 }
 
+func TestSmallestGroupACL(t *testing.T) {
+	server := redistest.Start(t)
+	url := allow(t, server, "worker")
+	l := newLedger(t)
+	o := inGroup(redis.Options{ClaimAfter: 100 * time.Millisecond, OnFault: l.fault})
+	b := join(t, url, o)
+	listen(t, b, eventtarget.T("n", "*"), l.handle)
+	dispatchAll(t, b, 3)
+	l.await("the events", func() bool { return l.heard() == 3 })
+	// Somebody dies who has one.
+	server.Do("XADD", "et:log", "0-*", "m", `{"type":"n","id":"3"}`)
+	server.Do("XGROUP", "CREATECONSUMER", "et:log", "g", "dead")
+	l.await("another", func() bool { return l.heard() == 4 })
+	server.Do("XCLAIM", "et:log", "g", "dead", "0", "0-4", "FORCE", "JUSTID")
+	l.await("what was left", func() bool { return l.heard() == 5 })
+	if err := b.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := pending(t, server); n != 0 || len(l.all()) != 5 {
+		t.Errorf("%d events not confirmed, and %v", n, l.all())
+	}
+}
+
 func TestSmallestACL(t *testing.T) {
 	server := redistest.Start(t)
 	url := allow(t, server, "app")

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -122,6 +123,7 @@ func (p *publisher) abandon(m *message, cause error) error {
 // write sends what waits until nothing does.
 func (p *publisher) write() {
 	for batch := p.take(); batch != nil; batch = p.take() {
+		many := len(batch) > 1
 		for _, m := range batch {
 			m.number = p.numbers.next(m.channel)
 			setNumber(m.text, m.number)
@@ -136,6 +138,9 @@ func (p *publisher) write() {
 			case <-time.After(pause):
 			case <-p.ended:
 			}
+		}
+		if many {
+			runtime.Gosched() // so that those who were answered can hand over their next ones
 		}
 	}
 }

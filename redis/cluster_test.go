@@ -201,6 +201,42 @@ func TestClusterBlackhole(t *testing.T) {
 	}
 }
 
+// TestClusterFreeze: the node that has the bus says nothing any more, and its replica
+// takes over.
+func TestClusterFreeze(t *testing.T) {
+	const noticed = 3 * time.Second
+	cluster := redistest.StartCluster(t, 3, "--enable-debug-command", "yes")
+	primary := cluster.Owner("et:0")
+	replica := cluster.AddReplica(primary)
+	l := newLedger(t)
+	a := join(t, cluster.URL(), redis.Options{OnFault: quiet, RetryFor: 10 * time.Second})
+	b := join(t, cluster.URL(), redis.Options{OnFault: l.fault})
+	listen(t, b, eventtarget.T("n", "*"), l.handle)
+	tr := newTraffic(t, a, "n", time.Millisecond)
+	l.awaitEvents(3)
+	asleep := make(chan struct{})
+	admin := primary.Client()
+	began := time.Now()
+	go func() {
+		defer close(asleep)
+		_ = admin.Do(context.Background(), admin.B().Arbitrary("DEBUG", "SLEEP", "6").Build()).Error()
+	}()
+	l.await("hearing from the replica", func() bool {
+		return b.State() == eventtarget.StateUp && len(l.faults(eventtarget.FaultGap)) == 1
+	})
+	l.awaitEvents(1)
+	if took := time.Since(began); took > noticed+again {
+		t.Errorf("heard again after %v", took)
+	}
+	if cluster.OwnerBy(replica, "et:0") != replica {
+		t.Error("the replica did not take over")
+	}
+	tr.end(l)
+	lost := l.check(tr.accepted)
+	t.Logf("heard again after %v; %d events, %d outcomes unknown, %d lost", time.Since(began), len(tr.accepted), tr.unknown, lost)
+	<-asleep
+}
+
 // TestClusterRefuses: what cannot be had on a cluster, or without one, is said at once.
 func TestClusterRefuses(t *testing.T) {
 	for want, c := range map[string]struct {
@@ -221,7 +257,7 @@ func TestClusterRefuses(t *testing.T) {
 		}
 	}
 	server := redistest.Start(t) // which is no cluster
-	target, err := redis.New("redis+cluster://"+server.Addr, &redis.Options{OnFault: quiet})
+	target, err := redis.New("redis+cluster://"+server.Addr, &redis.Options{OnFault: quiet, RetryFor: 50 * time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -230,5 +266,8 @@ func TestClusterRefuses(t *testing.T) {
 	defer cancel()
 	if err := target.Ready(ctx); err == nil || !strings.Contains(err.Error(), "cluster support disabled") {
 		t.Errorf("Ready on a server that is no cluster: %v", err)
+	}
+	if err := target.Dispatch(t.Context(), event{Type: "n"}); err == nil || errors.Is(err, eventtarget.ErrUnknownOutcome) {
+		t.Errorf("Dispatch to a server that is no cluster: %v", err)
 	}
 }

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strconv"
 	"sync"
+	"time"
 
 	"github.com/redis/rueidis"
 )
@@ -66,6 +68,9 @@ func (n *nodes) close() {
 	}
 }
 
+// betterWithin is how long others may take to know better than the first answer.
+const betterWithin = 100 * time.Millisecond
+
 // owner asks the cluster which of its nodes has a slot. The first answer counts, unless
 // it is avoid: a node that lags behind may still say so, and it is the answer only if
 // nobody knows better.
@@ -88,14 +93,20 @@ func (n *nodes) owner(ctx context.Context, slot int, avoid string) (string, erro
 	for range asked {
 		select {
 		case a := <-answers:
-			if a.err == nil && a.owner != avoid {
+			switch {
+			case a.err == nil && a.owner != avoid:
 				return a.owner, nil
+			case a.err == nil && last.owner == "":
+				defer time.AfterFunc(betterWithin, cancel).Stop()
 			}
 			if last.owner == "" {
 				last = a
 			}
 		case <-ctx.Done():
-			return last.owner, context.Cause(ctx)
+			if last.owner == "" {
+				last.err = cmp.Or(last.err, context.Cause(ctx))
+			}
+			return last.owner, last.err
 		}
 	}
 	return last.owner, last.err

@@ -52,7 +52,9 @@ func newPart(t *Target, channel string) *part {
 	case channel != "":
 		p.publisher.command, p.publisher.retryFor = publishSharded, t.opts.RetryFor
 		p.publisher.passing = func(err error) bool {
-			token(p.moved)
+			if isNotSent(err) {
+				token(p.moved)
+			}
 			return isNotSent(err)
 		}
 	case t.opts.Durable:

@@ -75,12 +75,8 @@ const keepText = 64 << 10
 // confirmed it. If ctx ends before that, the message is withdrawn if it was not yet
 // sent, and its outcome is unknown otherwise.
 func (p *publisher) publish(ctx context.Context, m *message) error {
-	select {
-	case <-p.ready:
-	case <-p.ended:
-		return eventtarget.ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := p.awaitReady(ctx); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	if p.closed {
@@ -101,6 +97,29 @@ func (p *publisher) publish(ctx context.Context, m *message) error {
 		return err
 	case <-ctx.Done():
 		return p.abandon(m, context.Cause(ctx))
+	}
+}
+
+// awaitReady waits until there is somewhere to send to, for retryFor if that is set.
+func (p *publisher) awaitReady(ctx context.Context) error {
+	select {
+	case <-p.ready:
+		return nil
+	default:
+	}
+	var late <-chan time.Time
+	if p.retryFor > 0 {
+		late = time.After(p.retryFor)
+	}
+	select {
+	case <-p.ready:
+		return nil
+	case <-p.ended:
+		return eventtarget.ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-late:
+		return notSent{errNobody}
 	}
 }
 

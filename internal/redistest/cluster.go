@@ -133,10 +133,13 @@ func (c *Cluster) Slot(name string) int {
 }
 
 // Owner returns the node that has the slot of a key or channel.
-func (c *Cluster) Owner(name string) *Server {
+func (c *Cluster) Owner(name string) *Server { return c.OwnerBy(c.running(), name) }
+
+// OwnerBy returns the node of which another says that it has the slot.
+func (c *Cluster) OwnerBy(who *Server, name string) *Server {
 	c.t.Helper()
-	slot := c.Slot(name)
-	for line := range strings.Lines(c.running().ask("CLUSTER", "NODES")) {
+	slot, _ := strconv.Atoi(who.ask("CLUSTER", "KEYSLOT", name))
+	for line := range strings.Lines(who.ask("CLUSTER", "NODES")) {
 		f := strings.Fields(line)
 		for _, r := range f[min(8, len(f)):] {
 			from, to, isRange := strings.Cut(r, "-")

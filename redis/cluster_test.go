@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"sync"
@@ -126,6 +127,68 @@ func TestClusterNodeDies(t *testing.T) {
 	if gaps := len(l.faults(eventtarget.FaultGap)); gaps == 0 || len(l.faults(eventtarget.FaultDisconnected)) != 1 || len(l.faults(eventtarget.FaultReconnected)) != 1 {
 		t.Errorf("%d gaps, and the faults %v", gaps, l.all())
 	}
+}
+
+// TestShards: on whichever shard a type is, each listener hears what it listens to, once,
+// from here and elsewhere, and another program's events too.
+func TestShards(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	client := cluster.Client()
+	o := redis.Options{Shards: 7, OnFault: quiet}
+	targets := []*redis.Target{join(t, cluster.URL(), o), join(t, cluster.URL(), o)}
+	other := newForeign(client, "et", o)
+	defer func() { _ = other.Close(eventtarget.Reason{}) }()
+	var mu sync.Mutex
+	heard := map[string]int{}
+	add := func(at int, topic eventtarget.Topic) *eventtarget.Registration {
+		return listen(t, targets[at], topic, func(_ context.Context, e event) {
+			mu.Lock()
+			defer mu.Unlock()
+			heard[fmt.Sprintf("%d %v: %v", at, topic, e.Topic())]++
+		})
+	}
+	want := map[string]int{}
+	const types, everything = 20, "*"
+	for at := range targets {
+		add(at, eventtarget.T(everything, "*"))
+		for n := range types {
+			eventType := fmt.Sprint("type", n)
+			add(at, eventtarget.T(eventType, "*"))
+			add(at, eventtarget.T(eventType, "1"))
+			targets[at].Remove(add(at, eventtarget.T(eventType, "2"))) // which the others must survive
+		}
+	}
+	for n := range types {
+		eventType := fmt.Sprint("type", n)
+		for _, id := range []string{"1", "2"} {
+			e := event{Type: eventType, ID: id}
+			for _, from := range targets {
+				if err := from.Dispatch(t.Context(), e); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := other.Send(fmt.Appendf(nil, `{"type":%q,"id":%q}`, eventType, id)); err != nil {
+				t.Fatal(err)
+			}
+			for at := range targets {
+				for _, selector := range []eventtarget.Topic{eventtarget.T(everything, "*"), eventtarget.T(eventType, "*"), eventtarget.T(eventType, "1")} {
+					if selector.Matches(e.Topic()) {
+						want[fmt.Sprintf("%d %v: %v", at, selector, e.Topic())] = len(targets) + 1
+					}
+				}
+			}
+		}
+	}
+	eventually(t, "every event, everywhere, once", func() bool {
+		mu.Lock()
+		defer mu.Unlock()
+		for what, n := range heard {
+			if n > want[what] {
+				t.Fatalf("%s was heard %d times, want %d", what, n, want[what])
+			}
+		}
+		return maps.Equal(heard, want)
+	})
 }
 
 // TestShardOrder: many dispatch events of many types, and one who listens to everything

@@ -27,11 +27,6 @@ func TestConformanceCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
 	runOn(t, "redis, cluster", cluster.URL(), cluster.Client(), redis.Options{}, nil)
 }
-func TestConformanceShards(t *testing.T) {
-	cluster := redistest.StartCluster(t, 3)
-	runOn(t, "redis, cluster, 5 shards", cluster.URL(), cluster.Client(), redis.Options{Shards: 5}, map[string]string{
-		"A17": "shards are on different nodes, which have no common order: TestShardOrder"})
-}
 
 func run(t *testing.T, name string, o redis.Options, skip map[string]string) {
 	server := redistest.Start(t)

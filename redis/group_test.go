@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"os/exec"
 	"strconv"
@@ -97,6 +98,13 @@ func (c *crowd) different() int {
 	return len(c.heard)
 }
 
+// shares returns how much each member has heard.
+func (c *crowd) shares() map[string]int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return maps.Clone(c.by)
+}
+
 // check tells how many events were heard more than once, of which each further time
 // must be marked.
 func (c *crowd) check() (repeated, marked int) {
@@ -159,8 +167,8 @@ func TestGroupShares(t *testing.T) {
 	dispatchAll(t, a, events) // which is a member itself
 	c.await(events)
 	all.await("what everybody hears", func() bool { return all.heard() == events })
-	if repeated, marked := c.check(); repeated > 0 || marked > 0 || c.by["a"] < events/10 || c.by["b"] < events/10 {
-		t.Errorf("%d events repeated, %d marked; shares: %v", repeated, marked, c.by)
+	if repeated, marked := c.check(); repeated > 0 || marked > 0 || c.shares()["a"] < events/10 || c.shares()["b"] < events/10 {
+		t.Errorf("%d events repeated, %d marked; shares: %v", repeated, marked, c.shares())
 	}
 	eventually(t, "everything is confirmed", func() bool { return pending(t, server) == 0 })
 	if faults := len(all.all()) - all.heard(); faults > 0 {
@@ -251,8 +259,8 @@ func TestGroupSlowListener(t *testing.T) {
 	<-time.After(5 * o.ClaimAfter) // in which it could be claimed
 	close(gate)
 	c.await(events)
-	if repeated, marked := c.check(); repeated > 0 || marked > 0 || c.by["slow"] != 1 {
-		t.Errorf("%d events repeated, %d marked; shares: %v", repeated, marked, c.by)
+	if repeated, marked := c.check(); repeated > 0 || marked > 0 || c.shares()["slow"] != 1 {
+		t.Errorf("%d events repeated, %d marked; shares: %v", repeated, marked, c.shares())
 	}
 	eventually(t, "everything is confirmed", func() bool { return pending(t, server) == 0 })
 }
@@ -285,7 +293,7 @@ func TestGroupWaits(t *testing.T) {
 	listen(t, second, eventtarget.T("n", "*"), c.listener("second"))
 	c.await(events)
 	if repeated, marked := c.check(); repeated > 0 || marked > 0 {
-		t.Errorf("%d events repeated, %d marked; shares: %v", repeated, marked, c.by)
+		t.Errorf("%d events repeated, %d marked; shares: %v", repeated, marked, c.shares())
 	}
 }
 

@@ -182,7 +182,7 @@ func TestNemesisGroup(t *testing.T) {
 			}
 			count.await(len(tr.accepted))
 			repeated, marked := count.check()
-			t.Logf("%d events, %d accepted; %d heard again, %d marked; shares %v", len(tr.accepted), accepted, repeated, marked, count.by)
+			t.Logf("%d events, %d accepted; %d heard again, %d marked; shares %v", len(tr.accepted), accepted, repeated, marked, count.shares())
 			if gaps := l.faults(eventtarget.FaultGap); accepted != len(tr.accepted) || len(gaps) > 0 {
 				t.Errorf("%d of %d events accepted, gaps %v", accepted, len(tr.accepted), gaps)
 			}

@@ -9,16 +9,20 @@
 //	worker:///PATH         a child process; only where AllowExec is set
 //	redis://HOST:PORT      a bus on a Redis server; before the host USER:PASSWORD@
 //	rediss://HOST:PORT     the same over TLS
+//	redis+cluster://HOST:PORT   a bus on a Redis Cluster, found by any of its nodes
+//	rediss+cluster://HOST:PORT  the same over TLS
 //
 // Whatever the scheme, an opened target hears its own dispatches unless the
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
-// and durable (true, false); quic:// has pin, the hub's key (twice while it is being
-// changed), and key, the file of the spoke's own: without it the spoke is somebody new
-// each time. sse+http:// has topic, what to listen to (repeatable). worker:
-// has arg (repeatable), sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An unknown scheme or parameter is an error that names
-// it.
+// durable (true, false) and group, the name of those who share a durable bus's events;
+// redis+cluster:// and rediss+cluster:// have prefix and shards, on how many channels
+// the bus is spread; quic:// has pin, the hub's key (twice while it is being changed),
+// and key, the file of the spoke's own: without it the spoke is somebody new each time.
+// sse+http:// has topic, what to listen to (repeatable). worker: has arg (repeatable),
+// sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An
+// unknown scheme or parameter is an error that names it.
 package open
 
 import (
@@ -73,6 +77,8 @@ func NewMux(opts *Options) *eventtarget.Mux {
 	m.Handle("sse+https", o.events)
 	m.Handle("redis", o.redis)
 	m.Handle("rediss", o.redis)
+	m.Handle("redis+cluster", o.redisCluster)
+	m.Handle("rediss+cluster", o.redisCluster)
 	return m
 }
 
@@ -220,7 +226,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 }
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "prefix", "durable")
+	c, err := parse(u, "prefix", "durable", "group")
 	if err != nil {
 		return nil, err
 	}
@@ -228,11 +234,28 @@ func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, err
 	if err != nil {
 		return nil, err
 	}
+	return o.onRedis(u, c, redis.Options{Durable: durable, Group: u.Query().Get("group")})
+}
+
+func (o Options) redisCluster(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u, "prefix", "shards")
+	if err != nil {
+		return nil, err
+	}
+	shards := 0
+	if text := u.Query().Get("shards"); u.Query().Has("shards") {
+		if shards, err = strconv.Atoi(text); err != nil || shards <= 0 {
+			return nil, fmt.Errorf("parameter shards: %q is no positive number", text)
+		}
+	}
+	return o.onRedis(u, c, redis.Options{Shards: shards})
+}
+
+func (o Options) onRedis(u *url.URL, c common, opts redis.Options) (eventtarget.Endpoint, error) {
 	server := *u
 	server.RawQuery = ""
-	t, err := redis.New(server.String(), &redis.Options{
-		Prefix: u.Query().Get("prefix"), Durable: durable, NoEcho: !c.echo, Limits: c.limits, OnFault: o.OnFault,
-	})
+	opts.Prefix, opts.NoEcho, opts.Limits, opts.OnFault = u.Query().Get("prefix"), !c.echo, c.limits, o.OnFault
+	t, err := redis.New(server.String(), &opts)
 	if err != nil {
 		return nil, err
 	}

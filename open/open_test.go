@@ -47,7 +47,7 @@ func dispatch(t *testing.T, target eventtarget.Target, payload string) error {
 // TestErrors: an error names what is wrong, and never a password.
 func TestErrors(t *testing.T) {
 	for url, want := range map[string]string{
-		"gopher://user:secret@x": `unknown scheme "gopher" (known: mem, quic, redis, rediss, sse+http, sse+https, worker, ws, wss)`,
+		"gopher://user:secret@x": `unknown scheme "gopher" (known: mem, quic, redis, redis+cluster, rediss, rediss+cluster, sse+http, sse+https, worker, ws, wss)`,
 		"x":                      `unknown scheme ""`,
 		"mem://name?ehco=1":      `mem: open: unknown parameter "ehco" (known: echo, max)`,
 		"ws://user:secret@127.0.0.1?token=secret": `ws: open: unknown parameter "token"`,
@@ -65,6 +65,8 @@ func TestErrors(t *testing.T) {
 		"quic://x?insecure=true":                  `"x" is not host:port`,
 		"quic://127.0.0.1:1?insecure=1&key=/none": `no such file`,
 		"redis://user:secret@":                    `write redis://USER:PASSWORD@HOST:PORT`,
+		"redis+cluster://127.0.0.1?shards=0":      `parameter shards: "0" is no positive number`,
+		"redis+cluster://127.0.0.1?durable=true":  `unknown parameter`,
 		"redis://127.0.0.1?durable=perhaps":       `parameter durable: "perhaps" is neither true nor false`,
 		"sse+http://127.0.0.1?topic=x":            `parameter topic: invalid topic`,
 		"sse+http:///path":                        `not a http:// or https:// URL with a host`,

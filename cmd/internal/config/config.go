@@ -12,8 +12,9 @@ import (
 
 // Config is everything that a hub can be told. The tags are the one description of it:
 // key is the name in the file, doc and default are what the documentation and the JSON
-// Schema say, enum lists what may be written, off allows "off" for a time, and live marks
-// what a running hub takes over from its file when it is told to read that again.
+// Schema say, enum lists what may be written, off allows "off" for a time, required is
+// for those of an entry that have none, and live marks what a running hub takes over from
+// its file when it is told to read that again.
 type Config struct {
 	HTTP    HTTP     `key:"http" doc:"The listener for WebSocket (/ws), server-sent events (/sse), POST /dispatch and the live page."`
 	QUIC    QUIC     `key:"quic" doc:"The listener for QUIC; absent: there is none."`
@@ -69,7 +70,7 @@ type QUIC struct {
 
 // Token is a bearer token and whose it is.
 type Token struct {
-	Identity string `key:"identity" doc:"Who comes with the token."`
+	Identity string `key:"identity" required:"true" doc:"Who comes with the token."`
 	File     string `key:"token-file" doc:"File that the token stands in, alone."`
 	Env      string `key:"token-env" doc:"Environment variable that the token stands in."`
 
@@ -90,7 +91,7 @@ type JWT struct {
 // Rule says who may have a topic. An entry is an identity, in which * stands for anything;
 // "*" alone is everyone, also without an identity, and "?*" is whoever has one.
 type Rule struct {
-	Topic     Topic    `key:"topic" doc:"Topic that the rule is about: chat:42, chat:* or *."`
+	Topic     Topic    `key:"topic" required:"true" doc:"Topic that the rule is about: chat:42, chat:* or *."`
 	Subscribe []string `key:"subscribe" doc:"Identities that may subscribe to it. * stands for any characters and ? for one, so * alone is everyone and ?* is whoever has an identity."`
 	Dispatch  []string `key:"dispatch" doc:"Identities that may dispatch it."`
 }
@@ -130,7 +131,7 @@ type Bridge struct {
 
 // Worker is a program that is joined with the hub.
 type Worker struct {
-	Program string   `key:"program" doc:"Path of the program, absolute. No shell sees it."`
+	Program string   `key:"program" required:"true" doc:"Path of the program, absolute. No shell sees it."`
 	Args    []string `key:"args" doc:"Its arguments."`
 	Dir     string   `key:"dir" doc:"Where it is started. Absent: where the hub is."`
 	SHA256  string   `key:"sha256" doc:"What the program's file must be, in hexadecimal."`

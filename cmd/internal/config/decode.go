@@ -36,6 +36,26 @@ func isSection(t reflect.Type) bool {
 	return t.Kind() == reflect.Struct && !reflect.PointerTo(t).Implements(reflect.TypeFor[encoding.TextUnmarshaler]())
 }
 
+// homes are the sections that keys below the first level stand in, as they are told.
+var homes = sections()
+
+func sections() map[string]string {
+	homes := map[string]string{}
+	t := reflect.TypeFor[Config]()
+	for f := range fields(t) {
+		section, place := f.Type, f.Tag.Get("key")+":"
+		if section.Kind() == reflect.Slice {
+			section, place = section.Elem(), "an entry of "+place
+		}
+		if isSection(section) {
+			for _, name := range keysOf(section) {
+				homes[name] = place
+			}
+		}
+	}
+	return homes
+}
+
 // meant are names that are written for another one.
 var meant = map[string]string{
 	"token":     "a secret does not stand here; write token-file: FILE or token-env: NAME",
@@ -59,6 +79,8 @@ func (r *reader) struct_(v reflect.Value, raw map[string]any, path string) {
 		switch said, ok := meant[name]; {
 		case ok:
 			r.bad(join(path, name), said)
+		case homes[name] != "":
+			r.bad(join(path, name), "unknown key here; write it in "+homes[name])
 		case near != "":
 			r.bad(join(path, name), "unknown key; did you mean "+near+"?")
 		default: // far from every name it may be anything, a token too

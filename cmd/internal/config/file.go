@@ -5,7 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -84,7 +86,11 @@ func (f *file) mapping(n *yaml.Node, path string, depth int) {
 			continue
 		}
 		if line, twice := lines[name.Value]; twice {
-			f.bad(name, path, fmt.Sprintf("the same key stands in line %d already; write it once", line))
+			key := path
+			if homes[name.Value] != "" || slices.Contains(keysOf(reflect.TypeFor[Config]()), name.Value) {
+				key = join(path, name.Value) // otherwise it may be anything, a token too
+			}
+			f.bad(name, key, fmt.Sprintf("the same key stands in line %d already; write it once", line))
 			continue
 		}
 		lines[name.Value] = name.Line

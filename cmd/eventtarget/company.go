@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/cmd/internal/config"
@@ -61,10 +62,41 @@ func place(rawURL string) string {
 func (j *company) open(ctx context.Context, rawURL string, opts *eventtarget.BridgeOptions) error {
 	end, err := open.NewMux(&open.Options{OnFault: j.onFault}).Open(ctx, rawURL)
 	if err != nil {
-		return err
+		return redacted{err, rawURL}
 	}
-	return j.bridge(ctx, end, opts)
+	if err := j.bridge(ctx, end, opts); err != nil {
+		return redacted{err, rawURL}
+	}
+	return nil
 }
+
+// redacted is an error about a URL that says nothing which may be a secret: openers repeat
+// a parameter that is wrong.
+type redacted struct {
+	error
+	url string
+}
+
+func (r redacted) Unwrap() error { return r.error }
+
+func (r redacted) Error() string {
+	text := r.error.Error()
+	u, err := url.Parse(r.url)
+	if err != nil {
+		return text
+	}
+	for _, values := range u.Query() {
+		for _, v := range values {
+			if len(v) >= shortestSecret {
+				text = strings.ReplaceAll(text, v, "…")
+			}
+		}
+	}
+	return text
+}
+
+// shortestSecret is shorter than any secret that is worth its name.
+const shortestSecret = 8
 
 // restarts are the names of what happens when a worker has ended.
 var restarts = map[string]worker.Restart{

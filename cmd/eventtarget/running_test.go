@@ -158,12 +158,16 @@ func put(t *testing.T, dir, name, text string) {
 	}
 }
 
-// come returns a client with a token that is up, and its faults.
+// come returns a client with a token, or none, that is up, and its faults.
 func come(t *testing.T, url, token string) (*wsclient.Client, <-chan eventtarget.Fault) {
 	t.Helper()
 	faults := make(chan eventtarget.Fault, 100)
+	header := http.Header{}
+	if token != "" {
+		header.Set("Authorization", "Bearer "+token)
+	}
 	c, err := wsclient.New(url, &wsclient.Options{
-		Header:  http.Header{"Authorization": {"Bearer " + token}},
+		Header:  header,
 		Options: link.Options{Subscribe: true, OnFault: func(f eventtarget.Fault) { faults <- f }},
 	})
 	if err != nil {

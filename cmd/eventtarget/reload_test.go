@@ -18,7 +18,7 @@ import (
 const (
 	reloadSpokes  = 100
 	reloadRate    = 1000 // events a second
-	reloadSeconds = 4
+	reloadSeconds = 2
 )
 
 // TestReload: while 100 spokes hear 1000 events a second the configuration changes again
@@ -27,7 +27,8 @@ func TestReload(t *testing.T) {
 	dir := t.TempDir()
 	put(t, dir, "ann.token", "ann-"+token)
 	put(t, dir, "bob.token", "bob-"+token)
-	const first = "http:\n  address: 127.0.0.1:1\ntokens:\n  - identity: ann\n    token-file: DIR/ann.token\n"
+	// A machine that has much else to do makes nobody slow or silent here.
+	const first = "write-timeout: 2m\nheartbeat: 2m\nhttp:\n  address: 127.0.0.1:1\ntokens:\n  - identity: ann\n    token-file: DIR/ann.token\n"
 	hub := runHub(t, dir, first)
 	url := hub.urls[0]
 	if status := knock(t, url, "bob-"+token); status != http.StatusUnauthorized {
@@ -113,7 +114,7 @@ func TestReload(t *testing.T) {
 	go func() { heard.Wait(); close(done) }()
 	select {
 	case <-done:
-	case <-time.After(30 * time.Second):
+	case <-time.After(2 * time.Minute):
 		t.Error("not everyone heard everything")
 	}
 	hub.signal(syscall.SIGTERM)
@@ -128,18 +129,19 @@ func TestReload(t *testing.T) {
 		if h.wrong != "" {
 			t.Errorf("spoke %d: %s", i, h.wrong)
 		}
-		wrong += lost(h.faults)
+		wrong += lost(t, h.faults)
 	}
-	if wrong += lost(speakerFaults); wrong > 0 {
+	if wrong += lost(t, speakerFaults); wrong > 0 {
 		t.Errorf("%d faults before the hub ended", wrong)
 	}
 	t.Logf("%d spokes, %d events in %v, %d reloads", reloadSpokes, events, took, strings.Count(hub.output(), "msg=reloaded"))
 }
 
-// lost counts the faults of a spoke but the last, which is that the hub has ended.
-func lost(faults <-chan eventtarget.Fault) (n int) {
+// lost counts the faults of a spoke but those that tell that the hub has ended.
+func lost(t *testing.T, faults <-chan eventtarget.Fault) (n int) {
 	for len(faults) > 0 {
-		if f := <-faults; !strings.Contains(f.Error(), "going away") && !strings.Contains(f.Error(), "refused") {
+		if f := <-faults; !strings.Contains(f.Error(), "going away") && !strings.Contains(f.Error(), "connection refused") {
+			t.Log(f)
 			n++
 		}
 	}

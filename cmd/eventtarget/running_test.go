@@ -168,7 +168,7 @@ func come(t *testing.T, url, token string) (*wsclient.Client, <-chan eventtarget
 	}
 	c, err := wsclient.New(url, &wsclient.Options{
 		Header:  header,
-		Options: link.Options{Subscribe: true, OnFault: func(f eventtarget.Fault) { faults <- f }},
+		Options: link.Options{Subscribe: true, Heartbeat: 2 * time.Minute, OnFault: func(f eventtarget.Fault) { faults <- f }},
 	})
 	if err != nil {
 		t.Fatal(err)

@@ -20,6 +20,8 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/wsclient"
 )
 
 // post posts an event with a token and returns the status; 0 means that nobody answers.
@@ -140,6 +142,16 @@ func TestRules(t *testing.T) {
 	if e := next(t, heard); e.ID != "2" {
 		t.Errorf("ann heard %v", e)
 	}
+	out, errs, err := run(t, "", "dispatch", hub.urls[0]+"?token-file="+dir+"/ann.token", "admin", "3", "true")
+	if err != nil {
+		t.Errorf("ann dispatches from the shell: %v, %s%s", err, out, errs)
+	}
+	if e := next(t, heard); e.ID != "3" {
+		t.Errorf("ann heard %v", e)
+	}
+	if _, errs, err := run(t, "", "listen", "--count", "1", hub.urls[0]+"?subscribe=true", "admin:*"); err == nil || !strings.Contains(errs, "no rule lets you subscribe admin:*") {
+		t.Errorf("nobody listens from the shell: %v, %s", err, errs)
+	}
 	bob, _ := come(t, hub.urls[0], "bob-"+token)
 	if _, err := bob.Add(deadline(t), eventtarget.T("admin", "*"), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) {})); err == nil ||
 		!strings.Contains(err.Error(), "no rule lets you subscribe admin:*") {
@@ -149,10 +161,14 @@ func TestRules(t *testing.T) {
 
 // TestJoined: a worker and another hub are part of the hub that names them.
 func TestJoined(t *testing.T) {
-	far := runHub(t, t.TempDir(), "{}")
+	dir := t.TempDir()
+	put(t, dir, "near.token", "near-"+token)
+	far := runHub(t, dir, "tokens:\n  - identity: near\n    token-file: DIR/near.token\n"+
+		"topics:\n  - topic: \"chat.said:*\"\n    subscribe: [near]\n    dispatch: [near]\n")
 	near := runHub(t, t.TempDir(), "workers:\n  - program: "+program+"\n    args: [demo-worker]\n    topics: [\"chat.said:*\", \"worker.heard:*\"]\n"+
-		"bridges:\n  - url: "+far.urls[0]+"\n    topics: [\"chat.said:*\"]\n")
-	a, b := connect(t, near.urls[0]), connect(t, far.urls[0])
+		"bridges:\n  - url: "+far.urls[0]+"?subscribe=true&token-file="+dir+"/near.token\n    topics: [\"chat.said:*\"]\n")
+	a := connect(t, near.urls[0])
+	b, _ := come(t, far.urls[0], "near-"+token)
 	answers, heard := hear(t, a, eventtarget.T("worker.heard", "*")), hear(t, a, eventtarget.T("chat.said", "*"))
 	if err := a.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "chat.said", ID: "1", Payload: raw(`"near"`)}); err != nil {
 		t.Fatal(err)
@@ -190,6 +206,18 @@ func TestCertificate(t *testing.T) {
 		t.Cleanup(func() { c.Close() })
 		return c, c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
 	}
+	faults := make(chan eventtarget.Fault, 100)
+	spoke, err := wsclient.New(hub.urls[0], &wsclient.Options{
+		HTTPClient: &http.Client{Transport: &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}, ForceAttemptHTTP2: true}},
+		Options:    link.Options{OnFault: func(f eventtarget.Fault) { faults <- f }},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { spoke.Close(); <-spoke.Done() })
+	if err := spoke.Ready(deadline(t)); err != nil {
+		t.Fatal(err)
+	}
 	stays, first := serial()
 	certify(t, dir, 2)
 	hub.reload(text, 1)
@@ -202,6 +230,9 @@ func TestCertificate(t *testing.T) {
 	answer := make([]byte, 15)
 	if _, err := stays.Read(answer); err != nil || string(answer) != "HTTP/1.1 200 OK" {
 		t.Errorf("answered %q, %v", answer, err)
+	}
+	if spoke.State() != eventtarget.StateUp || len(faults) > 0 {
+		t.Errorf("the spoke is %v, with %d faults", spoke.State(), len(faults))
 	}
 	put(t, dir, "hub.crt", "half of it")
 	hub.write(text)

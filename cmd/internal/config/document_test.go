@@ -60,13 +60,20 @@ func TestExamples(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, shown, _ := strings.Cut(string(page), "```yaml\n")
-	shown, _, _ = strings.Cut(shown, "```")
+	var examples []string
+	for i, part := range strings.Split(string(page), "```") {
+		if yaml, shown := strings.CutPrefix(part, "yaml\n"); shown && i%2 == 1 {
+			examples = append(examples, yaml)
+		}
+	}
 	deployed, err := os.ReadFile("../../eventtarget/deploy/hub.yaml")
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, example := range []string{shown, string(deployed)} {
+	if len(examples) < 2 {
+		t.Errorf("the page shows only %d", len(examples))
+	}
+	for _, example := range append(examples, string(deployed)) {
 		if err := schema.Validate(parse(t, example)); err != nil {
 			t.Errorf("%v\n%s", err, example)
 		}

@@ -21,16 +21,21 @@
 // the bus is spread; quic:// has pin, the hub's key (twice while it is being changed),
 // and key, the file of the spoke's own: without it the spoke is somebody new each time.
 // sse+http:// has topic, what to listen to (repeatable). worker: has arg (repeatable),
-// sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An
-// unknown scheme or parameter is an error that names it.
+// sha256 and restart (never, on-failure, always). insecure=true talks to any hub. ws:,
+// wss: and quic: have subscribe: with true the hub is asked for the topics that have
+// listeners, as one must be that does not let everyone hear everything. ws:, wss: and
+// sse+http: have token-file, the file of a bearer token, which is read for each
+// connection. An unknown scheme or parameter is an error that names it.
 package open
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -119,14 +124,22 @@ func parseBool(q url.Values, name string, absent bool) (bool, error) {
 }
 
 func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u)
+	c, err := parse(u, "subscribe", "token-file")
+	if err != nil {
+		return nil, err
+	}
+	subscribe, err := parseBool(u.Query(), "subscribe", false)
+	if err != nil {
+		return nil, err
+	}
+	token, err := tokenOf(u)
 	if err != nil {
 		return nil, err
 	}
 	server := *u
 	server.RawQuery = ""
 	client, err := wsclient.New(server.String(), &wsclient.Options{
-		Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+		Token: token, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err
@@ -134,8 +147,30 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 	return client, nil
 }
 
+// tokenOf returns what reads the token of a URL, or nil. Errors do not name the file: it
+// may be the token, in the wrong place.
+func tokenOf(u *url.URL) (func(context.Context) (string, error), error) {
+	if !u.Query().Has("token-file") {
+		return nil, nil
+	}
+	file := u.Query().Get("token-file")
+	read := func(context.Context) (string, error) {
+		text, err := os.ReadFile(file)
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			return "", fmt.Errorf("parameter token-file: the file cannot be read: %w", e.Err)
+		}
+		return strings.TrimSpace(string(text)), err
+	}
+	_, err := read(context.Background())
+	return read, err
+}
+
 func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "topic")
+	c, err := parse(u, "topic", "token-file")
+	if err != nil {
+		return nil, err
+	}
+	token, err := tokenOf(u)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +186,7 @@ func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 	stream.Scheme = strings.TrimPrefix(u.Scheme, "sse+")
 	stream.RawQuery = ""
 	client, err := sseclient.New(stream.String(), &sseclient.Options{
-		Topics: topics, Options: link.Options{Limits: c.limits, OnFault: o.OnFault},
+		Topics: topics, Token: token, Options: link.Options{Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err
@@ -186,7 +221,7 @@ func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 }
 
 func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "pin", "key", "insecure")
+	c, err := parse(u, "pin", "key", "insecure", "subscribe")
 	if err != nil {
 		return nil, err
 	}
@@ -194,6 +229,10 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 		return nil, errors.New("write quic://HOST:PORT?pin=PIN&key=FILE")
 	}
 	q := u.Query()
+	subscribe, err := parseBool(q, "subscribe", false)
+	if err != nil {
+		return nil, err
+	}
 	var who identity.Config
 	if who.Insecure, err = parseBool(q, "insecure", false); err != nil {
 		return nil, err
@@ -217,7 +256,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 		return nil, err
 	}
 	s, err := quicspoke.New(u.Host, &quicspoke.Options{
-		Identity: who, Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+		Identity: who, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err

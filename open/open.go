@@ -16,9 +16,13 @@
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
 // and durable (true, false); quic:// has pin, the hub's key (twice while it is being
 // changed), and key, the file of the spoke's own: without it the spoke is somebody new
-// each time. sse+http:// has topic, what to listen to (repeatable). worker:
-// has arg (repeatable), sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An unknown scheme or parameter is an error that names
-// it.
+// each time; insecure=true talks to any hub. sse+http:// has topic, what to listen to
+// (repeatable). worker: has arg (repeatable), sha256 and restart (never, on-failure,
+// always). An unknown scheme or parameter is an error that names it.
+//
+// What cannot be swapped without losing a promise says so: [Options.Require] refuses a
+// URL whose scheme does not keep what the program relies on, and [Card] tells what each
+// keeps.
 package open
 
 import (
@@ -48,6 +52,11 @@ type Options struct {
 	OnFault func(eventtarget.Fault)
 	// AllowExec lets worker: start programs. A URL that others may choose must not.
 	AllowExec bool
+	// Require is what the program relies on: a URL whose scheme does not keep all of
+	// it is refused with [ErrUnmet] and what is missing, before anything is opened. It
+	// is asked of the schemes of this package; an opener that an application adds
+	// answers for itself. Default: nothing.
+	Require []Requirement
 }
 
 // Open opens the target that rawURL names, with default options. A target with a
@@ -64,15 +73,15 @@ func NewMux(opts *Options) *eventtarget.Mux {
 		o = *opts
 	}
 	m := &eventtarget.Mux{}
-	m.Handle("mem", o.mem)
-	m.Handle("worker", o.worker)
-	m.Handle("ws", o.webSocket)
-	m.Handle("wss", o.webSocket)
-	m.Handle("quic", o.quic)
-	m.Handle("sse+http", o.events)
-	m.Handle("sse+https", o.events)
-	m.Handle("redis", o.redis)
-	m.Handle("rediss", o.redis)
+	m.Handle("mem", o.requiring(o.mem))
+	m.Handle("worker", o.requiring(o.worker))
+	m.Handle("ws", o.requiring(o.webSocket))
+	m.Handle("wss", o.requiring(o.webSocket))
+	m.Handle("quic", o.requiring(o.quic))
+	m.Handle("sse+http", o.requiring(o.events))
+	m.Handle("sse+https", o.requiring(o.events))
+	m.Handle("redis", o.requiring(o.redis))
+	m.Handle("rediss", o.requiring(o.redis))
 	return m
 }
 

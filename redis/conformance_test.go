@@ -28,7 +28,7 @@ func run(t *testing.T, name string, o redis.Options, skip map[string]string) {
 	var buses atomic.Int32 // each rig has a bus of its own
 	conformance.Run(t, conformance.Harness{
 		Name: name, Open: open.Open, URL: server.URL(), Skip: skip,
-		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true},
+		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true, Resumes: o.Durable},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			prefix := fmt.Sprint("bus", buses.Add(1))
 			var proxies []*faultnet.Proxy

@@ -39,6 +39,9 @@ func newBench() *cobra.Command {
 				for _, t := range opened {
 					_ = t.Close()
 				}
+				for _, t := range opened { // the hub is told that they leave
+					<-t.Done()
+				}
 			}()
 			if err != nil {
 				return err

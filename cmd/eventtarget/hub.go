@@ -24,6 +24,7 @@ func newHub() *cobra.Command {
 	var served served
 	var backplane string
 	var quic quicFlags
+	var private private
 	cmd := &cobra.Command{
 		Use:   "hub",
 		Short: "Run a hub that relays between its spokes",
@@ -34,7 +35,7 @@ func newHub() *cobra.Command {
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			h, err := wsserver.New(&wsserver.Options{
-				Options: hub.Options{Relay: true, Echo: true, OnFault: warn(cmd)}, Origins: served.origins,
+				Options: private.observe(hub.Options{Relay: true, Echo: true, OnFault: warn(cmd)}), Origins: served.origins,
 			})
 			if err != nil {
 				return err
@@ -55,6 +56,11 @@ func newHub() *cobra.Command {
 			if url != "" {
 				cmd.Printf("hub: ready at %s\n", url)
 			}
+			hide, err := private.serve(cmd, h.Hub)
+			if err != nil {
+				return errors.Join(err, l.Close(), h.Close())
+			}
+			defer hide()
 			if served.page(l) {
 				cmd.Printf("hub: what flows is shown at http://%s/\n", l.Addr())
 			}
@@ -67,6 +73,7 @@ func newHub() *cobra.Command {
 	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen at")
 	cmd.Flags().StringVar(&backplane, "backplane", "", "bus that joins this hub with others, such as redis://HOST:PORT")
 	quic.add(cmd)
+	private.add(cmd)
 	cmd.Flags().BoolVar(&served.live, "live", false, "serve the live page, which shows who is connected, to others than this machine too")
 	cmd.Flags().StringSliceVar(&served.origins, "origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
 	return cmd

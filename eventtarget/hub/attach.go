@@ -94,6 +94,7 @@ func (s *Spoke) begin(g greeting) {
 		s.ready = true
 		s.mu.Unlock()
 		if s.meta.Resumes {
+			s.resumed.Add(1)
 			s.missedSince(u, asked)
 		}
 		if !unasked {

@@ -1,0 +1,54 @@
+package main
+
+import (
+	"context"
+	"net"
+	"net/http"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/eventtarget-go/toolkit/cmd/internal/metrics"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+)
+
+// private is the listener for those who run a hub: metrics and profiles.
+type private struct {
+	listen  string // empty: there is none
+	metrics *metrics.Metrics
+}
+
+func (p *private) add(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&p.listen, "metrics", "", "address to serve metrics (Prometheus) and profiles at, for you only, such as 127.0.0.1:9090")
+}
+
+// observe returns the options of a hub that is to be seen.
+func (p *private) observe(o hub.Options) hub.Options {
+	if p.listen == "" {
+		return o
+	}
+	p.metrics = metrics.New()
+	return p.metrics.Options(o)
+}
+
+// serve shows the hub that was made with these options until stop is called.
+func (p *private) serve(cmd *cobra.Command, h *hub.Hub) (stop func(), err error) {
+	if p.listen == "" {
+		return func() {}, nil
+	}
+	if err := p.metrics.Watch(cmd.Context(), h); err != nil {
+		return nil, err
+	}
+	l, err := (&net.ListenConfig{}).Listen(context.WithoutCancel(cmd.Context()), "tcp", p.listen)
+	if err != nil {
+		return nil, err
+	}
+	server := &http.Server{Handler: p.metrics.Handler(), ReadHeaderTimeout: 5 * time.Second}
+	ended := make(chan error, 1)
+	go func() { ended <- server.Serve(l) }()
+	cmd.Printf("hub: metrics at http://%s/metrics\n", l.Addr())
+	return func() {
+		_ = server.Close()
+		<-ended
+	}, nil
+}

@@ -1,4 +1,4 @@
-MODULES   := . ./cmd ./bench ./web/e2e
+MODULES   := . ./cmd ./bench ./otel ./web/e2e
 # A third party's module: not in go.work, so that it sees what a third party sees.
 APART     := ./examples/nats
 TESTFLAGS := -race -shuffle=on -parallel 8 -timeout 5m

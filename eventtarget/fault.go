@@ -1,6 +1,9 @@
 package eventtarget
 
-import "fmt"
+import (
+	"fmt"
+	"log/slog"
+)
 
 // Fault is something that went wrong and that no call could return. Every
 // target hands its faults to one hook, the OnFault of its options; the hook is
@@ -46,6 +49,26 @@ func (f Fault) Error() string {
 
 // Unwrap returns the cause.
 func (f Fault) Unwrap() error { return f.Err }
+
+// LogValue makes a Fault loggable, as a group with the keys kind, adapter, topic, peer,
+// count, error and stack. What the fault does not have is absent. The keys are stable.
+func (f Fault) LogValue() slog.Value {
+	attrs := []slog.Attr{slog.String("kind", f.Kind.String())}
+	add := func(there bool, a slog.Attr) {
+		if there {
+			attrs = append(attrs, a)
+		}
+	}
+	add(f.Adapter != "", slog.String("adapter", f.Adapter))
+	add(f.Topic != (Topic{}), slog.String("topic", f.Topic.String()))
+	add(f.Peer != "", slog.String("peer", f.Peer))
+	add(f.Count != 0, slog.Uint64("count", f.Count))
+	if f.Err != nil {
+		attrs = append(attrs, slog.String("error", f.Err.Error()))
+	}
+	add(len(f.Stack) > 0, slog.String("stack", string(f.Stack)))
+	return slog.GroupValue(attrs...)
+}
 
 // FaultKind classifies a [Fault].
 type FaultKind uint8

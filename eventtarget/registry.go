@@ -231,7 +231,7 @@ func (r *Registry[T]) ReportFault(f Fault) {
 	}
 	defer func() { _ = recover() }() // a hook that panics has no hook to tell
 	if r.opts.OnFault == nil {
-		slog.Warn("event target fault", "fault", f.Error())
+		slog.Warn("event target fault", slog.Any("fault", f))
 		return
 	}
 	r.opts.OnFault(f)

@@ -19,13 +19,17 @@
 // durable (true, false) and group, the name of those who share a durable bus's events;
 // redis+cluster:// and rediss+cluster:// have prefix and shards, on how many channels
 // the bus is spread; quic:// has pin, the hub's key (twice while it is being changed),
-// and key, the file of the spoke's own: without it the spoke is somebody new each time.
-// sse+http:// has topic, what to listen to (repeatable). worker: has arg (repeatable),
-// sha256 and restart (never, on-failure, always). insecure=true talks to any hub. ws:,
-// wss: and quic: have subscribe: with true the hub is asked for the topics that have
+// and key, the file of the spoke's own: without it the spoke is somebody new each time;
+// insecure=true talks to any hub. sse+http:// has topic, what to listen to (repeatable).
+// worker: has arg (repeatable), sha256 and restart (never, on-failure, always). ws:, wss:
+// and quic: have subscribe: with true the hub is asked for the topics that have
 // listeners, as one must be that does not let everyone hear everything. ws:, wss: and
 // sse+http: have token-file, the file of a bearer token, which is read for each
 // connection. An unknown scheme or parameter is an error that names it.
+//
+// What cannot be swapped without losing a promise says so: [Options.Require] refuses a
+// URL whose scheme does not keep what the program relies on, and [Card] tells what each
+// keeps.
 package open
 
 import (
@@ -57,6 +61,11 @@ type Options struct {
 	OnFault func(eventtarget.Fault)
 	// AllowExec lets worker: start programs. A URL that others may choose must not.
 	AllowExec bool
+	// Require is what the program relies on: a URL whose scheme does not keep all of
+	// it is refused with [ErrUnmet] and what is missing, before anything is opened. It
+	// is asked of the schemes of this package; an opener that an application adds
+	// answers for itself. Default: nothing.
+	Require []Requirement
 }
 
 // Open opens the target that rawURL names, with default options. A target with a
@@ -73,17 +82,17 @@ func NewMux(opts *Options) *eventtarget.Mux {
 		o = *opts
 	}
 	m := &eventtarget.Mux{}
-	m.Handle("mem", o.mem)
-	m.Handle("worker", o.worker)
-	m.Handle("ws", o.webSocket)
-	m.Handle("wss", o.webSocket)
-	m.Handle("quic", o.quic)
-	m.Handle("sse+http", o.events)
-	m.Handle("sse+https", o.events)
-	m.Handle("redis", o.redis)
-	m.Handle("rediss", o.redis)
-	m.Handle("redis+cluster", o.redisCluster)
-	m.Handle("rediss+cluster", o.redisCluster)
+	m.Handle("mem", o.requiring(o.mem))
+	m.Handle("worker", o.requiring(o.worker))
+	m.Handle("ws", o.requiring(o.webSocket))
+	m.Handle("wss", o.requiring(o.webSocket))
+	m.Handle("quic", o.requiring(o.quic))
+	m.Handle("sse+http", o.requiring(o.events))
+	m.Handle("sse+https", o.requiring(o.events))
+	m.Handle("redis", o.requiring(o.redis))
+	m.Handle("rediss", o.requiring(o.redis))
+	m.Handle("redis+cluster", o.requiring(o.redisCluster))
+	m.Handle("rediss+cluster", o.requiring(o.redisCluster))
 	return m
 }
 

@@ -17,27 +17,33 @@ import (
 	"github.com/eventtarget-go/toolkit/redis"
 )
 
-func TestConformance(t *testing.T)       { run(t, "redis", redis.Options{}, nil) }
-func TestConformanceNoEcho(t *testing.T) { run(t, "redis, no echo", redis.Options{NoEcho: true}, nil) }
-func TestConformanceDurable(t *testing.T) {
-	run(t, "redis, durable", redis.Options{Durable: true}, map[string]string{"C10": "nothing is missing after a cut, so no gap is told: TestDurable"})
+func TestConformance(t *testing.T) { run(t, "redis", one(t), redis.Options{}, nil) }
+func TestConformanceNoEcho(t *testing.T) {
+	run(t, "redis, no echo", one(t), redis.Options{NoEcho: true}, nil)
 }
-
+func TestConformanceDurable(t *testing.T) {
+	run(t, "redis, durable", one(t), redis.Options{Durable: true}, map[string]string{"C10": "nothing is missing after a cut, so no gap is told: TestDurable"})
+}
 func TestConformanceCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
-	runOn(t, "redis, cluster", cluster.URL(), cluster.Client(), redis.Options{}, nil)
+	run(t, "redis, cluster", engine{cluster.URL(), cluster.Client()}, redis.Options{}, nil)
 }
 
-func run(t *testing.T, name string, o redis.Options, skip map[string]string) {
+type engine struct {
+	url    string
+	client rueidis.Client
+}
+
+func one(t *testing.T) engine {
 	server := redistest.Start(t)
-	runOn(t, name, server.URL(), server.Client(), o, skip)
+	return engine{server.URL(), server.Client()}
 }
 
-func runOn(t *testing.T, name, url string, client rueidis.Client, o redis.Options, skip map[string]string) {
+func run(t *testing.T, name string, on engine, o redis.Options, skip map[string]string) {
 	var buses atomic.Int32 // each rig has a bus of its own
 	conformance.Run(t, conformance.Harness{
-		Name: name, Open: open.Open, URL: url, Skip: skip,
-		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true},
+		Name: name, Open: open.Open, URL: on.url, Skip: skip,
+		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true, Resumes: o.Durable},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			prefix := fmt.Sprint("bus", buses.Add(1))
 			var links []*redistest.Links
@@ -48,12 +54,12 @@ func runOn(t *testing.T, name, url string, client rueidis.Client, o redis.Option
 						l.Close()
 					}
 				},
-				Foreign: func() (link.Conn, error) { return newForeign(client, prefix, o), nil },
+				Foreign: func() (link.Conn, error) { return newForeign(on.client, prefix, o), nil },
 			}
 			for i := range s.Endpoints {
 				links = append(links, new(redistest.Links))
 				o.Prefix, o.Limits, o.OnFault, o.RetryFor, o.Dial = prefix, s.Limits(), s.FaultsOf(i), 20*time.Millisecond, links[i].Dial
-				e, err := redis.New(url, &o)
+				e, err := redis.New(on.url, &o)
 				if err != nil {
 					return nil, err
 				}

@@ -20,6 +20,7 @@ import (
 	"github.com/eventtarget-go/toolkit/cmd/internal/systemd"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub/filestore"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -32,6 +33,9 @@ type daemon struct {
 	policy policy
 
 	hub         *wsserver.Hub
+	store       *filestore.Store // nil: there is none
+	private     private
+	hide        func() // ends private
 	joined      company
 	http        net.Listener
 	routes      atomic.Pointer[http.ServeMux]
@@ -41,6 +45,7 @@ type daemon struct {
 func newDaemon(cmd *cobra.Command, s config.Source, c *config.Config) *daemon {
 	d := &daemon{cmd: cmd, source: s, config: c, log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
 	d.policy.set(c)
+	d.private.listen, d.hide = c.Metrics, func() {}
 	return d
 }
 
@@ -59,7 +64,7 @@ func (d *daemon) run(ctx context.Context) error {
 		if d.hub != nil {
 			err = errors.Join(err, d.hub.Close())
 		}
-		return err
+		return errors.Join(err, d.release())
 	}
 	server := &http.Server{
 		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.routes.Load().ServeHTTP(w, r) }),
@@ -73,7 +78,7 @@ func (d *daemon) run(ctx context.Context) error {
 		select {
 		case err := <-failed:
 			d.joined.abandon()
-			return errors.Join(err, d.hub.Close())
+			return errors.Join(err, d.hub.Close(), d.release())
 		case <-again:
 			d.reload()
 		case <-ctx.Done():
@@ -91,7 +96,19 @@ func (d *daemon) end(server *http.Server) error {
 	err := errors.Join(d.hub.Shutdown(ctx), server.Shutdown(ctx))
 	leave, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	return errors.Join(err, d.joined.leave(leave))
+	return errors.Join(err, d.joined.leave(leave), d.release())
+}
+
+// release gives back what the hub needed, which is closed.
+func (d *daemon) release() error {
+	d.hide()
+	if d.store == nil {
+		return nil
+	}
+	if d.hub != nil {
+		<-d.hub.Done() // what it still has to keep is kept
+	}
+	return d.store.Close()
 }
 
 // tell tells systemd, if that is there.
@@ -104,7 +121,15 @@ func (d *daemon) tell(state string) {
 // start makes everything that is configured be there.
 func (d *daemon) start(ctx context.Context) (err error) {
 	c := d.config
-	if d.hub, err = wsserver.New(d.options()); err != nil {
+	options := d.options()
+	if s := c.Store; s.Folder != "" {
+		if d.store, err = filestore.Open(s.Folder, &filestore.Options{Bytes: int64(s.Bytes), Sync: s.Sync}); err != nil {
+			return fmt.Errorf("%s: store.folder: %w", c.Where("store.folder"), err)
+		}
+		options.Store = d.store
+	}
+	options.Options = d.private.observe(options.Options)
+	if d.hub, err = wsserver.New(options); err != nil {
 		return err
 	}
 	if d.http, err = net.Listen("tcp", c.HTTP.Address); err != nil {
@@ -128,6 +153,11 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if quicURL != "" {
 		d.cmd.Printf("hub: ready at %s\n", quicURL)
 	}
+	hide, err := d.private.serve(ctx, d.cmd, d.hub.Hub)
+	if err != nil {
+		return fmt.Errorf("%s: metrics: %w", c.Where("metrics"), err)
+	}
+	d.hide = hide
 	if d.page(c) {
 		d.cmd.Printf("hub: what flows is shown at %s://%s/\n", page, d.http.Addr())
 	}

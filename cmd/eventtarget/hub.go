@@ -53,6 +53,8 @@ func newHub() *cobra.Command {
 	f.BoolVar(&check, "check", false, "say whether the configuration is good, and end")
 	f.String("listen", "127.0.0.1:8080", "address to listen at")
 	f.String("backplane", "", "bus that joins this hub with others, such as redis://HOST:PORT")
+	f.String("store", "", "folder to keep what sessions need to go on when the hub's process has died")
+	f.String("metrics", "", "address to serve metrics (Prometheus) and profiles at, for you only, such as 127.0.0.1:9090")
 	f.String("quic", "", "address to listen at for QUIC; needs --key and --allow")
 	f.String("key", "", "file of the hub's private key: see keygen")
 	f.StringArray("allow", nil, "pin of a spoke that may connect over QUIC (repeatable)")
@@ -64,6 +66,7 @@ func newHub() *cobra.Command {
 // hubKeys are the keys of the configuration that have a flag.
 var hubKeys = map[string]string{
 	"listen": "http.address", "live": "http.live", "origin": "origins", "backplane": "backplane.url",
+	"store": "store.folder", "metrics": "metrics",
 	"quic": "quic.address", "key": "quic.key-file", "allow": "quic.allow",
 }
 

@@ -41,7 +41,8 @@ func TestMain(m *testing.M) {
 	os.Exit(status)
 }
 
-// startHub runs `eventtarget hub` as a process and returns its URL.
+// startHub runs `eventtarget hub` as a process and returns its URL; behind a space each,
+// those for QUIC and of its metrics, if args ask for them.
 func startHub(t *testing.T, args ...string) (url string, process *exec.Cmd) {
 	t.Helper()
 	cmd := exec.Command(program, append([]string{"hub", "--listen", "127.0.0.1:0"}, args...)...)
@@ -70,6 +71,13 @@ func startHub(t *testing.T, args ...string) (url string, process *exec.Cmd) {
 		}
 		_, quicURL, _ := strings.Cut(lines.Text(), "ready at ")
 		url += " " + quicURL
+	}
+	if slices.Contains(args, "--metrics") {
+		if !lines.Scan() {
+			t.Fatal("the hub says nothing of metrics")
+		}
+		_, metricsURL, _ := strings.Cut(lines.Text(), "metrics at ")
+		url += " " + metricsURL
 	}
 	go func() { _, _ = io.Copy(io.Discard, out) }()
 	return url, cmd
@@ -105,7 +113,7 @@ func hear(t *testing.T, target eventtarget.Target, topic eventtarget.Topic) <-ch
 	return c
 }
 
-func next(t *testing.T, c <-chan eventtarget.Event[raw]) eventtarget.Event[raw] {
+func next[T any](t *testing.T, c <-chan T) T {
 	t.Helper()
 	select {
 	case e := <-c:

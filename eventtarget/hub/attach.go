@@ -99,6 +99,7 @@ func (s *Spoke) begin(g greeting) {
 		s.mu.Unlock()
 		welcome.Place = h.journal.place()
 		if s.meta.Resumes {
+			s.resumed.Add(1)
 			s.missedSince(u, asked)
 		}
 		if !unasked {

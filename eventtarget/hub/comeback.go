@@ -14,7 +14,7 @@ func (s *Spoke) replayStored(u framelog.Update) {
 	j, left := s.hub.journal, s.left
 	s.moved(u.Head())
 	if j.misses(left) {
-		s.post(item{at: s.at, msg: s.hub.gapMessage(0)})
+		s.post(item{at: s.at, msg: s.gapMessage(0)})
 	}
 	var missed []item
 	for _, r := range j.recent {

@@ -14,7 +14,7 @@ func (s *Spoke) missedSince(u framelog.Update, filtered bool) {
 	case !since.lost && since.at.Offset >= tail.Offset:
 		return
 	case since.lost || filtered: // how much of it the spoke would have heard, nobody knows
-		s.post(item{at: s.at, msg: s.hub.gapMessage(0)})
+		s.post(item{at: s.at, msg: s.gapMessage(0)})
 	default:
 		s.inbox.fellBehind(since.at, tail)
 	}
@@ -63,7 +63,7 @@ func (s *Spoke) fitting(missed []item) []item {
 	if first == 0 {
 		return missed
 	}
-	return append([]item{{at: missed[0].at, msg: s.hub.gapMessage(uint64(first))}}, missed[first:]...)
+	return append([]item{{at: missed[0].at, msg: s.gapMessage(uint64(first))}}, missed[first:]...)
 }
 
 // wants tells whether the spoke has subscribed to an event's topic. Inside the log's

@@ -129,6 +129,7 @@ func (s *Spoke) takeOver(a *attachment, received uint64) (fenced *attachment, in
 	if x.expiry != nil {
 		x.expiry.Stop()
 	}
+	s.resumed.Add(1)
 	in = x.in.Load()
 	x.reported.Store(in)
 	return fenced, in, true

@@ -175,7 +175,7 @@ func (s *Spoke) missed() {
 	if n := s.inbox.gap(); n > 0 {
 		s.inbox.told(n)
 		x.mu.Lock()
-		x.again = append([]sent{{msg: s.hub.gapMessage(n)}}, x.again...)
+		x.again = append([]sent{{msg: s.gapMessage(n)}}, x.again...)
 		x.mu.Unlock()
 	}
 }

@@ -206,8 +206,8 @@ func TestSessionGap(t *testing.T) {
 		if first := 5 + lost; strings.Join(got[2:], ",") != strings.Join(counted(first, 200), ",") {
 			t.Errorf("a gap of %d events, and then from %q to %q", lost, got[2], got[len(got)-1])
 		}
-		if st := p.spoke.Stats(); st.Lost != uint64(lost) {
-			t.Errorf("%d were lost, and %d told", st.Lost, lost)
+		if st := p.spoke.Stats(); st.Lost != uint64(lost) || st.Gaps != 1 || st.Resumed != 1 {
+			t.Errorf("%d were told to be lost: %+v", lost, st)
 		}
 	})
 }

@@ -61,7 +61,7 @@ func TestDropOldest(t *testing.T) {
 				if !slices.Equal(got, want) {
 					t.Errorf("got %d messages, %q at %d, want a gap of %d and the rest", len(got), got[at], at, lost)
 				}
-				if after := slow.spoke.Stats(); after.Lost != uint64(lost) || after.Waiting != 0 || st.Waiting == 0 {
+				if after := slow.spoke.Stats(); after.Lost != uint64(lost) || after.Gaps != 1 || after.Resumed != 0 || after.Waiting != 0 || st.Waiting == 0 {
 					t.Errorf("stats: %+v while stalled, %+v after", st, after)
 				}
 				dispatch(t, h, "n", "", "9")

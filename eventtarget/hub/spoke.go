@@ -58,6 +58,8 @@ type Spoke struct {
 	lastHeard atomic.Int64 // Unix nanoseconds
 	received  atomic.Uint64
 	sent      atomic.Uint64
+	gaps      atomic.Uint32
+	resumed   atomic.Uint32
 	throttle  throttle // the reader's
 
 	resuming  sync.Mutex // held while another connection takes over

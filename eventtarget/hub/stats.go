@@ -34,6 +34,8 @@ type SpokeStats struct {
 	Sent      uint64    // messages that its connection took
 	Lost      uint64    // events that its policy dropped, or that the log lost
 	Conflated uint64    // events that a later one on their topic took the place of
+	Gaps      uint64    // how often it was told that something is missing
+	Resumed   uint64    // how often it went on where it had been, over another connection
 	// Waiting is how many events are still to be sent, and Bytes the size of those
 	// that wait for it alone.
 	Waiting uint64
@@ -42,7 +44,8 @@ type SpokeStats struct {
 
 // Stats returns how the spoke stands.
 func (s *Spoke) Stats() SpokeStats {
-	st := SpokeStats{Connected: s.since, Received: s.received.Load(), Sent: s.sent.Load(), Waiting: s.undelivered()}
+	st := SpokeStats{Connected: s.since, Received: s.received.Load(), Sent: s.sent.Load(), Waiting: s.undelivered(),
+		Gaps: uint64(s.gaps.Load()), Resumed: uint64(s.resumed.Load())}
 	if ns := s.lastHeard.Load(); ns != 0 {
 		st.LastHeard = time.Unix(0, ns)
 	}

@@ -48,7 +48,7 @@ func (s *Spoke) next(head framelog.Position, w *writer) piece {
 		}
 		if n := s.inbox.gap(); n > 0 {
 			s.inbox.told(n)
-			s.taken = append(s.taken, s.hub.gapMessage(n))
+			s.taken = append(s.taken, s.gapMessage(n))
 			continue
 		}
 		at, found := s.inbox.next(head)
@@ -224,6 +224,7 @@ func (s *Spoke) fellOff() {
 }
 
 // gapMessage tells a spoke that it has lost n events.
-func (h *Hub) gapMessage(n uint64) *message {
-	return h.control(wire.Gap, "", wire.GapPayload{Count: n})
+func (s *Spoke) gapMessage(n uint64) *message {
+	s.gaps.Add(1)
+	return s.hub.control(wire.Gap, "", wire.GapPayload{Count: n})
 }

@@ -40,12 +40,21 @@ func (r *reader) check(c *Config) {
 	if c.Limits.Message > c.Limits.LogBytes && c.Limits.LogBytes > 0 {
 		r.bad("limits.log-bytes", "the log cannot hold one message; write at least limits.message")
 	}
+	if c.Metrics != "" {
+		r.address("metrics", c.Metrics)
+	}
+	if c.Store.Folder == "" && c.Store != (Store{}) {
+		r.bad("store.folder", "there is no folder to keep anything in; write folder: PATH, or leave store out")
+	}
+	if c.Store.Folder != "" && c.SessionTimeout < 0 {
+		r.bad("store.folder", "there are no sessions; write session-timeout: with a time, or leave store out")
+	}
 	if c.Backplane != (Remote{}) {
-		r.remote("backplane", &c.Backplane, "redis", "rediss")
+		r.remote("backplane", &c.Backplane, "redis", "rediss", "redis+cluster", "rediss+cluster")
 	}
 	for i := range c.Bridges {
 		at := entry("bridges", i)
-		r.remote(at, &c.Bridges[i].Remote, "ws", "wss", "quic", "sse+http", "sse+https", "redis", "rediss", "mem")
+		r.remote(at, &c.Bridges[i].Remote, "ws", "wss", "quic", "sse+http", "sse+https", "redis", "rediss", "redis+cluster", "rediss+cluster", "mem")
 		r.carried(join(at, "topics"), c.Bridges[i].Topics)
 	}
 	for i := range c.Workers {

@@ -36,12 +36,14 @@ type Config struct {
 	Duplicates     string   `key:"duplicates" enum:"allow,replace,refuse" doc:"What a second spoke with the same identity does." default:"allow"`
 	Limits         Limits   `key:"limits" doc:"Bounds on messages, spokes and memory."`
 	SessionTimeout Duration `key:"session-timeout" off:"true" doc:"How long a session outlives its connection; off: there are no sessions." default:"1m"`
+	Store          Store    `key:"store" doc:"Where the hub keeps what sessions need to go on when its process has died; absent: they end with it."`
 	Heartbeat      Duration `key:"heartbeat" off:"true" doc:"How often a silent spoke is asked for a sign of life." default:"15s"`
 	Misses         int      `key:"misses" doc:"How many unanswered heartbeats end a connection." default:"2"`
 	WriteTimeout   Duration `key:"write-timeout" doc:"A spoke that takes nothing for so long is ended." default:"5s"`
 	FirstMessage   Duration `key:"first-message" off:"true" doc:"A spoke that has sent nothing for so long after it connected is ended." default:"off"`
 	DrainTimeout   Duration `key:"drain-timeout" doc:"How long a hub that was told to end brings its spokes what they lack." default:"10s"`
 
+	Metrics   string   `key:"metrics" doc:"Address of a listener for those who run the hub: metrics (Prometheus) and profiles. Absent: there is none." example:"127.0.0.1:9090"`
 	Backplane Remote   `key:"backplane" doc:"The bus that joins this hub with others."`
 	Bridges   []Bridge `key:"bridges" doc:"Other targets that are joined with the hub."`
 	Workers   []Worker `key:"workers" doc:"Programs that are started and joined with the hub: see package worker."`
@@ -113,6 +115,13 @@ type Limits struct {
 	SpokeBytes     Size    `key:"spoke-bytes" doc:"Bytes that wait for one spoke alone." default:"1MiB"`
 	InboxBytes     Size    `key:"inbox-bytes" doc:"Bytes that wait so for all spokes together." default:"64MiB"`
 	MaxHeaderBytes Size    `key:"request-bytes" doc:"Bytes of an HTTP request's headers." default:"16KiB"`
+}
+
+// Store is a folder with what sessions need.
+type Store struct {
+	Folder string `key:"folder" doc:"The folder; it belongs to one hub at a time."`
+	Bytes  Size   `key:"bytes" doc:"Bytes of events that are kept." default:"64MiB"`
+	Sync   bool   `key:"sync" doc:"Wait for the disk, so that a crash of the machine loses nothing either." default:"false"`
 }
 
 // Remote is a URL, which may have a password only where no configuration shows it.

@@ -23,7 +23,7 @@ func TestFull(t *testing.T) {
 		c.HTTP.Certificate == nil || c.QUIC.Key == nil || c.JWT.Authenticate == nil {
 		t.Error("what files and variables hold was not read")
 	}
-	if c.Limits.Message != 64<<10 || c.Limits.Rate != 50.5 || c.SessionTimeout >= 0 ||
+	if c.Limits.Message != 64<<10 || c.Limits.Rate != 50.5 || time.Duration(c.SessionTimeout) != 5*time.Minute ||
 		time.Duration(c.Heartbeat) != 10*time.Second || c.Retain[0].Topic != eventtarget.T("price", "*") ||
 		c.Proxies[1].String() != "192.0.2.1/32" || c.Topics[1].Topic.Topic != eventtarget.T("*", "*") {
 		t.Errorf("read %+v", c)
@@ -109,7 +109,7 @@ func TestLayers(t *testing.T) {
 		"EVENTTARGET_RELAY=yes":                   `EVENTTARGET_RELAY: relay: "yes" is neither true nor false; write true or false`,
 		"EVENTTARGET_LIMITS_RATE=NaN":             `EVENTTARGET_LIMITS_RATE: limits.rate: "NaN" is no such number; write a number, 0 or more`,
 		"EVENTTARGET_ORIGINS=a":                   `EVENTTARGET_ORIGINS: origins[0]: "a" is no origin; write it with its scheme: https://app.example.com`,
-		"EVENTTARGET_BACKPLANE_URL=x://" + secret: "EVENTTARGET_BACKPLANE_URL: backplane.url: the scheme cannot be used here; write one of redis, rediss",
+		"EVENTTARGET_BACKPLANE_URL=x://" + secret: "EVENTTARGET_BACKPLANE_URL: backplane.url: the scheme cannot be used here; write one of redis, rediss, redis+cluster, rediss+cluster",
 	} {
 		if _, _, err := Load(Source{Environ: []string{variable}}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", variable, err, want)

@@ -1,0 +1,122 @@
+package metrics
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/coder/websocket"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/wsserver"
+)
+
+// scrape returns what the handler shows, a line each.
+func scrape(t *testing.T, m *Metrics) map[string]string {
+	t.Helper()
+	w := httptest.NewRecorder()
+	m.Handler().ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/metrics", nil))
+	if w.Code != http.StatusOK {
+		t.Fatalf("status %d: %s", w.Code, w.Body)
+	}
+	found := map[string]string{}
+	for line := range strings.Lines(w.Body.String()) {
+		if i := strings.LastIndexByte(line, ' '); line[0] != '#' && i > 0 {
+			found[line[:i]] = strings.TrimSpace(line[i:])
+		}
+	}
+	return found
+}
+
+// TestBounded: whoever makes up types of topics makes no series without end.
+func TestBounded(t *testing.T) {
+	m := New()
+	for n := range 10 * maxTypes {
+		for range 2 {
+			m.count(fmt.Sprint("t", n))
+		}
+	}
+	series := 0
+	for name := range scrape(t, m) {
+		if strings.HasPrefix(name, "eventtarget_events_total{") {
+			series++
+		}
+	}
+	seen := scrape(t, m)
+	if series != maxTypes+1 || seen[`eventtarget_events_total{type="t99"}`] != "2" || seen[`eventtarget_events_total{type=""}`] != "1800" {
+		t.Errorf("there are %d series; t99 %s, others %s", series, seen[`eventtarget_events_total{type="t99"}`], seen[`eventtarget_events_total{type=""}`])
+	}
+}
+
+// TestSlow: a spoke that does not read is seen to lag, then to lose events and to be
+// told; when it has left its counters stay.
+func TestSlow(t *testing.T) {
+	m := New()
+	left := make(chan eventtarget.Reason, 1)
+	h, err := wsserver.New(&wsserver.Options{Options: m.Options(hub.Options{
+		Overflow: eventtarget.DropOldest, LogBytes: 1 << 20, WriteTimeout: time.Minute, OnFault: func(f eventtarget.Fault) { t.Log(f) },
+		OnDisconnect: func(_ *hub.Spoke, r eventtarget.Reason) { left <- r },
+	})})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	defer server.Close()
+	defer func() { h.Close(); <-h.Done() }()
+	if err := m.Watch(t.Context(), h.Hub); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 30*time.Second)
+	defer cancel()
+	ws, _, err := websocket.Dial(ctx, "ws"+strings.TrimPrefix(server.URL, "http"), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ws.SetReadLimit(-1)
+	if err := ws.Write(ctx, websocket.MessageText, []byte(`{"type":"hello","id":"1"}`)); err != nil {
+		t.Fatal(err)
+	}
+	heard := make(chan struct{}, 1)
+	if _, err := h.Add(ctx, eventtarget.T("hello", "*"), eventtarget.Func(func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard <- struct{}{} })); err != nil {
+		t.Fatal(err)
+	}
+	payload := eventtarget.Raw(`"` + strings.Repeat("x", 100_000) + `"`)
+	for range 300 { // more than the log and the buffers on the way hold
+		if err := h.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "big", Payload: payload}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if lag := scrape(t, m)[`eventtarget_lag_events_max{transport="websocket"}`]; lag == "" || lag == "0" {
+		t.Errorf("it lags by %q", lag)
+	}
+	for told := false; !told; {
+		_, msg, err := ws.Read(ctx)
+		if err != nil {
+			t.Fatal(err)
+		}
+		told = strings.Contains(string(msg[:min(len(msg), 40)]), "__gap")
+	}
+	seen := scrape(t, m)
+	if seen[`eventtarget_gaps_total{transport="websocket"}`] != "1" || seen[`eventtarget_connections{state="up",transport="websocket"}`] != "1" ||
+		seen[`eventtarget_events_total{type="hello"}`] != "1" {
+		t.Errorf("seen: %v", seen)
+	}
+	drops := seen[`eventtarget_drops_total{transport="websocket"}`]
+	if drops == "0" {
+		t.Error("nothing was seen to be dropped")
+	}
+	if err := ws.CloseNow(); err != nil {
+		t.Fatal(err)
+	}
+	<-left
+	seen = scrape(t, m)
+	if seen[`eventtarget_drops_total{transport="websocket"}`] != drops || seen[`eventtarget_connections{state="up",transport="websocket"}`] != "0" ||
+		seen[`eventtarget_disconnects_total{reason="connection lost",transport="websocket"}`] != "1" || seen[`eventtarget_faults_total{kind="disconnected"}`] != "1" {
+		t.Errorf("after it has left: %v", seen)
+	}
+}

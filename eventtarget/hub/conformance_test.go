@@ -29,6 +29,10 @@ func TestConformanceSessionsSubscribe(t *testing.T) {
 	run(t, "hub, sessions, subscribed", false, link.Options{Adapter: "sessions", Subscribe: true})
 }
 
+func TestConformanceStore(t *testing.T) {
+	run(t, "hub, sessions in a store", true, link.Options{Adapter: "store", Subscribe: true})
+}
+
 func run(t *testing.T, name string, relay bool, o link.Options) {
 	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
@@ -48,12 +52,12 @@ type rig struct {
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
 	r.hub, err = hub.New(hub.Options{
-		SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
+		Store: r.store(), SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	})
 	out := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: r.spoke,
-		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: func() (link.Conn, error) { return r.dial("", func(*link.PipeConn) {}) },
+		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign,
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{

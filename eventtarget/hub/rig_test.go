@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"errors"
+	"regexp"
 	"strconv"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -58,4 +59,28 @@ func (r *rig) spoke(i int) (found eventtarget.Peer) {
 		}
 	}
 	return found
+}
+
+// store is that of the hub, if it is to have one.
+func (r *rig) store() hub.Store {
+	if r.link.Adapter == "store" {
+		return &memory{}
+	}
+	return nil
+}
+
+// foreign connects a plain peer. What a store adds to messages is no part of the
+// protocol's golden ones.
+func (r *rig) foreign() (link.Conn, error) {
+	c, err := r.dial("", func(*link.PipeConn) {})
+	return unnumbered{c}, err
+}
+
+type unnumbered struct{ link.Conn }
+
+var number = regexp.MustCompile(`,"seq":\d+}$`)
+
+func (u unnumbered) Receive() ([]byte, error) {
+	msg, err := u.Conn.Receive()
+	return number.ReplaceAll(msg, []byte("}")), err
 }

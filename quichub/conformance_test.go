@@ -1,6 +1,7 @@
 package quichub_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"testing"
@@ -56,7 +57,7 @@ func run(t *testing.T, name string, relay, plain bool) {
 			ways[i], err = newWay(h.Addr())
 			c, e := quicspoke.New(ways[i].front.LocalAddr().String(), &quicspoke.Options{
 				Plain: plain, Identity: forHub(), IdleTimeout: 2 * time.Second, Options: link.Options{
-					Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
+					Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 10*time.Millisecond)},
 				}})
 			rig.Endpoints = append(rig.Endpoints, c)
 			if err = errors.Join(err, e, c.Ready(ctx)); err == nil {

@@ -98,6 +98,8 @@ type Setup struct {
 	// Heartbeat is how often a peer is asked for a sign of life; 0 is the
 	// default.
 	Heartbeat time.Duration
+	// Backoff is the longest pause before a spoke connects again; 0: a short one.
+	Backoff time.Duration
 	// WriteTimeout is how long a spoke may take nothing while something waits for
 	// it; 0 is the default.
 	WriteTimeout time.Duration

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"strconv"
+	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -11,6 +13,8 @@ import (
 var gapLaws = []Law{
 	{"C11", "gap-visible", Optional, "when events were lost while a connection was down, one gap is told, before the next event is heard; when none was, none",
 		"a state that is wrong from then on, and nobody knows", lawGapVisible},
+	{"C13", "backoff", Optional, "who is hung up on as soon as it has connected pauses before it connects again, each time; who is told that it is not wanted does not connect again",
+		"a fleet that knocks a hub over which has just come up", lawBackoff},
 	{"C14", "dispatch-while-down", Optional, "what is dispatched while the connection is down is taken up to the bounds and heard in order once it is back; then it is ErrOverflow at once",
 		"a queue without end, or events that vanish", lawDispatchWhileDown},
 }
@@ -122,6 +126,55 @@ func lawDispatchWhileDown(t *T) {
 		})
 		if last := rec.wait(accepted + 1)[accepted]; string(last.Payload) != strconv.Itoa(accepted) {
 			t.Errorf("behind %d events that were accepted comes %s", accepted, last.Payload)
+		}
+	}
+}
+
+func lawBackoff(t *T) {
+	t.onlyHub()
+	const longest, attempts = 40 * time.Millisecond, 20
+	kicks := make(chan struct{}, 1)
+	var kick atomic.Pointer[eventtarget.Reason] // nil: nobody is hung up on
+	r := t.rigWith(Setup{Endpoints: 2, Backoff: longest, OnConnect: func(p eventtarget.Peer) {
+		reason := kick.Load()
+		if reason == nil {
+			return
+		}
+		if d, can := p.(disconnecter); can {
+			d.Disconnect(*reason)
+		}
+		select {
+		case kicks <- struct{}{}:
+		case <-t.ctx.Done():
+		}
+	}})
+	t.need(t.Harness.Caps.Reconnects, "does not connect again by itself")
+	t.need(r.Spoke != nil, "the harness has no hook Spoke")
+	d, can := r.Spoke(1).(disconnecter)
+	t.need(can, "a spoke cannot be ended with a reason")
+	later := eventtarget.Reason{Code: eventtarget.CodeTryLater}
+	kick.Store(&later)
+	d.Disconnect(later)
+	t.await("another connection", kicks)
+	begin := time.Now()
+	for range attempts {
+		t.await("another attempt to connect", kicks)
+	}
+	// With pauses of up to that, as good as never less than a third of the mean.
+	if took := time.Since(begin); took < attempts*longest/6 {
+		t.Errorf("who was hung up on connected %d times more in %v, with pauses of up to %v", attempts, took, longest)
+	}
+	if r.mute(1) {
+		return // nothing is told over a connection that only carries events
+	}
+	kick.Store(&notYou)
+	for refused := r.Endpoints[1].Done(); refused != nil; {
+		select {
+		case <-kicks: // one that had begun, and the one that is refused
+		case <-refused:
+			refused = nil
+		case <-t.ctx.Done():
+			t.Fatalf("a spoke that is told that it is not wanted connects again and again")
 		}
 	}
 }

@@ -2,10 +2,12 @@ package conformance
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +19,8 @@ var slowLaws = []Law{
 		"one hanging customer who is everybody's", lawSlowSpoke},
 	{"D03", "bounded-memory", Must, "what waits for a spoke that does not read takes no more memory than its bounds allow",
 		"a server that a few hanging phones take down", lawBoundedMemory},
+	{"D07", "heartbeat-under-load", Stochastic, "a connection that is kept busy for several heartbeats is not taken for dead, whoever sends",
+		"a link that breaks when it is needed most", lawHeartbeat},
 	{"D08", "recover", Must, "a spoke that fell behind and reads again hears everything from then on",
 		"a spoke that stays slow until it is restarted", lawRecover},
 }
@@ -263,4 +267,61 @@ func lawRecover(t *T) {
 	if p.gaps != 1 {
 		t.Errorf("told of %d gaps, want one for the time that it fell behind", p.gaps)
 	}
+}
+
+func lawHeartbeat(t *T) {
+	topology := t.Harness.Caps.Topology
+	t.need(topology == Hub || topology == Link, "has no connection of its own")
+	const tries = 3 // on a busy machine a sign of life may come too late for another reason
+	for range tries {
+		if t.busyConnection() {
+			return
+		}
+	}
+	t.Errorf("%d times a busy connection was taken for dead", tries)
+}
+
+// busyConnection keeps a connection busy and tells whether it was not taken for dead.
+func (t *T) busyConnection() (stayed bool) {
+	const heartbeat, periods = 150 * time.Millisecond, 5
+	disconnected := func() (n int) { // for want of a sign of life
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		for _, s := range t.faults {
+			reason, _ := errors.AsType[eventtarget.Reason](s.fault.Err)
+			if s.fault.Kind == eventtarget.FaultDisconnected && reason.Code == eventtarget.CodeTimeout {
+				n++
+			}
+		}
+		return n
+	}
+	before := disconnected()
+	r := t.rigWith(Setup{Endpoints: 2, Heartbeat: heartbeat})
+	defer r.takeDown()
+	var heard [2]atomic.Int64
+	end := time.Now().Add(periods * heartbeat)
+	var busy sync.WaitGroup
+	for from := range 2 {
+		if r.mute(from) {
+			continue
+		}
+		topic := eventtarget.T(t.name(), "")
+		r.add(1-from, topic, eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, event) { heard[from].Add(1) }})
+		busy.Go(func() {
+			e := sized(topic.Type, 1<<10)
+			for time.Now().Before(end) {
+				if r.Endpoints[from].Dispatch(t.ctx, e) != nil { // more than it can send, or it is lost
+					<-time.After(time.Millisecond)
+				}
+			}
+		})
+	}
+	busy.Wait()
+	stayed = disconnected() == before
+	for from := range 2 {
+		if stayed && !r.mute(from) && heard[from].Load() == 0 {
+			t.Errorf("nothing was heard from endpoint %d", from)
+		}
+	}
+	return stayed
 }

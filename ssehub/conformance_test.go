@@ -1,6 +1,7 @@
 package ssehub_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net/http"
@@ -45,7 +46,7 @@ func TestConformance(t *testing.T) {
 				proxies[i], err = faultnet.NewProxy(strings.TrimPrefix(server.URL, "http://"))
 				c, failed := sseclient.New("http://"+proxies[i].Addr, &sseclient.Options{
 					Header: http.Header{"Endpoint": {strconv.Itoa(i)}}, HTTPClient: &http.Client{Transport: &http.Transport{DisableKeepAlives: true}},
-					Options: link.Options{Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
+					Options: link.Options{Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 10*time.Millisecond)}},
 				})
 				rig.Endpoints = append(rig.Endpoints, c)
 				if err = errors.Join(err, failed, c.Ready(ctx)); err == nil {

@@ -67,7 +67,7 @@ func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 			c, err = wsclient.New(url, &wsclient.Options{
 				Plain: plain, Header: http.Header{"Endpoint": {strconv.Itoa(i)}},
 				HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dialer(i)}},
-				Options:    link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
+				Options:    linkOptions(s, i),
 			})
 			rig.Endpoints = append(rig.Endpoints, c)
 			err = errors.Join(err, c.Ready(ctx))

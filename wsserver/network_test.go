@@ -1,15 +1,19 @@
 package wsserver_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"net"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
+	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -109,4 +113,11 @@ func duplicates(replace bool) hub.Duplicates {
 		return hub.Replace
 	}
 	return hub.Allow
+}
+
+func linkOptions(s conformance.Setup, i int) link.Options {
+	return link.Options{
+		Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i),
+		Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 10*time.Millisecond)},
+	}
 }

@@ -82,6 +82,7 @@ func downMutants() []Mutant {
 				return l.Dispatch(ctx, e)
 			}}
 		}),
+		down("connects again at once", []string{"C13"}, func(s *conformance.Setup) { s.Backoff = 1 }, nil),
 		down("has no bound while it is down", []string{"C14"}, func(s *conformance.Setup) { s.Outgoing = 0 }, nil),
 	}
 }

@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -55,17 +56,26 @@ func sessions(name string, protocol int, tamper func(c *cutter, msg []byte) [][]
 		Name: name, Timeout: hangs,
 		Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-			h, err := hub.New(hub.Options{SessionTimeout: s.Session, Limits: s.Limits(), OnFault: s.FaultsOf(0)})
+			h, err := hub.New(hub.Options{
+				SessionTimeout: s.Session, Limits: s.Limits(), OnFault: s.FaultsOf(0), Heartbeat: s.Heartbeat,
+				OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
+			})
 			if err != nil {
 				return nil, err
 			}
 			c := &cutter{hub: h, protocol: protocol, tamper: tamper}
-			l, err := link.New(link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, Backoff: link.Backoff{Max: time.Millisecond}, OnFault: s.FaultsOf(1), Dial: c.dial})
+			l, err := link.New(link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, Backoff: link.Backoff{Max: cmp.Or(s.Backoff, time.Millisecond)}, OnFault: s.FaultsOf(1), Dial: c.dial})
 			if err != nil {
 				return nil, err
 			}
 			return &conformance.Rig{
 				Endpoints: []eventtarget.Endpoint{h, l},
+				Spoke: func(int) (only eventtarget.Peer) {
+					for sp := range h.Spokes() {
+						only = sp
+					}
+					return only
+				},
 				Spokes: func() (all []eventtarget.Peer) {
 					for sp := range h.Spokes() {
 						all = append(all, sp)

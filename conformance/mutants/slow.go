@@ -6,14 +6,36 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/conformance"
+	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
+
+// unheard is a connection whose signs of life do not count.
+type unheard struct{ *link.PipeConn }
+
+// Heard never changes.
+func (unheard) Heard() uint64 { return 0 }
 
 // slowMutants are hubs that are wrong about spokes that do not read.
 func slowMutants() []Mutant {
 	gap := []byte(`{"type":"__gap"`)
 	behind, n := false, 0
+	impatient := hubs("takes what is busy for dead", []string{"D07"}, nil, nil)
+	impatient.Harness.New = func(_ context.Context, s conformance.Setup) (*conformance.Rig, error) {
+		h, err := hub.New(hub.Options{Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0)})
+		if err != nil {
+			return nil, err
+		}
+		near, far := link.Pipe()
+		if _, err := h.Attach(unheard{far}, hub.Meta{}); err != nil {
+			return nil, err
+		}
+		l, err := link.New(link.Options{Conn: near, OnFault: s.FaultsOf(1)})
+		return &conformance.Rig{Endpoints: []eventtarget.Endpoint{h, l}}, err
+	}
 	return []Mutant{
+		impatient,
 		hubs("waits for every spoke", []string{"D02"}, nil, func(h *hub.Hub, _ conformance.Setup, r *conformance.Rig) {
 			r.Endpoints[0] = &wrong{Endpoint: h, dispatch: func(ctx context.Context, e event) error {
 				err := h.Dispatch(ctx, e)

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"strconv"
@@ -61,7 +62,7 @@ func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Ri
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{
-			Limits: s.Limits(), LogEvents: s.Outgoing, Echo: r.link.Echo, Subscribe: r.link.Subscribe, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 5 * time.Millisecond},
+			Limits: s.Limits(), LogEvents: s.Outgoing, Echo: r.link.Echo, Subscribe: r.link.Subscribe, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 5*time.Millisecond)},
 			Dial: func(context.Context) (link.Conn, error) {
 				return r.dial(strconv.Itoa(i), func(c *link.PipeConn) { r.ends[i] = c })
 			},

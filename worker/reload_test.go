@@ -183,6 +183,7 @@ func TestReloadHangs(t *testing.T) {
 	w, s := start(t, "works", worker.Options{TermTimeout: 50 * time.Millisecond, KillTimeout: 50 * time.Millisecond})
 	old := pidOf(t, w, s)
 	tell(t, w, "hang", "")
+	s.next("arrived")
 	if err := w.Reload(t.Context()); err != nil {
 		t.Fatal(err)
 	}

@@ -99,10 +99,12 @@ func listen(p *link.Link) {
 			panic(err)
 		}
 	})
-	if _, err := p.Add(ctx, eventtarget.T("slow", "*"), eventtarget.Listener[eventtarget.Raw]{
-		Inline: true, Handle: func(_ context.Context, e event) { say("arrived", e.ID) },
-	}); err != nil {
-		panic(err)
+	for _, eventType := range []string{"slow", "hang"} {
+		if _, err := p.Add(ctx, eventtarget.T(eventType, "*"), eventtarget.Listener[eventtarget.Raw]{
+			Inline: true, Handle: func(_ context.Context, e event) { say("arrived", e.ID) },
+		}); err != nil {
+			panic(err)
+		}
 	}
 	on("slow", func(e event) {
 		<-time.After(2 * time.Millisecond)

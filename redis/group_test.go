@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/redis"
 )
@@ -342,6 +343,35 @@ func TestGroupBadEvents(t *testing.T) {
 	eventually(t, "everything is confirmed", func() bool { return pending(t, server) == 0 })
 	if panics, bad := len(l.faults(eventtarget.FaultPanic)), b.Malformed(); panics != 1 || bad != 1 {
 		t.Errorf("%d panics, %d malformed", panics, bad)
+	}
+}
+
+// TestGroupHearsUnknownOutcomes: an event whose confirmation is lost is stored twice. Who
+// is in no group hears it once, and a group at least once with the repeat marked.
+func TestGroupHearsUnknownOutcomes(t *testing.T) {
+	server := redistest.Start(t)
+	proxy := redistest.NewProxy(t, server.Addr)
+	c, all := newCrowd(t), newLedger(t)
+	from := join(t, "redis://"+proxy.Addr, redis.Options{Durable: true, Timeout: time.Second, OnFault: quiet})
+	m, other := join(t, server.URL(), inGroup(redis.Options{OnFault: quiet})), join(t, server.URL(), redis.Options{Durable: true, OnFault: all.fault})
+	listen(t, m, eventtarget.T("n", "*"), c.listener("m"))
+	listen(t, other, eventtarget.T("n", "*"), all.handle)
+	proxy.Stall(faultnet.ToClient)
+	accepted := make(chan error, 1)
+	go func() { accepted <- from.Dispatch(t.Context(), event{Type: "n", ID: "0"}) }()
+	c.await(1)
+	proxy.Break()
+	proxy.Heal()
+	if err := <-accepted; err != nil {
+		t.Fatal(err)
+	}
+	if err := from.Dispatch(t.Context(), event{Type: "n", ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	c.await(2)
+	all.await("the last event", func() bool { all := all.all(); return len(all) > 0 && all[len(all)-1].number == 1 })
+	if repeated, marked := c.check(); repeated != 1 || marked != 1 || all.heard() != 2 {
+		t.Errorf("%d events repeated, %d marked; who is in no group heard %d", repeated, marked, all.heard())
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 
@@ -27,12 +28,20 @@ type redisPeer struct {
 	listen  func(b *testing.B, heard func())
 }
 
-func redisPeers(b *testing.B, s *redistest.Server) map[string]redisPeer {
-	return map[string]redisPeer{
-		"toolkit":         toolkitPeer(b, s, nil),
-		"toolkit-durable": toolkitPeer(b, s, &redis.Options{Durable: true}),
-		"rueidis":         rueidisPeer(b, s),
-		"go-redis":        goRedisPeer(b, s),
+// namedPeers are in the order of the rows.
+type namedPeers []struct {
+	name string
+	redisPeer
+}
+
+func redisPeers(b *testing.B, s *redistest.Server) namedPeers {
+	return namedPeers{
+		{"toolkit", toolkitPeer(b, s, nil)},
+		{"toolkit-durable", toolkitPeer(b, s, &redis.Options{Durable: true, Prefix: "durable"})},
+		{"toolkit-group", toolkitPeer(b, s, &redis.Options{Durable: true, Prefix: "group", Group: "g"})},
+		{"rueidis", rueidisPeer(b, s, false)},
+		{"rueidis-domulti", rueidisPeer(b, s, true)},
+		{"go-redis", goRedisPeer(b, s)},
 	}
 }
 
@@ -63,7 +72,9 @@ func toolkitPeer(b *testing.B, s *redistest.Server, o *redis.Options) redisPeer 
 	}
 }
 
-func rueidisPeer(b *testing.B, s *redistest.Server) redisPeer {
+// rueidisPeer publishes each message by itself, or together with those that gather
+// meanwhile.
+func rueidisPeer(b *testing.B, s *redistest.Server, together bool) redisPeer {
 	dial := func() rueidis.Client {
 		c, err := rueidis.NewClient(rueidis.ClientOption{InitAddress: []string{s.Addr}, DisableCache: true})
 		if err != nil {
@@ -73,18 +84,65 @@ func rueidisPeer(b *testing.B, s *redistest.Server) redisPeer {
 		return c
 	}
 	from := dial()
+	channel := "rueidis"
+	if together { // whose listener must not hear the other
+		channel = "gathered"
+	}
+	command := func() rueidis.Completed {
+		return from.B().Publish().Channel(channel).Message(redisPayload).Build()
+	}
+	publish := func(ctx context.Context) error { return from.Do(ctx, command()).Error() }
+	if together {
+		publish = gather(b, func(ctx context.Context, n int) []rueidis.RedisResult {
+			commands := make(rueidis.Commands, n)
+			for i := range commands {
+				commands[i] = command()
+			}
+			return from.DoMulti(ctx, commands...)
+		})
+	}
 	return redisPeer{
-		func(ctx context.Context) error {
-			return from.Do(ctx, from.B().Publish().Channel("rueidis").Message(redisPayload).Build()).Error()
-		},
+		publish,
 		func(b *testing.B, heard func()) {
 			c, listens := dial(), make(chan struct{})
 			ctx := rueidis.WithOnSubscriptionHook(b.Context(), func(rueidis.PubSubSubscription) { close(listens) })
 			go func() {
-				_ = c.Receive(ctx, c.B().Subscribe().Channel("rueidis").Build(), func(rueidis.PubSubMessage) { heard() })
+				_ = c.Receive(ctx, c.B().Subscribe().Channel(channel).Build(), func(rueidis.PubSubMessage) { heard() })
 			}()
 			<-listens
 		},
+	}
+}
+
+// gather is how a program puts together what its goroutines publish: one of them sends
+// whatever waits, and hands the answers out.
+func gather(b *testing.B, send func(ctx context.Context, n int) []rueidis.RedisResult) func(context.Context) error {
+	waiting := make(chan chan error, 2*publishers)
+	ctx, cancel := context.WithCancel(context.Background())
+	b.Cleanup(cancel)
+	go func() {
+		for {
+			var batch []chan error
+			select {
+			case first := <-waiting:
+				batch = append(batch, first)
+			case <-ctx.Done():
+				return
+			}
+			for len(waiting) > 0 {
+				batch = append(batch, <-waiting)
+			}
+			for i, r := range send(ctx, len(batch)) {
+				batch[i] <- r.Error()
+			}
+		}
+	}()
+	answers := sync.Pool{New: func() any { return make(chan error, 1) }}
+	return func(context.Context) error {
+		answer := answers.Get().(chan error)
+		defer answers.Put(answer)
+		waiting <- answer
+		return <-answer
 	}
 }
 
@@ -114,10 +172,10 @@ func goRedisPeer(b *testing.B, s *redistest.Server) redisPeer {
 
 // BenchmarkRedisRoundTrip is the time from publishing to hearing, on two clients.
 func BenchmarkRedisRoundTrip(b *testing.B) {
-	for name, p := range redisPeers(b, redistest.Start(b)) {
+	for _, p := range redisPeers(b, redistest.Start(b)) {
 		heard := make(chan struct{}, 1)
 		p.listen(b, func() { heard <- struct{}{} })
-		b.Run(name, func(b *testing.B) {
+		b.Run(p.name, func(b *testing.B) {
 			for b.Loop() {
 				if err := p.publish(b.Context()); err != nil {
 					b.Fatal(err)
@@ -130,8 +188,8 @@ func BenchmarkRedisRoundTrip(b *testing.B) {
 
 // BenchmarkRedisPublish is the time of one confirmed message among many publishers.
 func BenchmarkRedisPublish(b *testing.B) {
-	for name, p := range redisPeers(b, redistest.Start(b)) {
-		b.Run(name, func(b *testing.B) {
+	for _, p := range redisPeers(b, redistest.Start(b)) {
+		b.Run(p.name, func(b *testing.B) {
 			b.SetParallelism((publishers + runtime.GOMAXPROCS(0) - 1) / runtime.GOMAXPROCS(0))
 			var failed atomic.Int64
 			b.RunParallel(func(pb *testing.PB) {

@@ -46,6 +46,12 @@ type Capabilities struct {
 	// Resumes tells that nothing is lost then: what was dispatched meanwhile at
 	// either end is heard once the connection is back. It implies Reconnects.
 	Resumes bool
+	// Retains tells that a hub keeps the last event of the topics that Setup.Retain
+	// names, for those who join.
+	Retains bool
+	// Replaces tells that a hub's spokes are of one identity where Setup.Replace asks
+	// for that, and that a later one replaces the one before.
+	Replaces bool
 	// Ordering is what holds beyond each dispatcher's own order, which always
 	// does: "total" or nothing.
 	Ordering string
@@ -84,15 +90,23 @@ type Setup struct {
 	Endpoints int
 	// MaxMessage is the limit of a message; 0 is the default one.
 	MaxMessage int
-	// Outgoing is how many events a link's way out holds, and Overflow what
-	// Dispatch does when it is full; 0 is the default of each.
+	// Outgoing is how many events a link's way out holds, a spoke's too, and a hub's, for all and
+	// for one spoke; Overflow is what Dispatch does when a link's is full. 0 is the
+	// default of each.
 	Outgoing int
 	Overflow eventtarget.Overflow
 	// Heartbeat is how often a peer is asked for a sign of life; 0 is the
 	// default.
 	Heartbeat time.Duration
+	// WriteTimeout is how long a spoke may take nothing while something waits for
+	// it; 0 is the default.
+	WriteTimeout time.Duration
 	// Session is how long a session outlives its connection.
 	Session time.Duration
+	// Retain tells of which topics a hub keeps the last event; nil: of none.
+	Retain func(t eventtarget.Topic) bool
+	// Replace makes all spokes one identity, of which a hub has one spoke.
+	Replace bool
 	// OnFault must be called for each fault of an endpoint.
 	OnFault func(endpoint int, f eventtarget.Fault)
 	// OnConnect and OnDisconnect must be called by a hub for each spoke.

@@ -29,6 +29,8 @@ type capabilitiesJSON struct {
 	Backplane  bool     `json:"backplane"`
 	Reconnects bool     `json:"reconnects"`
 	Resumes    bool     `json:"resumes"`
+	Retains    bool     `json:"retains"`
+	Replaces   bool     `json:"replaces"`
 }
 
 type lawJSON struct {
@@ -51,7 +53,8 @@ type skipJSON struct {
 //	name          the harness's name
 //	capabilities  the card: topology ("local", "bus", "link", "hub"), ordering and
 //	              delivery in words, and true or false for wire, echo, relay,
-//	              source, identity, backplane, reconnects and resumes
+//	              source, identity, backplane, reconnects, resumes, retains and
+//	              replaces
 //	passed, failed, skipped
 //	              how many laws had that verdict
 //	laws          in order, for each its id, name, class ("M", "O", "S"), verdict
@@ -67,6 +70,7 @@ func (r Report) MarshalJSON() ([]byte, error) {
 			Topology: r.Caps.Topology, Ordering: r.Caps.ordering(), Delivery: r.Caps.delivery(),
 			Wire: r.Caps.Wire, Echo: r.Caps.Echo, Relay: r.Caps.Relay, Source: r.Caps.Source,
 			Identity: r.Caps.Identity, Backplane: r.Caps.Backplane, Reconnects: r.Caps.Reconnects, Resumes: r.Caps.Resumes,
+			Retains: r.Caps.Retains, Replaces: r.Caps.Replaces,
 		},
 		Passed: r.Count(Passed), Failed: r.Count(Failed), Skipped: r.Count(Skipped),
 		Laws: []lawJSON{}, Skips: []skipJSON{},

@@ -1,7 +1,10 @@
 package conformance
 
 import (
+	"context"
 	"fmt"
+	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"time"
@@ -10,6 +13,8 @@ import (
 )
 
 var connectionLaws = []Law{
+	{"C15", "replace", Optional, "a second spoke of the same identity ends the first, which is told; nothing is heard from that once it has left",
+		"two devices where there is one, and orders from the one that was given up", lawReplace},
 	{"C10", "reconnect", Optional, "after a cut listeners hear again without another Add, each event once, and the cut is told; what does not reconnect ends",
 		"half of the subscriptions come back, or twice", lawReconnect},
 	{"C29", "resume", Optional, "what is dispatched at either end while the connection is cut and made again is heard once and in order, and no gap is told",
@@ -87,6 +92,59 @@ func lawResume(t *T) {
 	}
 }
 
+func lawReplace(t *T) {
+	t.onlyHub()
+	t.wire()
+	t.need(t.Harness.Caps.Replaces, "its spokes cannot be of one identity, or are not replaced")
+	var n notices
+	r := t.rigWith(Setup{Endpoints: 2, Replace: true, OnDisconnect: func(p eventtarget.Peer, reason eventtarget.Reason) {
+		n.add(p.ID(), reason.Code.String())
+	}})
+	t.need(r.Foreign != nil && r.Spokes != nil && r.Kill != nil, "the harness has no hooks Foreign, Spokes and Kill")
+	r.Kill(1) // or it would replace its successor
+	a := t.name()
+	frame := func(id string) []byte { return fmt.Appendf(nil, `{"type":%q,"id":%q}`, a, id) }
+	other := r.listenInline(0, eventtarget.T(a, "other"))
+	first := r.listenInline(0, eventtarget.T(a, "first"))
+	r.add(0, eventtarget.T(a, "first"), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e event) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		if len(n.seen[e.Source.ID()]) > 0 {
+			t.Errorf("a spoke that was replaced is heard once it has left")
+		}
+	}})
+	p := r.join(false)
+	var sending sync.WaitGroup
+	sending.Go(func() {
+		for p.conn.Send(frame("first")) == nil {
+			runtime.Gosched() // until it is ended
+		}
+	})
+	source := first.wait(100)[0].Source
+	q := r.join(false)
+	if reason, told := p.end(); !told || reason.Code != eventtarget.CodePolicy {
+		t.Errorf("a spoke that was replaced is told %q", reason.Error())
+	}
+	p.close()
+	sending.Wait()
+	if err := q.conn.Send(frame("other")); err != nil {
+		t.Fatalf("a spoke that replaced another cannot send: %v", err)
+	}
+	if got := other.wait(1)[0].Source; got.ID() == source.ID() {
+		t.Errorf("a spoke that replaced another has its id")
+	}
+	t.eventually("a set with the second spoke alone", func() bool { return len(r.Spokes()) == 1 })
+	r.dispatch(0, event{Type: a, ID: "to all"})
+	if e := q.event(); e.ID != "to all" {
+		t.Errorf("a spoke that replaced another hears %v", e.Topic())
+	}
+	t.eventually("an OnDisconnect of the first", func() bool {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		return slices.Equal(n.seen[source.ID()], []string{eventtarget.CodePolicy.String()})
+	})
+}
+
 // traffic is events that one endpoint dispatches to another without a pause.
 type traffic struct {
 	t    *T
@@ -126,16 +184,17 @@ func (t *T) traffic(r *rig, from, to int) *traffic {
 	return s
 }
 
+// count returns how many events were dispatched.
+func (s *traffic) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.tried
+}
+
 // more waits until so many more events were dispatched.
 func (s *traffic) more(n int) {
-	s.mu.Lock()
-	want := s.tried + n
-	s.mu.Unlock()
-	s.t.eventually("more dispatches", func() bool {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		return s.tried >= want
-	})
+	want := s.count() + n
+	s.t.eventually("more dispatches", func() bool { return s.count() >= want })
 }
 
 // check ends it and holds what was heard against it.

@@ -12,7 +12,7 @@ import (
 var loadLaws = []Law{
 	{"D01", "slow-listener-isolation", Must, "a blocked queued listener stops no other listener and no Dispatch, and a spoke that does not read stops no other spoke",
 		"one slow handler that stops a program", everyWay(lawSlowListener)},
-	{"D04", "overflow-policy", Must, "a full queue drops as its policy says, and counts exactly that; a full way out refuses, and what it took arrives",
+	{"D04", "overflow-policy", Must, "a full queue drops as its policy says, and counts exactly that; a full way out refuses, and what it took arrives; a spoke that falls behind loses as its policy says, and is told how much",
 		"counters that lie", everyWay(lawOverflow)},
 	{"D05", "lossless-block", Must, "with Block everything arrives, in order; a wait inside a listener is ErrWouldBlock instead",
 		"a deadlock, or a loss where none was allowed", lawBlock},
@@ -93,6 +93,9 @@ func lawOverflow(t *T, r *rig, i, j int) {
 	}
 	if t.Harness.Caps.Topology == Link && i == 0 && r.Stall != nil && r.Resume != nil {
 		overflowOutgoing(t)
+	}
+	if t.Harness.Caps.Topology == Hub && i == 0 && j != 0 && r.canBeSlow() {
+		overflowSpokes(t)
 	}
 }
 

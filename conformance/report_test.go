@@ -71,7 +71,9 @@ func TestReportJSON(t *testing.T) {
 		"identity": false,
 		"backplane": false,
 		"reconnects": false,
-		"resumes": false
+		"resumes": false,
+		"retains": false,
+		"replaces": false
 	},
 	"passed": 1,
 	"failed": 1,

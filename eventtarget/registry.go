@@ -188,6 +188,11 @@ func (r *Registry[T]) Shutdown(ctx context.Context) error {
 	}
 }
 
+// Idle returns a channel that is closed as soon as no event waits for a queued listener
+// and none of them runs: everything that was delivered before has been handled. While
+// more is delivered all the time that may be never.
+func (r *Registry[T]) Idle() <-chan struct{} { return r.workers.idling() }
+
 // refuse makes Add and Deliver return ErrClosed.
 func (r *Registry[T]) refuse() {
 	r.mu.Lock()

@@ -16,8 +16,9 @@ type workers[T any] struct {
 	ready   []*listener[T]
 	head    int // of ready
 	running int
-	looking int    // running, and not on a visit
-	work    func() // w.run, bound once: starting a goroutine allocates nothing
+	looking int           // running, and not on a visit
+	quiet   chan struct{} // closed when the last one ends; nil while nobody waits for that
+	work    func()        // w.run, bound once: starting a goroutine allocates nothing
 	onIdle  func()
 }
 
@@ -63,6 +64,10 @@ func (w *workers[T]) next() *listener[T] {
 	if w.head == len(w.ready) {
 		w.running--
 		w.ready, w.head = w.ready[:0], 0
+		if w.running == 0 && w.quiet != nil {
+			close(w.quiet)
+			w.quiet = nil
+		}
 		w.mu.Unlock()
 		return nil
 	}
@@ -104,4 +109,20 @@ func (w *workers[T]) idle() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.running == 0
+}
+
+// idling returns a channel that is closed once there is nothing to run.
+func (w *workers[T]) idling() <-chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.quiet != nil {
+		return w.quiet
+	}
+	quiet := make(chan struct{})
+	if w.running == 0 {
+		close(quiet)
+	} else {
+		w.quiet = quiet
+	}
+	return quiet
 }

@@ -63,7 +63,7 @@ func ExampleNewMux() {
 	_, err = mux.Open(ctx, "gopher://diary")
 	fmt.Println(errors.Is(err, eventtarget.ErrUnknownScheme))
 	// Output:
-	// [mem private quic redis rediss sse+http sse+https worker ws wss]
+	// [mem private quic redis redis+cluster rediss rediss+cluster sse+http sse+https worker ws wss]
 	// up
 	// true
 }

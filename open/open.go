@@ -9,24 +9,33 @@
 //	worker:///PATH         a child process; only where AllowExec is set
 //	redis://HOST:PORT      a bus on a Redis server; before the host USER:PASSWORD@
 //	rediss://HOST:PORT     the same over TLS
+//	redis+cluster://HOST:PORT   a bus on a Redis Cluster, found by any of its nodes
+//	rediss+cluster://HOST:PORT  the same over TLS
 //
 // Whatever the scheme, an opened target hears its own dispatches unless the
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
-// and durable (true, false); quic:// has pin, the hub's key (twice while it is being
-// changed), and key, the file of the spoke's own: without it the spoke is somebody new
-// each time. sse+http:// has topic, what to listen to (repeatable). worker:
-// has arg (repeatable), sha256 and restart (never, on-failure, always). insecure=true talks to any hub. An unknown scheme or parameter is an error that names
-// it.
+// durable (true, false) and group, the name of those who share a durable bus's events;
+// redis+cluster:// and rediss+cluster:// have prefix and shards, on how many channels
+// the bus is spread; quic:// has pin, the hub's key (twice while it is being changed),
+// and key, the file of the spoke's own: without it the spoke is somebody new each time.
+// sse+http:// has topic, what to listen to (repeatable). worker: has arg (repeatable),
+// sha256 and restart (never, on-failure, always). insecure=true talks to any hub. ws:,
+// wss: and quic: have subscribe: with true the hub is asked for the topics that have
+// listeners, as one must be that does not let everyone hear everything. ws:, wss: and
+// sse+http: have token-file, the file of a bearer token, which is read for each
+// connection. An unknown scheme or parameter is an error that names it.
 package open
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
 	"net/url"
+	"os"
 	"strconv"
 	"strings"
 	"sync"
@@ -73,6 +82,8 @@ func NewMux(opts *Options) *eventtarget.Mux {
 	m.Handle("sse+https", o.events)
 	m.Handle("redis", o.redis)
 	m.Handle("rediss", o.redis)
+	m.Handle("redis+cluster", o.redisCluster)
+	m.Handle("rediss+cluster", o.redisCluster)
 	return m
 }
 
@@ -113,14 +124,22 @@ func parseBool(q url.Values, name string, absent bool) (bool, error) {
 }
 
 func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u)
+	c, err := parse(u, "subscribe", "token-file")
+	if err != nil {
+		return nil, err
+	}
+	subscribe, err := parseBool(u.Query(), "subscribe", false)
+	if err != nil {
+		return nil, err
+	}
+	token, err := tokenOf(u)
 	if err != nil {
 		return nil, err
 	}
 	server := *u
 	server.RawQuery = ""
 	client, err := wsclient.New(server.String(), &wsclient.Options{
-		Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+		Token: token, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err
@@ -128,8 +147,30 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 	return client, nil
 }
 
+// tokenOf returns what reads the token of a URL, or nil. Errors do not name the file: it
+// may be the token, in the wrong place.
+func tokenOf(u *url.URL) (func(context.Context) (string, error), error) {
+	if !u.Query().Has("token-file") {
+		return nil, nil
+	}
+	file := u.Query().Get("token-file")
+	read := func(context.Context) (string, error) {
+		text, err := os.ReadFile(file)
+		if e, ok := errors.AsType[*fs.PathError](err); ok {
+			return "", fmt.Errorf("parameter token-file: the file cannot be read: %w", e.Err)
+		}
+		return strings.TrimSpace(string(text)), err
+	}
+	_, err := read(context.Background())
+	return read, err
+}
+
 func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "topic")
+	c, err := parse(u, "topic", "token-file")
+	if err != nil {
+		return nil, err
+	}
+	token, err := tokenOf(u)
 	if err != nil {
 		return nil, err
 	}
@@ -145,7 +186,7 @@ func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 	stream.Scheme = strings.TrimPrefix(u.Scheme, "sse+")
 	stream.RawQuery = ""
 	client, err := sseclient.New(stream.String(), &sseclient.Options{
-		Topics: topics, Options: link.Options{Limits: c.limits, OnFault: o.OnFault},
+		Topics: topics, Token: token, Options: link.Options{Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err
@@ -180,7 +221,7 @@ func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 }
 
 func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "pin", "key", "insecure")
+	c, err := parse(u, "pin", "key", "insecure", "subscribe")
 	if err != nil {
 		return nil, err
 	}
@@ -188,6 +229,10 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 		return nil, errors.New("write quic://HOST:PORT?pin=PIN&key=FILE")
 	}
 	q := u.Query()
+	subscribe, err := parseBool(q, "subscribe", false)
+	if err != nil {
+		return nil, err
+	}
 	var who identity.Config
 	if who.Insecure, err = parseBool(q, "insecure", false); err != nil {
 		return nil, err
@@ -211,7 +256,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 		return nil, err
 	}
 	s, err := quicspoke.New(u.Host, &quicspoke.Options{
-		Identity: who, Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+		Identity: who, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err
@@ -220,7 +265,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 }
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "prefix", "durable")
+	c, err := parse(u, "prefix", "durable", "group")
 	if err != nil {
 		return nil, err
 	}
@@ -228,11 +273,28 @@ func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, err
 	if err != nil {
 		return nil, err
 	}
+	return o.onRedis(u, c, redis.Options{Durable: durable, Group: u.Query().Get("group")})
+}
+
+func (o Options) redisCluster(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
+	c, err := parse(u, "prefix", "shards")
+	if err != nil {
+		return nil, err
+	}
+	shards := 0
+	if text := u.Query().Get("shards"); u.Query().Has("shards") {
+		if shards, err = strconv.Atoi(text); err != nil || shards <= 0 {
+			return nil, fmt.Errorf("parameter shards: %q is no positive number", text)
+		}
+	}
+	return o.onRedis(u, c, redis.Options{Shards: shards})
+}
+
+func (o Options) onRedis(u *url.URL, c common, opts redis.Options) (eventtarget.Endpoint, error) {
 	server := *u
 	server.RawQuery = ""
-	t, err := redis.New(server.String(), &redis.Options{
-		Prefix: u.Query().Get("prefix"), Durable: durable, NoEcho: !c.echo, Limits: c.limits, OnFault: o.OnFault,
-	})
+	opts.Prefix, opts.NoEcho, opts.Limits, opts.OnFault = u.Query().Get("prefix"), !c.echo, c.limits, o.OnFault
+	t, err := redis.New(server.String(), &opts)
 	if err != nil {
 		return nil, err
 	}

@@ -47,7 +47,7 @@ func dispatch(t *testing.T, target eventtarget.Target, payload string) error {
 // TestErrors: an error names what is wrong, and never a password.
 func TestErrors(t *testing.T) {
 	for url, want := range map[string]string{
-		"gopher://user:secret@x": `unknown scheme "gopher" (known: mem, quic, redis, rediss, sse+http, sse+https, worker, ws, wss)`,
+		"gopher://user:secret@x": `unknown scheme "gopher" (known: mem, quic, redis, redis+cluster, rediss, rediss+cluster, sse+http, sse+https, worker, ws, wss)`,
 		"x":                      `unknown scheme ""`,
 		"mem://name?ehco=1":      `mem: open: unknown parameter "ehco" (known: echo, max)`,
 		"ws://user:secret@127.0.0.1?token=secret": `ws: open: unknown parameter "token"`,
@@ -59,12 +59,17 @@ func TestErrors(t *testing.T) {
 		"ws://user:secret@127.0.0.1?max=-1":       `parameter max: "-1" is no positive number of bytes`,
 		"mem://":                                  `write mem://NAME`,
 		"mem://name/path":                         `write mem://NAME`,
+		"ws://127.0.0.1?subscribe=perhaps":        `parameter subscribe: "perhaps" is neither true nor false`,
+		"ws://127.0.0.1?token-file=secret":        `parameter token-file: the file cannot be read: no such file`,
+		"sse+http://127.0.0.1?token-file=secret":  `parameter token-file: the file cannot be read: no such file`,
 		"quic://127.0.0.1:1":                      `parameter pin: whose hub it is to be is not said`,
 		"quic://127.0.0.1:1?pin=x":                `parameter pin: identity: "x" is no pin`,
 		"quic://u@127.0.0.1:1?insecure=true":      `write quic://HOST:PORT`,
 		"quic://x?insecure=true":                  `"x" is not host:port`,
 		"quic://127.0.0.1:1?insecure=1&key=/none": `no such file`,
 		"redis://user:secret@":                    `write redis://USER:PASSWORD@HOST:PORT`,
+		"redis+cluster://127.0.0.1?shards=0":      `parameter shards: "0" is no positive number`,
+		"redis+cluster://127.0.0.1?durable=true":  `unknown parameter`,
 		"redis://127.0.0.1?durable=perhaps":       `parameter durable: "perhaps" is neither true nor false`,
 		"sse+http://127.0.0.1?topic=x":            `parameter topic: invalid topic`,
 		"sse+http:///path":                        `not a http:// or https:// URL with a host`,

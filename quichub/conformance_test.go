@@ -22,17 +22,19 @@ func TestConformance(t *testing.T)      { run(t, "quichub with quicspoke", false
 func TestConformanceRelay(t *testing.T) { run(t, "quichub, relay, plain", true, true) }
 
 func run(t *testing.T, name string, relay, plain bool) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Reconnects: true, Resumes: !plain, Relay: relay}
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Identity: true, Retains: true, Replaces: true, Reconnects: true, Resumes: !plain, Relay: relay}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		joined := make(chan *hub.Spoke, 64)
 		h, err := quichub.Listen("127.0.0.1:0", &quichub.Options{ListenerOptions: quichub.ListenerOptions{Identity: forSpokes(), IdleTimeout: idle, KeepAlive: idle / 5}, Options: hub.Options{
-			SessionTimeout: s.Session, Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
+			SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Retain: s.Retain, Duplicates: duplicates(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 			OnConnect: func(sp *hub.Spoke) {
+				defer func() {
+					select {
+					case joined <- sp:
+					default: // one that is back
+					}
+				}()
 				s.OnConnect(sp)
-				select {
-				case joined <- sp:
-				default: // one that is back
-				}
 			},
 			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
 		}})
@@ -58,7 +60,7 @@ func run(t *testing.T, name string, relay, plain bool) {
 			relays[i], err = faultnet.NewRelay(h.Addr().String())
 			c, e := quicspoke.New(relays[i].Addr, &quicspoke.Options{
 				Plain: plain, Identity: forHub(), IdleTimeout: idle, Options: link.Options{
-					Limits: s.Limits(), OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
+					Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: 10 * time.Millisecond},
 				}})
 			rig.Endpoints = append(rig.Endpoints, c)
 			if err = errors.Join(err, e, c.Ready(ctx)); err == nil {

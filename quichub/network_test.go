@@ -9,6 +9,7 @@ import (
 	"github.com/quic-go/quic-go"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/identity"
 	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/quicconn"
@@ -117,4 +118,12 @@ func dialRaw(ctx context.Context, address, protocol string) (*quic.Conn, *quic.S
 	}
 	stream, err := conn.OpenStream()
 	return conn, stream, err
+}
+
+// duplicates lets the hub have one spoke of the spokes' key, or any number.
+func duplicates(replace bool) hub.Duplicates {
+	if replace {
+		return hub.Replace
+	}
+	return hub.Allow
 }

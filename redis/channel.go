@@ -2,6 +2,7 @@ package redis
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -11,12 +12,17 @@ import (
 type namespace string
 
 func newNamespace(prefix string) (namespace, error) {
-	for i := range len(prefix) {
-		if c := prefix[i]; !plain(c) && c != ':' {
-			return "", fmt.Errorf("prefix %q: only letters, digits and \"._-:\" can be used", prefix)
+	return namespace(prefix + ":"), checkName("prefix", prefix)
+}
+
+// checkName tells whether Redis may be given a name that the user chose.
+func checkName(what, name string) error {
+	for i := range len(name) {
+		if c := name[i]; !plain(c) && c != ':' {
+			return fmt.Errorf("%s %q: only letters, digits and \"._-:\" can be used", what, name)
 		}
 	}
-	return namespace(prefix + ":"), nil
+	return nil
 }
 
 // everything is the pattern of all channels. It is no channel's name.
@@ -25,9 +31,22 @@ func (n namespace) everything() string { return string(n) + "*" }
 // log returns the key of a durable bus's stream.
 func (n namespace) log() string { return string(n) + "log" }
 
+// shardChannel returns the name of a shard channel of a bus on a cluster. It has no
+// braces, so all of it decides on the slot.
+func (n namespace) shardChannel(shard int) string { return string(n) + strconv.Itoa(shard) }
+
+// shard tells on which of the shard channels a type's events are.
+func (n namespace) shard(eventType string, shards int) int {
+	return slotOf(encode("", eventType)) % shards
+}
+
 // channel returns the channel of an event type.
-func (n namespace) channel(eventType string) string {
-	size := len(n)
+func (n namespace) channel(eventType string) string { return encode(string(n), eventType) }
+
+// encode returns an event type without the bytes that could mean something, behind a
+// prefix.
+func encode(prefix, eventType string) string {
+	size := len(prefix)
 	for i := range len(eventType) {
 		size++
 		if !plain(eventType[i]) {
@@ -37,7 +56,7 @@ func (n namespace) channel(eventType string) string {
 	const hex = "0123456789ABCDEF"
 	var b strings.Builder
 	b.Grow(size)
-	b.WriteString(string(n))
+	b.WriteString(prefix)
 	for i := range len(eventType) {
 		c := eventType[i]
 		if plain(c) {

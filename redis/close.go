@@ -18,9 +18,13 @@ func (t *Target) end(cause error) {
 	if t.change(eventtarget.StateClosed, cause) == eventtarget.StateClosed {
 		return
 	}
-	t.publisher.close()
+	for _, p := range t.parts {
+		p.publisher.close()
+	}
 	t.cancel(cause)
-	t.interest.close()
+	for _, p := range t.parts {
+		p.interest.close()
+	}
 	if n := t.inbox.discard(); n > 0 {
 		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: cause})
 	}
@@ -39,11 +43,8 @@ func (t *Target) Shutdown(ctx context.Context) error {
 		return fail("shutdown", eventtarget.Topic{}, err)
 	}
 	t.hush()
-	t.inbox.close()
-	select {
-	case <-t.delivered:
-	case <-ctx.Done():
-		return fail("shutdown", eventtarget.Topic{}, context.Cause(ctx))
+	if err := t.drain(ctx); err != nil {
+		return fail("shutdown", eventtarget.Topic{}, err)
 	}
 	if err := t.registry.Shutdown(ctx); err != nil {
 		return err
@@ -56,10 +57,35 @@ func (t *Target) Shutdown(ctx context.Context) error {
 	return nil
 }
 
+// drain waits until what has arrived was delivered and, by a group's member, confirmed.
+func (t *Target) drain(ctx context.Context) error {
+	ended := t.parts[0].ended
+	steps := []<-chan struct{}{t.delivered}
+	if t.member != nil {
+		select {
+		case <-t.member.sated:
+		case <-ended:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		steps = append(steps, ended)
+	}
+	t.inbox.close()
+	for _, step := range steps {
+		select {
+		case <-step:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
 // reap closes done when everything that the target owned has ended.
 func (t *Target) reap() {
 	<-t.ctx.Done()
 	t.wg.Wait()
+	t.nodes.close()
 	<-t.registry.Done()
 	close(t.done)
 }

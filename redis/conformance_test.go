@@ -7,10 +7,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/redis/rueidis"
+
 	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/open"
 	"github.com/eventtarget-go/toolkit/redis"
@@ -22,29 +23,37 @@ func TestConformanceDurable(t *testing.T) {
 	run(t, "redis, durable", redis.Options{Durable: true}, map[string]string{"C10": "nothing is missing after a cut, so no gap is told: TestDurable"})
 }
 
+func TestConformanceCluster(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	runOn(t, "redis, cluster", cluster.URL(), cluster.Client(), redis.Options{}, nil)
+}
+
 func run(t *testing.T, name string, o redis.Options, skip map[string]string) {
 	server := redistest.Start(t)
-	client := server.Client()
+	runOn(t, name, server.URL(), server.Client(), o, skip)
+}
+
+func runOn(t *testing.T, name, url string, client rueidis.Client, o redis.Options, skip map[string]string) {
 	var buses atomic.Int32 // each rig has a bus of its own
 	conformance.Run(t, conformance.Harness{
-		Name: name, Open: open.Open, URL: server.URL(), Skip: skip,
+		Name: name, Open: open.Open, URL: url, Skip: skip,
 		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			prefix := fmt.Sprint("bus", buses.Add(1))
-			var proxies []*faultnet.Proxy
+			var links []*redistest.Links
 			rig := &conformance.Rig{
-				Sever: func(i int) { proxies[i].Cut() }, Heal: func(i int) { proxies[i].Heal() },
+				Sever: func(i int) { links[i].Cut() }, Heal: func(i int) { links[i].Heal() },
 				Close: func() {
-					for _, p := range proxies {
-						p.Close()
+					for _, l := range links {
+						l.Close()
 					}
 				},
-				Foreign: func() (link.Conn, error) { return newForeign(client, prefix, o.Durable), nil },
+				Foreign: func() (link.Conn, error) { return newForeign(client, prefix, o), nil },
 			}
 			for i := range s.Endpoints {
-				proxies = append(proxies, redistest.NewProxy(t, server.Addr))
-				o.Prefix, o.Limits, o.OnFault, o.RetryFor = prefix, s.Limits(), s.FaultsOf(i), 20*time.Millisecond
-				e, err := redis.New("redis://"+proxies[i].Addr, &o)
+				links = append(links, new(redistest.Links))
+				o.Prefix, o.Limits, o.OnFault, o.RetryFor, o.Dial = prefix, s.Limits(), s.FaultsOf(i), 20*time.Millisecond, links[i].Dial
+				e, err := redis.New(url, &o)
 				if err != nil {
 					return nil, err
 				}

@@ -34,8 +34,17 @@ func (t *Target) deliver() {
 var errElsewhere = errors.New("an event of another type than its channel's")
 
 func (t *Target) arrived(a arrival) {
+	var refused error
+	if a.entry > 0 {
+		nobody := t.registry.Len() == 0 // any more
+		defer func() {
+			if !errors.Is(refused, eventtarget.ErrClosed) {
+				t.member.handled(a.entry, nobody)
+			}
+		}()
+	}
 	m, err := wire.Decode(envelope(a.text), t.opts.Limits)
-	if err == nil && !t.opts.Durable && t.names.channel(m.Type) != a.channel {
+	if err == nil && !t.opts.Durable && t.channelOf(m.Type) != a.channel {
 		err = errElsewhere
 	}
 	if err != nil {
@@ -47,8 +56,9 @@ func (t *Target) arrived(a arrival) {
 		t.ignored.Add(1)
 		return
 	}
-	// The error is ErrClosed: what arrives now is for nobody.
-	_ = t.registry.Deliver(t.ctx, eventtarget.Event[eventtarget.Raw]{
+	// An error is ErrClosed: what arrives now is for nobody.
+	refused = t.registry.Deliver(t.ctx, eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers,
+		Redelivered: a.again,
 	})
 }

@@ -8,7 +8,8 @@
 //
 // All targets with the same prefix on the same server are one bus: what one
 // dispatches, all hear. A target connects by itself, and again when the connection is
-// lost. Listeners stay through that. docs/redis.md says which channels there are and
+// lost. Listeners stay through that. A redis+cluster:// URL makes a bus on a Redis
+// Cluster, by sharded Pub/Sub, that follows its slots. docs/redis.md says which channels there are and
 // which rights an ACL user needs.
 //
 // # Delivery
@@ -21,16 +22,22 @@
 // A durable bus ([Options].Durable) is a log. Accepted means that Redis has stored the
 // event, and a target that was cut off goes on where it was.
 //
+// With [Options].Group the targets of that name share the log's events: each event is
+// heard by one of them, at least once, and confirmed when its listeners have returned.
+// What a member has left that died is given to another, with Redelivered set.
+//
 // # Ordering
 //
 // One goroutine's events reach each listener in the order of its Dispatch calls, over
-// all topics. Events of different targets have no common order.
+// all topics. Events of different targets have no common order. On a cluster with more
+// than one of [Options].Shards that holds for the topics of each type alone.
 //
 // # Slow listeners
 //
 // Queued listeners hold up nobody. While an Inline listener, or one with Block, does,
 // what arrives waits in a bounded inbox; what finds no room there is told as a gap. On a
-// durable bus reading waits instead.
+// durable bus reading waits instead. A group's member takes more when its listeners, all
+// of which are called one after the other, have returned.
 //
 // # Errors and faults
 //
@@ -47,10 +54,11 @@
 // # Closing
 //
 // Close cuts both connections. Shutdown first waits for what is being published, and
-// lets listeners finish what has arrived.
+// lets listeners finish what has arrived; what a group's member had at a Close is
+// given to others.
 //
 // # Limits
 //
 // Those of [eventtarget.Limits] for a message, and InboxEvents and InboxBytes. Redis 6
-// or later; 7 for a durable bus.
+// or later; 7 for a durable bus and for a cluster. A durable bus is on no cluster.
 package redis

@@ -3,45 +3,63 @@ package redis_test
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"regexp"
+	"sync"
 
 	"github.com/redis/rueidis"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/redis"
 )
 
 // foreign is another program on the bus, which knows Redis and envelopes only.
 type foreign struct {
-	client  rueidis.Client
-	prefix  string
-	durable bool
-	heard   chan string
-	cancel  context.CancelFunc
+	client    rueidis.Client
+	prefix    string
+	durable   bool
+	shards    int // on a cluster
+	heard     chan string
+	listening sync.WaitGroup
+	cancel    context.CancelFunc
 }
 
-func newForeign(client rueidis.Client, prefix string, durable bool) *foreign {
+func newForeign(client rueidis.Client, prefix string, o redis.Options) *foreign {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &foreign{client: client, prefix: prefix, durable: durable, heard: make(chan string, 1024), cancel: cancel}
-	if durable {
-		go f.follow(ctx, f.end())
-		return f
+	f := &foreign{client: client, prefix: prefix, durable: o.Durable, heard: make(chan string, 1024), cancel: cancel}
+	switch {
+	case o.Durable:
+		end := f.end()
+		f.listening.Go(func() { f.follow(ctx, end) })
+	case client.Mode() == rueidis.ClientModeCluster:
+		f.shards = max(1, o.Shards)
+		for n := range f.shards {
+			f.listen(ctx, client.B().Ssubscribe().Channel(fmt.Sprintf("%s:%d", prefix, n)).Build())
+		}
+	default:
+		f.listen(ctx, client.B().Psubscribe().Pattern(prefix+":*").Build())
 	}
+	context.AfterFunc(ctx, func() {
+		f.listening.Wait()
+		close(f.heard)
+	})
+	return f
+}
+
+// listen subscribes to something and returns when that is confirmed.
+func (f *foreign) listen(ctx context.Context, subscribe rueidis.Completed) {
 	listens := make(chan struct{}, 1)
-	go func() {
-		defer close(f.heard)
+	f.listening.Go(func() {
 		hooked := rueidis.WithOnSubscriptionHook(ctx, func(rueidis.PubSubSubscription) {
 			select {
 			case listens <- struct{}{}:
 			default: // another's confirmation, on the same connection
 			}
 		})
-		_ = client.Receive(hooked, client.B().Psubscribe().Pattern(prefix+":*").Build(), func(m rueidis.PubSubMessage) {
-			f.hear(m.Message)
-		})
-	}()
+		_ = f.client.Receive(hooked, subscribe, func(m rueidis.PubSubMessage) { f.hear(m.Message) })
+	})
 	<-listens
-	return f
 }
 
 // end returns the last id of the log.
@@ -55,7 +73,6 @@ func (f *foreign) end() string {
 
 // follow reads the log behind an id.
 func (f *foreign) follow(ctx context.Context, id string) {
-	defer close(f.heard)
 	for ctx.Err() == nil {
 		read, _ := f.client.Do(ctx, f.client.B().Xread().Block(50).Streams().Key(f.prefix+":log").Id(id).Build()).AsXRead()
 		for _, e := range read[f.prefix+":log"] {
@@ -85,6 +102,14 @@ func (f *foreign) Send(msg []byte) error {
 	_ = json.Unmarshal(msg, &e)
 	if !plain.MatchString(e.Type) {
 		e.Type = "malformed"
+	}
+	if f.shards > 0 {
+		slot, err := f.client.Do(context.Background(), b.ClusterKeyslot().Key(e.Type).Build()).AsInt64()
+		if err != nil {
+			return err
+		}
+		channel := fmt.Sprintf("%s:%d", f.prefix, slot%int64(f.shards))
+		return f.client.Do(context.Background(), b.Spublish().Channel(channel).Message(string(msg)).Build()).Error()
 	}
 	return f.client.Do(context.Background(), b.Publish().Channel(f.prefix+":"+e.Type).Message(string(msg)).Build()).Error()
 }

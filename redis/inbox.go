@@ -11,6 +11,8 @@ import (
 type arrival struct {
 	loss          loss // before the message
 	channel, text string
+	entry         uint64 // of the log, if a group's member has taken it
+	again         bool   // it may have been delivered before
 }
 
 // loss is what is missing.
@@ -65,7 +67,7 @@ func (q *inbox) put(channel, text string, missing uint64) {
 	if missing > 0 {
 		q.pending = q.pending.plus(loss{any: true, count: missing})
 	}
-	if !q.add(channel, text) {
+	if !q.add(arrival{channel: channel, text: text}) {
 		q.dropped++
 		q.pending = q.pending.plus(loss{any: true, count: 1, err: eventtarget.ErrOverflow})
 	}
@@ -75,7 +77,7 @@ func (q *inbox) put(channel, text string, missing uint64) {
 func (q *inbox) putWait(ctx context.Context, channel, text string) bool {
 	for {
 		q.mu.Lock()
-		added := q.add(channel, text)
+		added := q.add(arrival{channel: channel, text: text})
 		q.mu.Unlock()
 		if added {
 			return true
@@ -88,19 +90,32 @@ func (q *inbox) putWait(ctx context.Context, channel, text string) bool {
 	}
 }
 
+// admit adds a message whether there is room or not.
+func (q *inbox) admit(a arrival) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	if !q.closed {
+		q.append(a)
+	}
+}
+
 // add is false when there is no room. Under mu.
-func (q *inbox) add(channel, text string) bool {
+func (q *inbox) add(a arrival) bool {
 	if q.closed {
 		return true // and for nobody
 	}
-	if len(q.waiting)-q.head >= q.maxEvents || q.bytes+len(text) > q.maxBytes && q.bytes > 0 {
+	if len(q.waiting)-q.head >= q.maxEvents || q.bytes+len(a.text) > q.maxBytes && q.bytes > 0 {
 		return false
 	}
-	q.waiting = append(q.waiting, arrival{q.pending, channel, text})
-	q.bytes += len(text)
-	q.pending = loss{}
-	token(q.wake)
+	q.append(a)
 	return true
+}
+
+func (q *inbox) append(a arrival) {
+	a.loss, q.pending = q.pending, loss{}
+	q.waiting = append(q.waiting, a)
+	q.bytes += len(a.text)
+	token(q.wake)
 }
 
 // lost adds a loss alone.

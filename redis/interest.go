@@ -210,6 +210,14 @@ func (in *interest) confirm(name string, s joinState) (nowLive bool) {
 	return in.settle()
 }
 
+// isLeaving tells whether Redis has been asked to send a name no more.
+func (in *interest) isLeaving(name string) bool {
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	w := in.wants[name]
+	return w != nil && w.state == leaving
+}
+
 // refuse notes that Redis does not let us hear a name.
 func (in *interest) refuse(name string, err error) (nowLive bool) {
 	in.mu.Lock()

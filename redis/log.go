@@ -16,9 +16,20 @@ import (
 // late for it. Each has one field.
 const field = "m"
 
-func appendToLog(b rueidis.Builder, key string, keep int, text []byte) rueidis.Completed {
-	return b.Xadd().Key(key).Maxlen().Almost().Threshold(strconv.Itoa(keep)).Id("0-*").
-		FieldValue().FieldValue(field, rueidis.BinaryString(text)).Build()
+// repeatField is a second one, of a message that may be in the log already.
+const repeatField = "r"
+
+// appendToLog returns the command that adds a message to a log that keeps so many.
+func appendToLog(keep int) func(rueidis.Builder, *message) rueidis.Completed {
+	most := strconv.Itoa(keep)
+	return func(b rueidis.Builder, m *message) rueidis.Completed {
+		fields := b.Xadd().Key(m.channel).Maxlen().Almost().Threshold(most).Id("0-*").
+			FieldValue().FieldValue(field, rueidis.BinaryString(m.text))
+		if m.repeat {
+			fields = fields.FieldValue(repeatField, "1")
+		}
+		return fields.Build()
+	}
 }
 
 const (
@@ -32,7 +43,7 @@ const (
 // logReader listens to the log of a durable bus. It goes on where it was when the
 // connection is made again.
 type logReader struct {
-	target   *Target
+	part     *part
 	placed   bool   // at is a place in the log
 	at       uint64 // the number of the last entry that was read
 	text     string // that entry, to know the log by
@@ -45,17 +56,17 @@ var (
 )
 
 func (r *logReader) listen(client rueidis.Client) error {
-	t := r.target
+	t := r.part.target
 	conn, release := client.Dedicate()
 	defer release()
 	defer conn.Close()
-	if err := t.publisher.probe(); err != nil {
+	if err := r.part.publisher.probe(client); err != nil {
 		return outcome(err)
 	}
 	if err := r.place(conn); err != nil {
 		return outcome(err)
 	}
-	t.up()
+	t.up(r.part)
 	for t.receiving.Err() == nil {
 		entries, err := r.read(conn)
 		if err != nil {
@@ -76,7 +87,7 @@ func (r *logReader) listen(client rueidis.Client) error {
 func (r *logReader) place(conn rueidis.DedicatedClient) error {
 	ctx, cancel := r.patience()
 	defer cancel()
-	newest, err := conn.Do(ctx, conn.B().Xrevrange().Key(r.target.names.log()).End("+").Start("-").Count(1).Build()).AsXRange()
+	newest, err := conn.Do(ctx, conn.B().Xrevrange().Key(r.part.target.names.log()).End("+").Start("-").Count(1).Build()).AsXRange()
 	if err != nil {
 		return err
 	}
@@ -93,13 +104,13 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 		return nil
 	}
 	id := entryID(r.at)
-	same, err := conn.Do(ctx, conn.B().Xrange().Key(r.target.names.log()).Start(id).End(id).Build()).AsXRange()
+	same, err := conn.Do(ctx, conn.B().Xrange().Key(r.part.target.names.log()).Start(id).End(id).Build()).AsXRange()
 	if err != nil {
 		return err
 	}
 	if end < r.at || len(same) > 0 && same[0].FieldValues[field] != r.text {
 		r.at, r.text = end, text
-		r.target.inbox.lost(loss{any: true, err: errRolled})
+		r.part.target.inbox.lost(loss{any: true, err: errRolled})
 	}
 	return nil
 }
@@ -108,7 +119,7 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 func (r *logReader) read(conn rueidis.DedicatedClient) ([]rueidis.XRangeEntry, error) {
 	ctx, cancel := r.patience()
 	defer cancel()
-	key := r.target.names.log()
+	key := r.part.target.names.log()
 	found, err := conn.Do(ctx, conn.B().Xread().Count(readAtOnce).Block(readWait.Milliseconds()).
 		Streams().Key(key).Id(entryID(r.at)).Build()).AsXRead()
 	if rueidis.IsRedisNil(err) {
@@ -119,12 +130,12 @@ func (r *logReader) read(conn rueidis.DedicatedClient) ([]rueidis.XRangeEntry, e
 
 // patience bounds one command.
 func (r *logReader) patience() (context.Context, context.CancelFunc) {
-	return context.WithTimeout(context.Background(), readWait+r.target.opts.Timeout)
+	return context.WithTimeout(context.Background(), readWait+r.part.target.opts.Timeout)
 }
 
 // take takes one entry in, as soon as there is room for it.
 func (r *logReader) take(e rueidis.XRangeEntry) error {
-	t := r.target
+	t := r.part.target
 	n, err := number(e.ID)
 	if err != nil {
 		return err

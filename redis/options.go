@@ -28,10 +28,29 @@ type Options struct {
 	// knows the outcome, for RetryFor at most. All members of a bus must have the
 	// same setting. It takes Redis 7.
 	Durable bool
+	// Shards is how many shard channels a bus on a cluster has. The events of one type
+	// are all on one of them; those of different types may be on different nodes, and
+	// then have no common order. All members of a bus must have the same number, and
+	// each of them has a connection for each. Default 1, which lives on one node and
+	// keeps one order.
+	Shards int
+	// Group makes the target a member of a group of that name, on a durable bus: each
+	// event is heard by one member of the group, and at least once. It is confirmed to
+	// Redis when the listeners that hear it have returned, and what a member has left
+	// that died is given to another, with Redelivered set. A group is as durable as
+	// the log: it begins at the end of it when its first member joins, and what comes
+	// while no member is there waits. All members should have the same listeners; they
+	// are called one after the other. Letters, digits and "._-:". It takes Durable.
+	Group string
+	// ClaimAfter is for how long a member of a group may say nothing before others
+	// take over what it had; who is at work says so all the time, whatever the
+	// listeners do. All members should have the same. Default 10 s.
+	ClaimAfter time.Duration
 	// LogEvents is about how many events the log keeps; who was away for longer is
 	// told a gap. Default 100 000.
 	LogEvents int
-	// RetryFor bounds how long Dispatch tries again on a durable bus. Default 10 s.
+	// RetryFor bounds how long Dispatch tries again on a durable bus, and on a cluster
+	// while no node takes the event. Default 10 s; on a cluster 2 s.
 	RetryFor time.Duration
 	// NoEcho keeps the target from hearing its own dispatches.
 	NoEcho bool
@@ -49,7 +68,11 @@ type Options struct {
 	// DialTimeout bounds one attempt to connect, with TLS and authentication.
 	// Default 1 s. The next attempt follows after a pause of at most 200 ms.
 	DialTimeout time.Duration
-	// TLS is used for rediss:// URLs. nil: the system's roots, TLS 1.2 and up.
+	// Dial makes the connections, to addresses of the URL and of a cluster's nodes as
+	// they name themselves; nil: a net.Dialer does. TLS is added to what it returns. It
+	// is called from several goroutines, and ctx bounds it.
+	Dial func(ctx context.Context, network, address string) (net.Conn, error)
+	// TLS is used for rediss:// and rediss+cluster:// URLs. nil: the system's roots, TLS 1.2 and up.
 	TLS *tls.Config
 	// OnFault hears the faults; nil logs them.
 	OnFault func(eventtarget.Fault)
@@ -61,29 +84,54 @@ func (o Options) withDefaults() (Options, error) {
 	o.InboxEvents = cmp.Or(o.InboxEvents, 1<<16)
 	o.InboxBytes = cmp.Or(o.InboxBytes, 32<<20)
 	o.LogEvents = cmp.Or(o.LogEvents, 100_000)
-	o.RetryFor = cmp.Or(o.RetryFor, 10*time.Second)
+	o.ClaimAfter = cmp.Or(o.ClaimAfter, 10*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 1500*time.Millisecond)
 	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
-	if o.InboxEvents < 0 || o.InboxBytes < 0 || o.LogEvents < 0 || o.RetryFor < 0 || o.Timeout < 0 || o.DialTimeout < 0 {
+	if o.InboxEvents < 0 || o.InboxBytes < 0 || o.LogEvents < 0 || o.Shards < 0 || o.RetryFor < 0 || o.ClaimAfter < 0 || o.Timeout < 0 || o.DialTimeout < 0 {
 		return o, errors.New("a negative option")
 	}
-	return o, nil
+	switch {
+	case o.Group == "":
+		return o, nil
+	case !o.Durable:
+		return o, errors.New("a group shares a log: it takes Durable")
+	case o.NoEcho:
+		return o, errors.New("a group's members share their own events, too: NoEcho cannot be had")
+	case o.ClaimAfter < time.Second/10:
+		return o, errors.New("ClaimAfter is at least 100 ms")
+	}
+	return o, checkName("group", o.Group)
 }
 
 // pingEvery is how often rueidis asks a connection for a sign of life, but for the
 // first time after another command.
 const pingEvery = 600 * time.Millisecond
 
-// server reads the URL of a server. No error repeats it: there may be a password
-// in it.
-func (o Options) server(rawURL string) (rueidis.ClientOption, error) {
-	const want = "write redis://USER:PASSWORD@HOST:PORT or rediss://…"
+// nodes reads the URL of a server or cluster. No error repeats it: there may be a
+// password in it. It completes those options whose defaults depend on that.
+func (o *Options) nodes(rawURL string) (*nodes, error) {
+	const want = "write redis://USER:PASSWORD@HOST:PORT, or rediss://…, redis+cluster://… or rediss+cluster://…"
 	u, err := url.Parse(rawURL)
-	if err != nil || u.Scheme != "redis" && u.Scheme != "rediss" || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
-		return rueidis.ClientOption{}, errors.New(want)
+	if err != nil || u.Hostname() == "" || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New(want)
+	}
+	scheme, isCluster := strings.CutSuffix(u.Scheme, "+cluster")
+	if scheme != "redis" && scheme != "rediss" {
+		return nil, errors.New(want)
 	}
 	if path := strings.Trim(u.Path, "/"); path != "" && path != "0" {
-		return rueidis.ClientOption{}, errors.New("Pub/Sub knows no databases: keep buses apart by their prefix")
+		return nil, errors.New("Pub/Sub knows no databases: keep buses apart by their prefix")
+	}
+	switch {
+	case isCluster && o.Durable:
+		return nil, errors.New("a durable bus is one stream, which no cluster can spread: open a server")
+	case isCluster:
+		o.Shards = cmp.Or(o.Shards, 1)
+		o.RetryFor = cmp.Or(o.RetryFor, 2*time.Second)
+	case o.Shards > 0:
+		return nil, errors.New("only a bus on a cluster has shards: redis+cluster://…")
+	default:
+		o.RetryFor = cmp.Or(o.RetryFor, 10*time.Second)
 	}
 	c := rueidis.ClientOption{
 		InitAddress:         []string{net.JoinHostPort(u.Hostname(), cmp.Or(u.Port(), "6379"))},
@@ -102,29 +150,36 @@ func (o Options) server(rawURL string) (rueidis.ClientOption, error) {
 		c.Username = u.User.Username()
 		c.Password, _ = u.User.Password()
 	}
-	if u.Scheme == "rediss" {
+	if scheme == "rediss" {
 		c.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 		if o.TLS != nil {
 			c.TLSConfig = o.TLS.Clone()
 		}
 		c.TLSConfig.ServerName = cmp.Or(c.TLSConfig.ServerName, u.Hostname())
 	}
-	return c, nil
+	return &nodes{option: c, fixed: !isCluster}, nil
 }
 
 // dialer returns what makes connections that end with ctx, so that no call on one
 // outlives the target.
-func dialer(ended context.Context) func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
+func (o Options) dialer(ended context.Context) func(context.Context, string, *net.Dialer, *tls.Config) (net.Conn, error) {
 	return func(ctx context.Context, address string, d *net.Dialer, config *tls.Config) (net.Conn, error) {
 		ctx, cancel := context.WithCancel(ctx)
 		defer cancel()
 		defer context.AfterFunc(ended, cancel)()
-		var conn net.Conn
-		var err error
-		if config == nil {
-			conn, err = d.DialContext(ctx, "tcp", address)
-		} else {
-			conn, err = (&tls.Dialer{NetDialer: d, Config: config}).DialContext(ctx, "tcp", address)
+		dial := o.Dial
+		if dial == nil {
+			dial = d.DialContext
+		}
+		ctx, stop := context.WithTimeout(ctx, o.DialTimeout)
+		defer stop()
+		conn, err := dial(ctx, "tcp", address)
+		if err == nil && config != nil {
+			secure := tls.Client(conn, config)
+			if err = secure.HandshakeContext(ctx); err != nil {
+				_ = conn.Close()
+			}
+			conn = secure
 		}
 		if err != nil {
 			return nil, notSent{fmt.Errorf("connect: %w", err)}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -21,20 +22,25 @@ func publish(b rueidis.Builder, m *message) rueidis.Completed {
 	return b.Publish().Channel(m.channel).Message(rueidis.BinaryString(m.text)).Build()
 }
 
+func publishSharded(b rueidis.Builder, m *message) rueidis.Completed {
+	return b.Spublish().Channel(m.channel).Message(rueidis.BinaryString(m.text)).Build()
+}
+
 // publisher sends messages in the order in which they were handed over, and has
 // one answer for each. While Redis has not answered for those that were sent, the
 // next ones gather, and are then sent together.
 type publisher struct {
-	ready  <-chan struct{} // closed once client is set
-	ended  <-chan struct{} // closed with the target
-	client rueidis.Client
-	start  func(func()) // runs a goroutine that the target owns
-	// command sends a message, for retryFor if it is lost on the way: it must then be
-	// one that does no harm when it is sent twice.
-	command  func(rueidis.Builder, *message) rueidis.Completed
+	ready   chan struct{}   // closed once client is set
+	ended   <-chan struct{} // closed with the target
+	start   func(func())    // runs a goroutine that the target owns
+	command func(rueidis.Builder, *message) rueidis.Completed
+	// passing tells after which errors the command may be sent again, for retryFor;
+	// nil: after none. It is not asked about success.
+	passing  func(error) bool
 	retryFor time.Duration
 
 	mu      sync.Mutex
+	client  rueidis.Client // the one to send with from now on
 	waiting []*message
 	writing bool // the writer runs
 	closed  bool
@@ -48,6 +54,7 @@ type message struct {
 	text    []byte // begins with a head
 	number  uint64
 	taken   bool // by the writer: under mu
+	repeat  bool // Redis may have it already
 	held    bool // rueidis may still read it, since it was sent in vain once
 	result  chan error
 }
@@ -57,7 +64,7 @@ var messages = sync.Pool{New: func() any { return &message{result: make(chan err
 // newMessage returns an empty message, which may have been another before.
 func newMessage() *message {
 	m := messages.Get().(*message)
-	m.text, m.taken = m.text[:0], false
+	m.text, m.taken, m.repeat = m.text[:0], false, false
 	return m
 }
 
@@ -68,12 +75,8 @@ const keepText = 64 << 10
 // confirmed it. If ctx ends before that, the message is withdrawn if it was not yet
 // sent, and its outcome is unknown otherwise.
 func (p *publisher) publish(ctx context.Context, m *message) error {
-	select {
-	case <-p.ready:
-	case <-p.ended:
-		return eventtarget.ErrClosed
-	case <-ctx.Done():
-		return context.Cause(ctx)
+	if err := p.awaitReady(ctx); err != nil {
+		return err
 	}
 	p.mu.Lock()
 	if p.closed {
@@ -97,6 +100,29 @@ func (p *publisher) publish(ctx context.Context, m *message) error {
 	}
 }
 
+// awaitReady waits until there is somewhere to send to, for retryFor if that is set.
+func (p *publisher) awaitReady(ctx context.Context) error {
+	select {
+	case <-p.ready:
+		return nil
+	default:
+	}
+	var late <-chan time.Time
+	if p.retryFor > 0 {
+		late = time.After(p.retryFor)
+	}
+	select {
+	case <-p.ready:
+		return nil
+	case <-p.ended:
+		return eventtarget.ErrClosed
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-late:
+		return notSent{errNobody}
+	}
+}
+
 // abandon gives up waiting for a message.
 func (p *publisher) abandon(m *message, cause error) error {
 	p.mu.Lock()
@@ -116,6 +142,7 @@ func (p *publisher) abandon(m *message, cause error) error {
 // write sends what waits until nothing does.
 func (p *publisher) write() {
 	for batch := p.take(); batch != nil; batch = p.take() {
+		many := len(batch) > 1
 		for _, m := range batch {
 			m.number = p.numbers.next(m.channel)
 			setNumber(m.text, m.number)
@@ -131,25 +158,32 @@ func (p *publisher) write() {
 			case <-p.ended:
 			}
 		}
+		if many {
+			runtime.Gosched() // so that those who were answered can hand over their next ones
+		}
 	}
 }
 
 // send sends messages once and returns those that are to be sent again.
 func (p *publisher) send(batch []*message, retry bool) (again []*message) {
+	p.mu.Lock()
+	client, closed := p.client, p.closed
+	p.mu.Unlock()
 	commands := make(rueidis.Commands, len(batch))
 	for i, m := range batch {
-		commands[i] = p.command(p.client.B(), m)
+		commands[i] = p.command(client.B(), m)
 	}
 	results := make([]rueidis.RedisResult, 1)
 	if len(batch) == 1 {
-		results[0] = p.client.Do(context.Background(), commands[0])
+		results[0] = client.Do(context.Background(), commands[0])
 	} else {
-		results = p.client.DoMulti(context.Background(), commands...)
+		results = client.DoMulti(context.Background(), commands...)
 	}
 	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
 		err := outcome(results[i].Error())
-		if retry && passing(err) && !p.isClosed() {
+		if err != nil && retry && !closed && p.passing != nil && p.passing(err) {
 			m.held = true
+			m.repeat = m.repeat || !isNotSent(err)
 			again = append(again, m)
 			continue
 		}
@@ -162,16 +196,14 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	return again
 }
 
-func (p *publisher) isClosed() bool {
+// use has messages sent with another client from now on.
+func (p *publisher) use(client rueidis.Client) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.closed
-}
-
-// passing tells whether the same may succeed later.
-func passing(err error) bool {
-	_, ok := errors.AsType[notSent](err)
-	return ok || errors.Is(err, eventtarget.ErrUnknownOutcome)
+	if p.client == nil {
+		close(p.ready)
+	}
+	p.client = client
 }
 
 // take returns what is to be sent next; nil ends the writer.
@@ -193,10 +225,10 @@ func (p *publisher) take() []*message {
 
 // probe makes sure that there is a connection to publish on: one that was cut is
 // noticed by the first command on it.
-func (p *publisher) probe() error {
+func (p *publisher) probe(client rueidis.Client) error {
 	var err error
 	for range 2 {
-		if err = p.client.Do(context.Background(), p.client.B().Ping().Build()).NonRedisError(); err == nil {
+		if err = client.Do(context.Background(), client.B().Ping().Build()).NonRedisError(); err == nil {
 			return nil
 		}
 	}
@@ -221,13 +253,26 @@ type notSent struct{ error }
 
 func (e notSent) Unwrap() error { return e.error }
 
+func isNotSent(err error) bool {
+	_, ok := errors.AsType[notSent](err)
+	return ok
+}
+
+// notYet tells whether an error reply says that the same may succeed later, or at
+// another node of a cluster.
+func notYet(err *rueidis.RedisError) bool {
+	_, moved := err.IsMoved()
+	_, asked := err.IsAsk()
+	return moved || asked || err.IsLoading() || err.IsTryAgain() || err.IsClusterDown()
+}
+
 // outcome says what the error of a command means for its caller.
 func outcome(err error) error {
 	if err == nil {
 		return nil
 	}
 	if refused, ok := rueidis.IsRedisErr(err); ok {
-		if refused.IsLoading() {
+		if notYet(refused) {
 			return notSent{refused}
 		}
 		return refusal(refused)
@@ -235,7 +280,7 @@ func outcome(err error) error {
 	if errors.Is(err, rueidis.ErrClosing) {
 		return unknown(eventtarget.ErrClosed)
 	}
-	if _, ok := errors.AsType[notSent](err); ok {
+	if isNotSent(err) {
 		return err
 	}
 	return unknown(err)

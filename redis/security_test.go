@@ -58,6 +58,56 @@ func TestSmallestDurableACL(t *testing.T) {
 	}
 }
 
+func TestSmallestClusterACL(t *testing.T) {
+	cluster := redistest.StartCluster(t, 3)
+	url := ""
+	for _, n := range cluster.Nodes {
+		url = strings.Replace(allow(t, n, "shard"), "redis://", "redis+cluster://", 1)
+	}
+	l := newLedger(t)
+	o := redis.Options{Shards: 5, OnFault: l.fault}
+	a, b := join(t, url, o), join(t, url, o)
+	one, all := listen(t, b, eventtarget.T("n", "*"), l.handle), listen(t, b, eventtarget.T("*", "*"), l.handle)
+	if err := a.Dispatch(t.Context(), event{Type: "n", ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	l.await("an event, twice", func() bool { return l.heard() == 2 })
+	b.Remove(one)
+	b.Remove(all)
+	listen(t, b, eventtarget.T("n", "*"), l.handle) // behind what the Removes set off
+
+	other := join(t, url, redis.Options{OnFault: quiet, Prefix: "other"})
+	if err := other.Dispatch(t.Context(), event{Type: "n"}); !errors.Is(err, eventtarget.ErrForbidden) {
+		t.Errorf("Dispatch on a channel that is not allowed: %v", err)
+	}
+	if _, err := other.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Func(l.handle)); !errors.Is(err, eventtarget.ErrForbidden) {
+		t.Errorf("Add, which is not allowed: %v", err)
+	}
+}
+
+func TestSmallestGroupACL(t *testing.T) {
+	server := redistest.Start(t)
+	url := allow(t, server, "worker")
+	l := newLedger(t)
+	o := inGroup(redis.Options{ClaimAfter: 100 * time.Millisecond, OnFault: l.fault})
+	b := join(t, url, o)
+	listen(t, b, eventtarget.T("n", "*"), l.handle)
+	dispatchAll(t, b, 3)
+	l.await("the events", func() bool { return l.heard() == 3 })
+	// Somebody dies who has one.
+	server.Do("XADD", "et:log", "0-*", "m", `{"type":"n","id":"3"}`)
+	server.Do("XGROUP", "CREATECONSUMER", "et:log", "g", "dead")
+	l.await("another", func() bool { return l.heard() == 4 })
+	server.Do("XCLAIM", "et:log", "g", "dead", "0", "0-4", "FORCE", "JUSTID")
+	l.await("what was left", func() bool { return l.heard() == 5 })
+	if err := b.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if n := pending(t, server); n != 0 || len(l.all()) != 5 {
+		t.Errorf("%d events not confirmed, and %v", n, l.all())
+	}
+}
+
 func TestSmallestACL(t *testing.T) {
 	server := redistest.Start(t)
 	url := allow(t, server, "app")

@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync/atomic"
 
 	"github.com/redis/rueidis"
@@ -10,23 +11,16 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
 
-// source is where messages come from: Pub/Sub or the log.
-type source interface {
-	// listen makes one connection and takes in what comes on it, until it is lost
-	// or the target stops receiving. It returns why.
-	listen(client rueidis.Client) error
-}
-
 // pubSub listens on Pub/Sub.
 type pubSub struct {
-	target *Target
+	part   *part
 	missed bool // something was listened to when a connection was lost, and this is not told yet
 }
 
 func (p *pubSub) listen(client rueidis.Client) error {
-	s := &session{target: p.target, missed: p.missed, channels: make(map[string]struct{})}
+	s := &session{target: p.part.target, part: p.part, missed: p.missed, channels: make(map[string]struct{})}
 	err := s.run(client)
-	p.missed = p.target.interest.disconnected() || p.missed && !s.live.Load()
+	p.missed = p.part.interest.disconnected() || p.missed && !s.live.Load()
 	return err
 }
 
@@ -35,6 +29,7 @@ func (p *pubSub) listen(client rueidis.Client) error {
 // them; that goroutine never waits.
 type session struct {
 	target *Target
+	part   *part
 	missed bool // events may have been lost before this connection
 	// live: all that was wanted is subscribed to. What arrives before that is part
 	// of what was lost: whoever hears of the loss and looks elsewhere for what
@@ -57,7 +52,7 @@ func (s *session) run(client rueidis.Client) error {
 		return outcome(err)
 	default:
 	}
-	err := s.work(conn, lost)
+	err := s.work(client, conn, lost)
 	conn.Close()
 	for range lost { // closed when no hook will be called any more
 	}
@@ -65,27 +60,29 @@ func (s *session) run(client rueidis.Client) error {
 }
 
 // work asks for what is wanted until the connection is lost.
-func (s *session) work(conn rueidis.DedicatedClient, lost <-chan error) error {
+func (s *session) work(client rueidis.Client, conn rueidis.DedicatedClient, lost <-chan error) error {
 	t := s.target
-	if err := t.publisher.probe(); err != nil {
+	if err := s.part.publisher.probe(client); err != nil {
 		return outcome(err)
 	}
-	if t.interest.connected() {
+	if s.part.interest.connected() {
 		s.begin()
 	}
 	for up := false; ; {
 		if s.live.Load() && !up {
 			up = true
-			t.up()
+			t.up(s.part)
 		}
-		if next := t.interest.next(); next.names != nil {
+		if next := s.part.interest.next(); next.names != nil {
 			if err := s.ask(conn, next); err != nil {
 				return err
 			}
 			continue
 		}
 		select {
-		case <-t.interest.wake:
+		case <-s.part.interest.wake:
+		case <-s.part.moved:
+			return errMoved
 		case err, told := <-lost:
 			if !told {
 				err = errors.New("connection lost")
@@ -103,7 +100,7 @@ func (s *session) begin() {
 		s.target.inbox.lost(loss{any: true, err: errCut})
 	}
 	s.live.Store(true)
-	token(s.target.interest.wake)
+	token(s.part.interest.wake)
 }
 
 var errCut = errors.New("the connection was lost for a while")
@@ -111,11 +108,15 @@ var errCut = errors.New("the connection was lost for a while")
 // ask takes a step; what comes of it is confirmed later. The error is that of the
 // connection.
 func (s *session) ask(conn rueidis.DedicatedClient, what step) error {
-	err := conn.Do(context.Background(), command(conn.B(), what)).Error()
+	err := conn.Do(context.Background(), s.command(conn.B(), what)).Error()
 	refused, ok := rueidis.IsRedisErr(err)
 	switch {
 	case err == nil || !ok:
 		return err
+	case notYet(refused) && s.part.channel != "":
+		return fmt.Errorf("%w: %w", errMoved, refused)
+	case notYet(refused):
+		return notSent{refused}
 	case len(what.names) > 1: // one that is not allowed spoils all
 		for _, name := range what.names {
 			if err := s.ask(conn, step{what.join, what.pattern, []string{name}}); err != nil {
@@ -124,7 +125,7 @@ func (s *session) ask(conn rueidis.DedicatedClient, what step) error {
 		}
 		return nil
 	}
-	if s.target.interest.refuse(what.names[0], refusal(refused)) {
+	if s.part.interest.refuse(what.names[0], refusal(refused)) {
 		s.begin()
 	}
 	if s.target.State() == eventtarget.StateDown {
@@ -133,8 +134,12 @@ func (s *session) ask(conn rueidis.DedicatedClient, what step) error {
 	return nil
 }
 
-func command(b rueidis.Builder, what step) rueidis.Completed {
+func (s *session) command(b rueidis.Builder, what step) rueidis.Completed {
 	switch {
+	case s.part.channel != "" && what.join:
+		return b.Ssubscribe().Channel(what.names...).Build()
+	case s.part.channel != "":
+		return b.Sunsubscribe().Channel(what.names...).Build()
 	case what.join && what.pattern:
 		return b.Psubscribe().Pattern(what.names...).Build()
 	case what.join:
@@ -150,16 +155,22 @@ func command(b rueidis.Builder, what step) rueidis.Completed {
 func (s *session) confirmed(c rueidis.PubSubSubscription) {
 	state := joined
 	switch c.Kind {
-	case "subscribe":
-		s.channels[c.Channel] = struct{}{}
-	case "psubscribe":
-		s.pattern = true
+	case "sunsubscribe":
+		if !s.part.interest.isLeaving(c.Channel) { // the slot was moved
+			token(s.part.moved)
+			return
+		}
+		fallthrough
 	case "unsubscribe":
 		state = absent
 		delete(s.channels, c.Channel)
 		if !s.pattern {
 			s.follower.forget(c.Channel)
 		}
+	case "subscribe", "ssubscribe":
+		s.channels[c.Channel] = struct{}{}
+	case "psubscribe":
+		s.pattern = true
 	case "punsubscribe":
 		state = absent
 		s.pattern = false
@@ -169,7 +180,7 @@ func (s *session) confirmed(c rueidis.PubSubSubscription) {
 			}
 		}
 	}
-	if s.target.interest.confirm(c.Channel, state) {
+	if s.part.interest.confirm(c.Channel, state) {
 		s.begin()
 	}
 }

@@ -5,8 +5,6 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"github.com/redis/rueidis"
-
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
@@ -16,16 +14,17 @@ import (
 //
 // Owns: one goroutine that connects and subscribes, one that delivers, one that
 // publishes while there is something to publish, its registry's workers, and two
-// connections with what rueidis runs for them.
+// connections with what rueidis runs for them. On a cluster it has those that subscribe
+// and publish for each shard.
 type Target struct {
 	opts      Options
-	server    rueidis.ClientOption
+	nodes     *nodes
 	names     namespace
 	origin    string
 	registry  *eventtarget.Registry[eventtarget.Raw]
-	interest  *interest
+	member    *member // of a group; nil: it hears everything
+	parts     []*part // one, but for shards on a cluster
 	inbox     *inbox
-	publisher publisher
 	malformed atomic.Uint64
 	ignored   atomic.Uint64
 
@@ -34,7 +33,6 @@ type Target struct {
 	receiving context.Context // ends when Shutdown begins to drain
 	hush      context.CancelFunc
 	wg        sync.WaitGroup
-	ready     chan struct{} // closed once publisher.client is set
 	delivered chan struct{} // closed when the delivering goroutine has ended
 	done      chan struct{}
 	gate      *gate // that Dispatch goes through, shut by Shutdown
@@ -46,7 +44,8 @@ type Target struct {
 }
 
 // New returns a target on the server at rawURL, redis://USER:PASSWORD@HOST:PORT or,
-// over TLS, rediss://; nil options are the defaults. It connects by itself, and again
+// over TLS, rediss://, or on the cluster that one at redis+cluster://… or
+// rediss+cluster://… belongs to; nil options are the defaults. It connects by itself, and again
 // whenever the connection is lost: wait for Ready where that matters. The error says
 // what is wrong with the URL or the options.
 func New(rawURL string, opts *Options) (*Target, error) {
@@ -62,30 +61,30 @@ func New(rawURL string, opts *Options) (*Target, error) {
 	if err != nil {
 		return nil, fail("open", eventtarget.Topic{}, err)
 	}
-	server, err := o.server(rawURL)
+	nodes, err := o.nodes(rawURL)
 	if err != nil {
 		return nil, fail("open", eventtarget.Topic{}, err)
 	}
 	t := &Target{
-		opts: o, server: server, names: names, origin: newOrigin(),
-		registry: eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{Adapter: adapter, OnFault: o.OnFault}),
-		interest: newInterest(names.everything()),
-		inbox:    newInbox(o.InboxEvents, o.InboxBytes),
-		gate:     newGate(),
-		ready:    make(chan struct{}), delivered: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
+		opts: o, nodes: nodes, names: names, origin: newOrigin(),
+		registry:  eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{Adapter: adapter, OnFault: o.OnFault}),
+		inbox:     newInbox(o.InboxEvents, o.InboxBytes),
+		gate:      newGate(),
+		delivered: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
 	t.receiving, t.hush = context.WithCancel(t.ctx)
-	t.server.DialCtxFn = dialer(t.ctx)
-	t.publisher.ready, t.publisher.ended, t.publisher.start = t.ready, t.ctx.Done(), t.wg.Go
-	t.publisher.command = publish
-	if o.Durable {
-		t.publisher.retryFor = o.RetryFor
-		t.publisher.command = func(b rueidis.Builder, m *message) rueidis.Completed {
-			return appendToLog(b, m.channel, o.LogEvents, m.text)
+	t.nodes.option.DialCtxFn = o.dialer(t.ctx)
+	if nodes.fixed {
+		t.parts = []*part{newPart(t, "")}
+	} else {
+		for i := range o.Shards {
+			t.parts = append(t.parts, newPart(t, names.shardChannel(i)))
 		}
 	}
-	t.wg.Go(t.run)
+	for _, p := range t.parts {
+		t.wg.Go(p.run)
+	}
 	t.wg.Go(t.deliver)
 	go t.reap()
 	return t, nil
@@ -105,31 +104,26 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 		if err := t.Ready(ctx); err != nil {
 			return nil, fail("add", topic, err)
 		}
-		return t.registry.Add(ctx, topic, l)
+		if t.member == nil {
+			return t.registry.Add(ctx, topic, l)
+		}
+		defer token(t.member.wake)
+		return t.registry.Add(ctx, topic, inGroup(l))
 	}
-	name := t.name(topic)
-	if err := t.interest.add(ctx, name); err != nil {
+	if err := t.want(ctx, topic); err != nil {
 		return nil, fail("add", topic, err)
 	}
 	if handle := l.Handle; l.Once && handle != nil {
 		l.Handle = func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
-			defer t.interest.release(name)
+			defer t.unwant(topic)
 			handle(ctx, e)
 		}
 	}
 	r, err := t.registry.Add(ctx, topic, l)
 	if err != nil {
-		t.interest.release(name)
+		t.unwant(topic)
 	}
 	return r, err
-}
-
-// name returns what to subscribe to for a selector.
-func (t *Target) name(topic eventtarget.Topic) string {
-	if topic.Type == eventtarget.Wildcard {
-		return t.names.everything()
-	}
-	return t.names.channel(topic.Type)
 }
 
 // Remove ends a registration and never waits; see [eventtarget.TypedEventTarget].
@@ -139,7 +133,7 @@ func (t *Target) Remove(r *eventtarget.Registration) bool {
 	if !t.registry.Remove(r) {
 		return false
 	}
-	t.interest.release(t.name(r.Topic()))
+	t.unwant(r.Topic())
 	return true
 }
 
@@ -160,15 +154,12 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 		return fail("dispatch", e.Topic(), err)
 	}
 	m := newMessage()
-	m.channel = t.names.log()
-	if !t.opts.Durable {
-		m.channel = t.names.channel(e.Type)
-	}
+	m.channel = t.channelOf(e.Type)
 	m.text = appendMessage(m.text, t.origin, &e)
-	if err := t.publisher.publish(ctx, m); err != nil {
+	if err := t.partOf(e.Type).publisher.publish(ctx, m); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}
-	if t.opts.NoEcho || t.registry.Len() == 0 {
+	if t.opts.NoEcho || t.member != nil || t.registry.Len() == 0 {
 		return nil
 	}
 	if ctx.Err() != nil { // Redis was faster, but no listener may wait any more

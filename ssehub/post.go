@@ -57,6 +57,11 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) error {
 	if err == nil && m.Control() {
 		err = fmt.Errorf("%w: %q is the protocol's own", eventtarget.ErrInvalidTopic, m.Type)
 	}
+	if err == nil && h.opts.Authorize != nil {
+		if no := h.opts.Authorize(meta.Identity, eventtarget.T(m.Type, m.ID)); no != nil {
+			return &Refusal{Status: http.StatusForbidden, Text: no.Error()}
+		}
+	}
 	if err == nil {
 		err = h.hub.Dispatch(r.Context(), eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
 	}

@@ -65,3 +65,42 @@ func TestPost(t *testing.T) {
 		t.Errorf("behind the hub's end: %d", got)
 	}
 }
+
+// TestPostAuthorize: who posts may be told what not to, by name.
+func TestPostAuthorize(t *testing.T) {
+	h, _ := serve(t, ssehub.Options{})
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{
+		Authenticate: func(r *http.Request) (hub.Grant, error) { return hub.Grant{Identity: r.Header.Get("X-Who")}, nil },
+		Authorize: func(identity string, topic eventtarget.Topic) error {
+			if identity != "ann" || topic != eventtarget.T("chat", "1") {
+				return eventtarget.ErrForbidden
+			}
+			return nil
+		},
+	}))
+	defer server.Close()
+	for _, c := range []struct {
+		who, body string
+		want      int
+	}{
+		{"ann", `{"type":"chat","id":"1"}`, http.StatusAccepted},
+		{"bob", `{"type":"chat","id":"1"}`, http.StatusForbidden},
+		{"ann", `{"type":"chat","id":"2"}`, http.StatusForbidden},
+		{"ann", `{"type":"admin","id":"1","Type":"chat"}`, http.StatusForbidden},
+	} {
+		req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL, strings.NewReader(c.body))
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Content-Type", "application/json")
+		req.Header.Set("X-Who", c.who)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != c.want {
+			t.Errorf("%s posts %s: %d, want %d", c.who, c.body, res.StatusCode, c.want)
+		}
+	}
+}

@@ -22,8 +22,10 @@ export interface Options {
   sse?: boolean;
   /** ms without a word from the hub after which it is given up; default 15000. */
   heartbeat?: number;
-  /** ms of the first pause, at most, before another attempt; default 250. No pause is longer than
-   * the failing so far, and none than 30 s. */
+  /**
+   * ms of the first pause, at most, before another attempt; default 250. Later ones are
+   * random, up to twice the time that it has been failing, and at most 30 s.
+   */
   backoff?: number;
   /** Stand-ins for the platform's. */
   WebSocket?: unknown;

@@ -217,7 +217,7 @@ export class RemoteEventTarget extends EventTarget {
   // beat asks for nothing when nothing was heard, to see whether there is an answer.
   #beat() {
     const beat = () => {
-      if (++this.#silent > 2) this.#end({ code: TIMEOUT, reason: "no heartbeat" });
+      if (++this.#silent > 2) this.#end({ code: TIMEOUT, reason: "late" });
       else if (this.#silent == 2) this.#socket.send(control("__subscribe", { topics: [] }));
     };
     this.#timers.push(setInterval(beat, this.#options.heartbeat / 2));
@@ -268,7 +268,7 @@ export class RemoteEventTarget extends EventTarget {
     if (closed) this.#stop.abort();
     else {
       const hint = /\bretry-ms=(\d+)$/.exec(reason)?.[1];
-      retry = Math.min(300e3, hint ?? Math.random() * Math.min(30e3, this.#options.backoff + now - this.#failing));
+      retry = Math.min(300e3, hint ?? Math.random() * Math.min(30e3, this.#options.backoff + 2 * (now - this.#failing)));
       this.#timers.push(setTimeout(() => this.#dial(), retry));
     }
     this.#tell("down", { code, reason, retry });

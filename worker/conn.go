@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
 // appendHeader appends the header of a message: its length in four bytes, the most
@@ -26,15 +27,17 @@ type pipes struct {
 	in    *os.File
 	out   *os.File
 	limit int
+	most  time.Duration // that a write may take
 	r     *bufio.Reader
 
+	mu     sync.Mutex // for deadlines of writes, and the end
 	once   sync.Once
 	closed chan struct{}
 	reason eventtarget.Reason // set before closed is closed
 }
 
-func newPipes(in, out *os.File, limit int) *pipes {
-	return &pipes{in: in, out: out, limit: limit, r: bufio.NewReaderSize(in, 64<<10), closed: make(chan struct{})}
+func newPipes(in, out *os.File, limit int, most time.Duration) *pipes {
+	return &pipes{in: in, out: out, limit: limit, most: most, r: bufio.NewReaderSize(in, 64<<10), closed: make(chan struct{})}
 }
 
 // Receive returns the next message.
@@ -65,6 +68,9 @@ func (p *pipes) why(err error) error {
 		return p.reason
 	default:
 	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		return eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "took nothing in time"}
+	}
 	if errors.Is(err, io.EOF) && p.r.Buffered() == 0 {
 		return eventtarget.Reason{Code: eventtarget.CodeLost, Text: "the pipe has ended"}
 	}
@@ -78,10 +84,44 @@ func (p *pipes) Send(msg []byte) error {
 
 // WriteFrames writes framed messages.
 func (p *pipes) WriteFrames(frames []byte) error {
-	if _, err := p.out.Write(frames); err != nil {
-		return p.why(err)
+	n, err := p.write(frames)
+	if err == nil {
+		return nil
 	}
-	return nil
+	_, size := whole(frames[:n])
+	return &link.ShortWrite{Written: size, Err: err}
+}
+
+// whole counts the messages that stand whole in b, and their size.
+func whole(b []byte) (messages uint64, size int) {
+	for len(b)-size >= headerSize {
+		n := headerSize + int(binary.BigEndian.Uint32(b[size:]))
+		if len(b)-size < n {
+			break
+		}
+		size += n
+		messages++
+	}
+	return messages, size
+}
+
+// write writes bytes, and returns how many it has written.
+func (p *pipes) write(b []byte) (n int, err error) {
+	p.mu.Lock()
+	select {
+	case <-p.closed:
+		err = p.reason
+	default:
+		_ = p.out.SetWriteDeadline(time.Now().Add(p.most))
+	}
+	p.mu.Unlock()
+	if err != nil {
+		return 0, err
+	}
+	if n, err = p.out.Write(b); err != nil {
+		err = p.why(err)
+	}
+	return n, err
 }
 
 // goodbye is how long the end of an orderly conversation may take to be said. A peer
@@ -91,6 +131,8 @@ const goodbye = 50 * time.Millisecond
 // Close ends both ways. An orderly end is said by an empty message.
 func (p *pipes) Close(reason eventtarget.Reason) error {
 	p.once.Do(func() {
+		p.mu.Lock()
+		defer p.mu.Unlock()
 		p.reason = reason
 		close(p.closed)
 		_ = p.in.SetReadDeadline(time.Unix(1, 0))
@@ -101,9 +143,16 @@ func (p *pipes) Close(reason eventtarget.Reason) error {
 		}
 		_ = p.out.SetWriteDeadline(time.Now().Add(goodbye)) // for a write that is blocked, too
 		go func() {
-			_, _ = p.out.Write(make([]byte, headerSize))
+			_ = p.say(goodbye)
 			_ = p.out.Close()
 		}()
 	})
 	return nil
+}
+
+// say says that nothing more will come.
+func (p *pipes) say(most time.Duration) error {
+	_ = p.out.SetWriteDeadline(time.Now().Add(most))
+	_, err := p.out.Write(make([]byte, headerSize))
+	return err
 }

@@ -15,6 +15,10 @@ type Exit struct {
 	State *os.ProcessState
 	// Stderr are the last lines that it printed there, at most 2 KiB.
 	Stderr string
+	// Unfinished is how many messages it had been given of which it had not said that
+	// its listeners had handled them: at most so many are lost. A child says it a
+	// little later, so that some of them may have been handled.
+	Unfinished uint64
 	// Err is what the parent has to say about it, such as a failed handshake.
 	Err error
 }

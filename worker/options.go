@@ -22,6 +22,22 @@ const (
 	Always
 )
 
+// WhileDown says what becomes of what is dispatched while there is no child.
+type WhileDown uint8
+
+const (
+	// Keep accepts it for the next child, in the link's log: LogBytes and LogEvents
+	// bound it, and Overflow says what happens when it is full.
+	Keep WhileDown = iota
+	// Refuse makes Dispatch return [ErrDown]. What was accepted before the child ended
+	// and had not been sent is sent to the next one nevertheless.
+	Refuse
+)
+
+// ErrDown is what Dispatch returns while there is no child, if Options.WhileDown is
+// [Refuse].
+var ErrDown = errors.New("there is no child at the moment")
+
 // Options says which program to start, and how.
 type Options struct {
 	// Options are those of the link. Dial, Conn, Adapter, Framing and Retry are set by
@@ -41,9 +57,15 @@ type Options struct {
 	Env, Inherit []string
 	// Restart says when a child that has ended is started again. Default Never.
 	Restart Restart
+	// WhileDown says what becomes of what is dispatched before the first child is up,
+	// and between two. Default Keep.
+	WhileDown WhileDown
 	// HandshakeTimeout bounds how long a child may take to say that it is a worker.
 	// Default 2 s.
 	HandshakeTimeout time.Duration
+	// ReadyTimeout bounds how long it may take then to be ready: for its Setup.
+	// Default 1 min.
+	ReadyTimeout time.Duration
 	// TermTimeout is how long a child has to end by itself once it was told to, and
 	// KillTimeout how long after a signal. Default 5 s and 2 s.
 	TermTimeout, KillTimeout time.Duration
@@ -54,16 +76,23 @@ type Options struct {
 	LogRate int
 }
 
+// writeTimeout is how long an end may take nothing.
+const writeTimeout = 5 * time.Second
+
 func (o Options) withDefaults() (Options, error) {
 	switch {
 	case !filepath.IsAbs(o.Path):
 		return o, fmt.Errorf("the path %q is not absolute", o.Path)
 	case o.Restart > Always:
 		return o, fmt.Errorf("restart(%d) is unknown", o.Restart)
-	case o.HandshakeTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0:
+	case o.WhileDown > Refuse:
+		return o, fmt.Errorf("whileDown(%d) is unknown", o.WhileDown)
+	case o.HandshakeTimeout < 0 || o.ReadyTimeout < 0 || o.WriteTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0:
 		return o, errors.New("a negative option")
 	}
 	def(&o.HandshakeTimeout, 2*time.Second)
+	def(&o.ReadyTimeout, time.Minute)
+	def(&o.WriteTimeout, writeTimeout)
 	def(&o.TermTimeout, 5*time.Second)
 	def(&o.KillTimeout, 2*time.Second)
 	def(&o.LogRate, 100)

@@ -1,10 +1,12 @@
 package worker
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -20,6 +22,9 @@ const (
 	// fdIn and fdOut are what a child reads from and writes to.
 	fdIn, fdOut = 3, 4
 )
+
+// ready is what a child says when it has listeners.
+const ready = `{"type":"__ready","id":""}`
 
 // grace is how long what a child has written is still read once it has ended, in case
 // a grandchild holds its pipe open.
@@ -39,7 +44,11 @@ func greeting(cookie string) string {
 // of [Start]. It is to be called once, early in main. nil options are the defaults; Dial,
 // Conn, Adapter and Framing are set by Parent.
 //
-// The target closes when the parent ends the conversation: a worker then returns from
+// Whatever the worker needs to begin is to be done before, or in Setup: when that has
+// returned, the parent is told that the worker is ready.
+//
+// The target closes when the parent ends the conversation, and what it had sent has been
+// handled: a worker then returns from
 // main. If the parent has died instead, there is nobody to work for: Linux kills the
 // process at once, and elsewhere it exits with status 75 (EX_TEMPFAIL). The error is [ErrNotWorker] in a
 // program that was not started so.
@@ -61,9 +70,18 @@ func Parent(opts *link.Options) (*link.Link, error) {
 	if err != nil {
 		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: fmt.Errorf("%w: %w", ErrNotWorker, err)}
 	}
-	p := newPipes(in, out, wire.MaxFrame(o.Limits.WithDefaults()))
+	def(&o.WriteTimeout, writeTimeout)
+	p := &inbound{pipes: newPipes(in, out, wire.MaxFrame(o.Limits.WithDefaults()), o.WriteTimeout)}
 	if err := p.Send([]byte(greeting(cookie))); err != nil {
 		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: fmt.Errorf("%w: %w", ErrHandshake, err)}
+	}
+	setup := o.Setup
+	o.Setup = func(l *link.Link) {
+		p.link = l
+		if setup != nil {
+			setup(l)
+		}
+		_ = p.Send([]byte(ready)) // an error is Receive's to say
 	}
 	o.Adapter, o.Dial, o.Conn, o.Framing, o.Heartbeat = adapter, nil, p, appendHeader, -1
 	l, err := link.New(o)
@@ -71,6 +89,67 @@ func Parent(opts *link.Options) (*link.Link, error) {
 		go exitWith(l)
 	}
 	return l, err
+}
+
+// inbound is a child's end of the connection: it tells its parent now and then what has
+// been handled, and lets listeners finish, and answer, before it takes the end of the
+// parent's messages for the end.
+type inbound struct {
+	*pipes
+	link *link.Link
+
+	delivered atomic.Uint64 // messages for which that is over, but for queued listeners
+	begun     bool          // the next one was returned
+	telling   atomic.Bool   // somebody is about to tell
+}
+
+// tellAfter is how long what was handled may go untold.
+const tellAfter = 20 * time.Millisecond
+
+// Receive returns the next message. The link delivers one before it asks for the next.
+func (c *inbound) Receive() ([]byte, error) {
+	if c.begun {
+		c.delivered.Add(1)
+		if c.telling.CompareAndSwap(false, true) {
+			time.AfterFunc(tellAfter, c.tell)
+		}
+	}
+	msg, err := c.pipes.Receive()
+	c.begun = err == nil
+	if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code == eventtarget.CodeNormal && r.Remote {
+		go c.finish()
+		<-c.closed
+	}
+	return msg, err
+}
+
+// tell tells the parent what has been handled.
+func (c *inbound) tell() {
+	n := c.delivered.Load()
+	open := c.handled(n)
+	c.telling.Store(false)
+	if open && c.delivered.Load() != n && c.telling.CompareAndSwap(false, true) {
+		time.AfterFunc(tellAfter, c.tell)
+	}
+}
+
+// handled waits until the listeners have handled what was delivered, and tells the parent
+// that it was n messages. It is false when the connection has ended.
+func (c *inbound) handled(n uint64) bool {
+	select {
+	case <-c.link.Idle():
+		return c.Send(wire.AppendControl(nil, wire.Ack, "", wire.AckPayload{Received: n})) == nil
+	case <-c.closed:
+		return false
+	}
+}
+
+// finish ends the link when everything has been handled.
+func (c *inbound) finish() {
+	if c.handled(c.delivered.Load()) {
+		_ = c.link.Shutdown(context.Background()) // ends with the connection at the latest
+	}
+	_ = c.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
 }
 
 // exitWith ends the process if its parent has died. Where the system has not done so

@@ -7,14 +7,12 @@ import (
 	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"runtime"
 	"strings"
-	"sync"
 	"syscall"
 	"time"
 
@@ -22,16 +20,6 @@ import (
 )
 
 const supported = true
-
-// child is a started program and the connection to it.
-type child struct {
-	*pipes
-	opts   Options
-	cmd    *exec.Cmd
-	stderr *printer
-	gone   chan struct{} // closed when the process has ended
-	once   sync.Once
-}
 
 // start starts the program and awaits its handshake.
 func (o Options) start(ctx context.Context, limit int) (*child, error) {
@@ -48,7 +36,7 @@ func (o Options) start(ctx context.Context, limit int) (*child, error) {
 		return nil, err
 	}
 	cookie := rand.Text()
-	c := &child{pipes: newPipes(ourIn, ourOut, limit), opts: o, gone: make(chan struct{})}
+	c := &child{pipes: newPipes(ourIn, ourOut, limit, o.WriteTimeout), opts: o, gone: make(chan struct{})}
 	c.stderr = &printer{log: o.Log, stream: "stderr", rate: o.LogRate}
 	c.cmd = &exec.Cmd{
 		Path: o.Path, Args: append([]string{o.Path}, o.Args...), Dir: o.Dir,
@@ -67,8 +55,8 @@ func (o Options) start(ctx context.Context, limit int) (*child, error) {
 		_ = c.pipes.Close(eventtarget.Reason{Code: eventtarget.CodeLost})
 		return nil, &Exit{Err: err}
 	}
-	if err := c.handshake(ctx, cookie); err != nil {
-		c.kill()
+	if err := c.greet(ctx, cookie); err != nil {
+		c.signal(true)
 		<-c.gone
 		_ = c.pipes.Close(eventtarget.Reason{Code: eventtarget.CodeLost})
 		return nil, &Exit{State: c.cmd.ProcessState, Stderr: c.stderr.last(), Err: err}
@@ -132,69 +120,14 @@ func (o Options) checkFile() error {
 	return nil
 }
 
-// handshake awaits the child's first message.
-func (c *child) handshake(ctx context.Context, cookie string) error {
-	ctx, cancel := context.WithTimeout(ctx, c.opts.HandshakeTimeout)
-	defer cancel()
-	stop := context.AfterFunc(ctx, func() { _ = c.in.SetReadDeadline(time.Unix(1, 0)) })
-	msg, err := c.pipes.Receive()
-	if !stop() && err == nil {
-		err = context.Cause(ctx)
+// signal asks the child and its own children to end, or ends them.
+func (c *child) signal(force bool) {
+	s := syscall.SIGTERM
+	if force {
+		s = syscall.SIGKILL
 	}
-	switch {
-	case err != nil:
-		return fmt.Errorf("%w: %s does not say that it is a worker: does it call worker.Parent?", ErrHandshake, c.opts.Path)
-	case string(msg) != greeting(cookie):
-		return fmt.Errorf("%w: %s is a worker of another version, or says something else", ErrHandshake, c.opts.Path)
-	}
-	return nil
+	_ = syscall.Kill(-c.cmd.Process.Pid, s)
 }
-
-// Receive returns the next message; the error of a child that has ended is an *Exit.
-func (c *child) Receive() ([]byte, error) {
-	msg, err := c.pipes.Receive()
-	if err == nil {
-		return msg, nil
-	}
-	select {
-	case <-c.closed:
-		return nil, err
-	default:
-	}
-	if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code != eventtarget.CodeLost && r.Code != eventtarget.CodeNormal {
-		return nil, err // it says something that is not allowed
-	}
-	c.once.Do(func() { go c.end(eventtarget.Reason{Code: eventtarget.CodeNormal}) })
-	<-c.gone // soon: who has nothing more to say is about to end, or is made to
-	return nil, &Exit{State: c.cmd.ProcessState, Stderr: c.stderr.last()}
-}
-
-// Close ends the connection, and the child: it is told by the end of its pipe, then by
-// a signal, then killed.
-func (c *child) Close(reason eventtarget.Reason) error {
-	_ = c.pipes.Close(reason)
-	c.once.Do(func() { go c.end(reason) })
-	return nil
-}
-
-func (c *child) end(reason eventtarget.Reason) {
-	patience := c.opts.TermTimeout
-	if reason.Code != eventtarget.CodeNormal {
-		patience = grace // it is of no more use
-	}
-	for _, signal := range []syscall.Signal{syscall.SIGTERM, syscall.SIGKILL} {
-		select {
-		case <-c.gone:
-			return
-		case <-time.After(patience):
-			_ = syscall.Kill(-c.cmd.Process.Pid, signal)
-		}
-		patience = c.opts.KillTimeout
-	}
-}
-
-// kill ends the child at once.
-func (c *child) kill() { _ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) }
 
 // inherited returns the pipes that a child got from its parent.
 func inherited() (in, out *os.File, err error) {

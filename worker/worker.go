@@ -21,8 +21,10 @@ type Worker struct {
 	opts  Options
 	limit int
 
-	mu    sync.Mutex
-	child *child // nil before the first
+	reloading chan struct{} // held by Reload
+
+	mu   sync.Mutex
+	line *line // nil before the first
 }
 
 // Start starts a program, which must call [Parent], and returns a target that talks to
@@ -38,11 +40,12 @@ func Start(opts Options) (*Worker, error) {
 	if err != nil {
 		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: err}
 	}
-	w := &Worker{opts: o, limit: wire.MaxFrame(o.Limits.WithDefaults())}
+	w := &Worker{opts: o, limit: wire.MaxFrame(o.Limits.WithDefaults()), reloading: make(chan struct{}, 1)}
 	o.Options.Adapter, o.Options.Dial, o.Options.Conn = adapter, w.dial, nil
 	o.Framing, o.Retry = appendHeader, w.again
 	o.Heartbeat = -1
-	o.DialTimeout = 2 * o.HandshakeTimeout // the handshake has its own
+	o.DialTimeout = 2 * (o.HandshakeTimeout + o.ReadyTimeout) // which bound it
+	o.WriteTimeout += o.patience()                            // a write to a child has its own
 	if w.Link, err = link.New(o.Options); err != nil {
 		return nil, err
 	}
@@ -55,10 +58,74 @@ func (w *Worker) dial(ctx context.Context) (link.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	l := newLine()
+	l.lost = func(e *Exit) { reportLost(w, w.opts.ID, e) }
+	l.set(c)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.child = c
-	return c, nil
+	w.line = l
+	return l, nil
+}
+
+// reportLost tells of a child that ended before it had handled all that it was given.
+func reportLost(to eventtarget.FaultReporter, peer string, e *Exit) {
+	to.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Peer: peer, Count: e.Unfinished, Err: e})
+	to.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: peer})
+}
+
+// child returns the child that is talked to; nil if none was started yet.
+func (w *Worker) child() *child {
+	w.mu.Lock()
+	l := w.line
+	w.mu.Unlock()
+	if l == nil {
+		return nil
+	}
+	c, _ := l.current()
+	return c
+}
+
+// Reload starts another child, which takes the place of the one that is there once it
+// is ready, and returns when it has.
+//
+// What was sent to the old child by then is handled by that one: it is told that nothing
+// more will come, its listeners finish, and what they dispatch is heard. What is
+// dispatched meanwhile waits for the new one, so that there is one order in both
+// directions. Then the old one ends, in the way and in the times of Shutdown. If it fails
+// at that, or has not finished in TermTimeout and KillTimeout, that is told in faults, as
+// if it had ended by itself.
+//
+// An error says that the child that was there goes on, or, if it has ended by itself,
+// is seen to as Options.Restart says. ctx bounds the time until the new child is ready.
+// Inside a listener the error is [eventtarget.ErrWouldBlock].
+func (w *Worker) Reload(ctx context.Context) error {
+	if err := w.reload(ctx); err != nil {
+		return &eventtarget.Error{Op: "reload", Adapter: adapter, Err: err}
+	}
+	return nil
+}
+
+func (w *Worker) reload(ctx context.Context) error {
+	if eventtarget.CallerOf(ctx) != eventtarget.NotListener {
+		return eventtarget.ErrWouldBlock
+	}
+	select {
+	case w.reloading <- struct{}{}:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	defer func() { <-w.reloading }()
+	if err := w.Ready(ctx); err != nil {
+		return err
+	}
+	next, err := w.opts.start(ctx, w.limit)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	l := w.line
+	w.mu.Unlock()
+	return l.handOver(ctx, next)
 }
 
 // again tells whether a child that ended so is to be started again.
@@ -74,14 +141,24 @@ func (w *Worker) again(cause error) bool {
 	}
 }
 
+// Dispatch accepts e for the child; see [link.Link.Dispatch]. While there is none,
+// Options.WhileDown says what happens.
+func (w *Worker) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
+	if w.opts.WhileDown == Refuse {
+		if s := w.State(); s == eventtarget.StateConnecting || s == eventtarget.StateDown {
+			return &eventtarget.Error{Op: "dispatch", Adapter: adapter, Topic: e.Topic(), Err: ErrDown}
+		}
+	}
+	return w.Link.Dispatch(ctx, e)
+}
+
 // PID returns the process id of the child; 0 if none was started yet.
 func (w *Worker) PID() int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.child == nil {
+	c := w.child()
+	if c == nil {
 		return 0
 	}
-	return w.child.cmd.Process.Pid
+	return c.cmd.Process.Pid
 }
 
 // Shutdown refuses new events, sends what was accepted, lets listeners finish, and tells
@@ -90,9 +167,7 @@ func (w *Worker) PID() int {
 // times nevertheless.
 func (w *Worker) Shutdown(ctx context.Context) error {
 	err := w.Link.Shutdown(ctx)
-	w.mu.Lock()
-	c := w.child
-	w.mu.Unlock()
+	c := w.child()
 	if err != nil || c == nil {
 		return err
 	}

@@ -53,8 +53,18 @@ func child(what string) {
 	case "parent":
 		parent()
 		return
+	case "foreign":
+		foreign()
+		return
 	}
-	p, err := worker.Parent(&link.Options{Setup: listen})
+	setup := listen
+	switch os.Getenv("BROKEN") {
+	case "handshake":
+		os.Exit(3)
+	case "setup":
+		setup = func(*link.Link) { os.Exit(4) }
+	}
+	p, err := worker.Parent(&link.Options{Setup: setup})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(77)
@@ -84,6 +94,22 @@ func listen(p *link.Link) {
 			panic(err)
 		}
 	}
+	on("mirror", func(e event) {
+		if err := p.Dispatch(ctx, event{Type: "mirrored", ID: e.ID, Payload: e.Payload}); err != nil {
+			panic(err)
+		}
+	})
+	if _, err := p.Add(ctx, eventtarget.T("slow", "*"), eventtarget.Listener[eventtarget.Raw]{
+		Inline: true, Handle: func(_ context.Context, e event) { say("arrived", e.ID) },
+	}); err != nil {
+		panic(err)
+	}
+	on("slow", func(e event) {
+		<-time.After(2 * time.Millisecond)
+		say("echoed", e.ID+" by "+strconv.Itoa(os.Getpid()))
+	})
+	on("hang", func(event) { select {} })
+	on("pid", func(event) { say("pid", strconv.Itoa(os.Getpid())) })
 	on("echo", func(e event) { say("echoed", e.ID) })
 	on("env", func(event) { say("env", strings.Join(os.Environ(), " ")) })
 	on("files", func(event) {
@@ -126,17 +152,10 @@ func listen(p *link.Link) {
 func start(t *testing.T, what string, o worker.Options) (*worker.Worker, *said) {
 	t.Helper()
 	s := &said{t: t, events: make(chan event, 1000)}
-	o.Path, o.Args = os.Args[0], []string{"child", what}
-	if path, err := filepath.Abs(o.Path); err == nil {
-		o.Path = path
-	}
 	if o.OnFault == nil {
 		o.OnFault = s.fault
 	}
-	if o.Log == nil {
-		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
-	}
-	w, err := worker.Start(o)
+	w, err := worker.Start(self(t, what, o))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -150,6 +169,22 @@ func start(t *testing.T, what string, o worker.Options) (*worker.Worker, *said) 
 		t.Fatal(err)
 	}
 	return w, s
+}
+
+// self makes this program the child, which does what it is told.
+func self(t *testing.T, what string, o worker.Options) worker.Options {
+	path, err := filepath.Abs(os.Args[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Path, o.Args = path, []string{"child", what}
+	if o.Env == nil {
+		o.Env = []string{"GORACE=atexit_sleep_ms=0"} // a child that ends has ended, under the race detector too
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.NewTextHandler(t.Output(), nil))
+	}
+	return o
 }
 
 type said struct {
@@ -238,6 +273,28 @@ func TestTalk(t *testing.T) {
 	}
 }
 
+// TestShutdownTells: what a child says when nobody hears it any more is not lost in
+// silence.
+func TestShutdownTells(t *testing.T) {
+	var log bytes.Buffer
+	var mu sync.Mutex
+	w, _ := start(t, "works", worker.Options{Log: slog.New(slog.NewTextHandler(&locked{w: &log, mu: &mu}, nil))})
+	if err := w.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for range 20 {
+		tell(t, w, "slow", "")
+	}
+	if err := w.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if !strings.Contains(log.String(), "discarded") {
+		t.Errorf("the child told %q", log.String())
+	}
+}
+
 // TestExit: the last message is heard, then the end is told with status and last words.
 func TestExit(t *testing.T) {
 	w, s := start(t, "works", worker.Options{})
@@ -282,7 +339,7 @@ func TestHandshake(t *testing.T) {
 			t.Errorf("started by hand it says %s, %v", out, err)
 		}
 	})
-	for name, o := range map[string]worker.Options{"relative": {Path: "x"}, "none": {}, "negative": {Path: "/x", LogRate: -1}} {
+	for name, o := range map[string]worker.Options{"relative": {Path: "x"}, "none": {}, "negative": {Path: "/x", LogRate: -1}, "while down": {Path: "/x", WhileDown: 2}} {
 		if _, err := worker.Start(o); err == nil {
 			t.Errorf("%s: no error", name)
 		}
@@ -417,43 +474,4 @@ func TestStays(t *testing.T) {
 		t.Fatal(err)
 	}
 	awaitGone(t, w.PID())
-}
-
-// parent is a parent that tells who its child is, and lives until it is killed.
-func parent() {
-	w, err := worker.Start(worker.Options{Path: os.Args[0], Args: []string{"child", "stays"}})
-	if err == nil {
-		err = w.Ready(context.Background())
-	}
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println(w.PID())
-	select {}
-}
-
-// TestOrphans: whatever happens to the parent, the child does not outlive it.
-func TestOrphans(t *testing.T) {
-	for range 10 {
-		path, err := filepath.Abs(os.Args[0])
-		if err != nil {
-			t.Fatal(err)
-		}
-		p := exec.Command(path, "child", "parent")
-		p.Env = []string{}
-		out, err := p.StdoutPipe()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := p.Start(); err != nil {
-			t.Fatal(err)
-		}
-		var pid int
-		if _, err := fmt.Fscan(out, &pid); err != nil {
-			t.Fatal(err)
-		}
-		_ = p.Process.Kill()
-		_ = p.Wait()
-		awaitGone(t, pid)
-	}
 }

@@ -32,14 +32,14 @@ func BenchmarkHub(b *testing.B) { conformance.RunBenchmarks(b, harness(b, "wsser
 
 func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 	_, url := newHub(t, wsserver.Options{})
-	return conformance.Harness{Name: name, Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: !plain, Relay: relay}, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Options: hub.Options{
-			SessionTimeout: s.Session, Limits: s.Limits(), Relay: relay, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
+	return conformance.Harness{Name: name, Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: !plain, Relay: relay}, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+		net := &network{conns: map[int]*crossing{}, severed: map[int]bool{}}
+		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Authenticate: oneIdentity(s.Replace), Options: hub.Options{
+			SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Retain: s.Retain, Duplicates: duplicates(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { defer net.joined.Add(1); s.OnConnect(sp) },
 			OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
 		}})
 		server := httptest.NewServer(h)
 		url := "ws" + strings.TrimPrefix(server.URL, "http")
-		net := &network{conns: map[int]*crossing{}, severed: map[int]bool{}}
 		rig := &conformance.Rig{
 			Endpoints: []eventtarget.Endpoint{h}, Close: server.Close,
 			Kill: func(i int) { net.set(i, true) }, Sever: func(i int) { net.set(i, true) }, Heal: func(i int) { net.set(i, false) },
@@ -54,10 +54,10 @@ func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 				return found
 			},
 			Foreign: func() (link.Conn, error) {
-				before := h.Len()
+				before := net.joined.Load()
 				ws, _, err := websocket.Dial(ctx, url, nil)
-				for err == nil && h.Len() == before && ctx.Err() == nil {
-					time.Sleep(time.Millisecond) // plain peers are not told when they are in the set
+				for err == nil && net.joined.Load() == before && ctx.Err() == nil {
+					time.Sleep(time.Millisecond) // plain peers are not told when they have joined
 				}
 				return wsconn.New(ws, 1<<21), err
 			},
@@ -67,7 +67,7 @@ func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 			c, err = wsclient.New(url, &wsclient.Options{
 				Plain: plain, Header: http.Header{"Endpoint": {strconv.Itoa(i)}},
 				HTTPClient: &http.Client{Transport: &http.Transport{DialContext: net.dialer(i)}},
-				Options:    link.Options{Limits: s.Limits(), OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
+				Options:    link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 10 * time.Millisecond}},
 			})
 			rig.Endpoints = append(rig.Endpoints, c)
 			err = errors.Join(err, c.Ready(ctx))

@@ -61,8 +61,8 @@ func TestNemesisCuts(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 2)
-	go func() { ended <- traffic(ctx, down, h, topic) }()
-	go func() { ended <- traffic(ctx, up, c, topic) }()
+	go func() { ended <- traffic(ctx, down, h, topic, 500*time.Microsecond) }()
+	go func() { ended <- traffic(ctx, up, c, topic, 500*time.Microsecond) }()
 	random := nemesis.Rand(t)
 	cuts := nemesis.Times(1000)
 	for range cuts {
@@ -89,10 +89,10 @@ func TestNemesisCuts(t *testing.T) {
 	}
 }
 
-// traffic dispatches 2000 events a second until ctx ends: what the ticker was late for
+// traffic dispatches an event each so often until ctx ends: what the ticker was late for
 // goes at once.
-func traffic(ctx context.Context, p *nemesis.Publisher, to eventtarget.Target, topic eventtarget.Topic) error {
-	tick := time.NewTicker(500 * time.Microsecond)
+func traffic(ctx context.Context, p *nemesis.Publisher, to eventtarget.Target, topic eventtarget.Topic, every time.Duration) error {
+	tick := time.NewTicker(every)
 	defer tick.Stop()
 	begin := time.Now()
 	for n := 0; ; {
@@ -101,7 +101,7 @@ func traffic(ctx context.Context, p *nemesis.Publisher, to eventtarget.Target, t
 		case <-ctx.Done():
 			return nil
 		}
-		for ; n < int(time.Since(begin)/(500*time.Microsecond)); n++ {
+		for ; n < int(time.Since(begin)/every) && ctx.Err() == nil; n++ {
 			if err := p.Dispatch(context.Background(), to, topic); err != nil {
 				return err
 			}

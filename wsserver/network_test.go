@@ -4,15 +4,18 @@ import (
 	"context"
 	"errors"
 	"net"
+	"net/http"
 	"sync"
 	"sync/atomic"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
 // network is what lies between clients and a hub: it can be cut.
 type network struct {
+	joined  atomic.Int64 // how often a spoke did
 	mu      sync.Mutex
 	conns   map[int]*crossing
 	severed map[int]bool
@@ -88,4 +91,22 @@ func peers(h *wsserver.Hub) (all []eventtarget.Peer) {
 		all = append(all, s)
 	}
 	return all
+}
+
+// oneIdentity makes every client the same one, or nobody; of that one duplicates lets
+// the hub have one spoke.
+func oneIdentity(yes bool) func(*http.Request) (hub.Grant, error) {
+	return func(*http.Request) (g hub.Grant, err error) {
+		if yes {
+			g.Identity = "one"
+		}
+		return g, nil
+	}
+}
+
+func duplicates(replace bool) hub.Duplicates {
+	if replace {
+		return hub.Replace
+	}
+	return hub.Allow
 }

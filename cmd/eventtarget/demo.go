@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -20,6 +21,7 @@ import (
 	"github.com/eventtarget-go/toolkit/identity"
 	"github.com/eventtarget-go/toolkit/open"
 	"github.com/eventtarget-go/toolkit/quicspoke"
+	"github.com/eventtarget-go/toolkit/ssehub"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -52,7 +54,7 @@ func newDemo() *cobra.Command {
 				return err
 			}
 			ended := make(chan error, 1)
-			go func() { ended <- serve(ctx, l, h, served{}) }()
+			go func() { ended <- serve(ctx, l, h) }()
 			d.say("hub", "ready at "+d.url)
 			talked := d.talk(ctx, h)
 			if talked == nil && !once {
@@ -65,6 +67,21 @@ func newDemo() *cobra.Command {
 	}
 	cmd.Flags().BoolVar(&once, "once", false, "end when everything was heard; the exit status is 1 if it was not")
 	return cmd
+}
+
+// serve serves the demo's hub until ctx ends, and drains it.
+func serve(ctx context.Context, l net.Listener, h *wsserver.Hub) error {
+	server := &http.Server{Handler: routes(h, h, true, ssehub.HandlerOptions{}), ReadHeaderTimeout: 5 * time.Second}
+	failed := make(chan error, 1)
+	go func() { failed <- server.Serve(l) }()
+	select {
+	case err := <-failed:
+		return errors.Join(err, h.Close())
+	case <-ctx.Done():
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), demoTime)
+	defer cancel()
+	return errors.Join(h.Shutdown(ctx), server.Shutdown(ctx))
 }
 
 // demo is the company: a hub, two WebSocket spokes, one over QUIC, one that

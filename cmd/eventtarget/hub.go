@@ -1,115 +1,91 @@
 package main
 
 import (
-	"context"
 	"errors"
-	"net"
-	"net/http"
-	"time"
+	"fmt"
+	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 
-	"github.com/eventtarget-go/toolkit/eventtarget/hub"
-	"github.com/eventtarget-go/toolkit/ssehub"
-	"github.com/eventtarget-go/toolkit/web"
-	"github.com/eventtarget-go/toolkit/wsserver"
+	"github.com/eventtarget-go/toolkit/cmd/internal/config"
 )
 
-// drainTime is how long a hub that was told to end brings its spokes what they
-// lack.
-const drainTime = 10 * time.Second
-
 func newHub() *cobra.Command {
-	var listen string
-	var served served
-	var backplane string
-	var quic quicFlags
+	var file string
+	var check bool
 	cmd := &cobra.Command{
 		Use:   "hub",
 		Short: "Run a hub that relays between its spokes",
 		Long: "Run a hub that relays between its spokes, over WebSocket at /ws and over QUIC. What they\n" +
 			"dispatch can be listened to at /sse?topic=chat:* too (server-sent events), and\n" +
 			"POST /dispatch takes one event. The hub prints a line for each listener when it is ready,\n" +
-			"and ends on SIGTERM or Ctrl-C by draining.",
+			"and ends on SIGTERM or Ctrl-C by draining.\n\n" +
+			"What it is to do stands in a YAML file (docs/configuration.md, hub.schema.json); variables\n" +
+			"such as EVENTTARGET_LIMITS_SPOKES override the file, and flags override both. SIGHUP makes\n" +
+			"it read the file again: tokens, topics, origins, the numbers of spokes and certificates\n" +
+			"change without a connection being dropped.",
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			h, err := wsserver.New(&wsserver.Options{
-				Options: hub.Options{Relay: true, Echo: true, OnFault: warn(cmd)}, Origins: served.origins,
-			})
+			source := config.Source{File: file, Environ: os.Environ()}
+			source.Flags, source.Names = hubFlags(cmd)
+			c, unknown, err := config.Load(source)
+			for _, name := range unknown {
+				if name != "EVENTTARGET_WORKER" { // what a worker is started with
+					cmd.PrintErrf("hub: the variable %s means nothing to a hub\n", name)
+				}
+			}
+			if problems, ok := errors.AsType[config.Problems](err); ok && len(problems) > 1 {
+				return fmt.Errorf("the configuration has %d mistakes:\n%w", len(problems), err)
+			}
 			if err != nil {
 				return err
 			}
-			l, err := net.Listen("tcp", listen)
-			if err != nil {
-				return err
+			if check {
+				cmd.Println("hub: the configuration is good")
+				return nil
 			}
-			leave, err := join(cmd.Context(), cmd, h.Hub, backplane)
-			if err != nil {
-				return errors.Join(err, l.Close(), h.Close())
-			}
-			url, err := quic.serve(h.Hub)
-			if err != nil {
-				return errors.Join(err, l.Close(), h.Close())
-			}
-			cmd.Printf("hub: ready at ws://%s/ws\n", l.Addr())
-			if url != "" {
-				cmd.Printf("hub: ready at %s\n", url)
-			}
-			if served.page(l) {
-				cmd.Printf("hub: what flows is shown at http://%s/\n", l.Addr())
-			}
-			err = serve(cmd.Context(), l, h, served)
-			ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-			defer cancel()
-			return errors.Join(err, leave(ctx))
+			return newDaemon(cmd, source, c).run(cmd.Context())
 		},
 	}
-	cmd.Flags().StringVar(&listen, "listen", "127.0.0.1:8080", "address to listen at")
-	cmd.Flags().StringVar(&backplane, "backplane", "", "bus that joins this hub with others, such as redis://HOST:PORT")
-	quic.add(cmd)
-	cmd.Flags().BoolVar(&served.live, "live", false, "serve the live page, which shows who is connected, to others than this machine too")
-	cmd.Flags().StringSliceVar(&served.origins, "origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
+	f := cmd.Flags()
+	f.StringVarP(&file, "config", "c", "", "YAML file that says what the hub is to do")
+	f.BoolVar(&check, "check", false, "say whether the configuration is good, and end")
+	f.String("listen", "127.0.0.1:8080", "address to listen at")
+	f.String("backplane", "", "bus that joins this hub with others, such as redis://HOST:PORT")
+	f.String("quic", "", "address to listen at for QUIC; needs --key and --allow")
+	f.String("key", "", "file of the hub's private key: see keygen")
+	f.StringArray("allow", nil, "pin of a spoke that may connect over QUIC (repeatable)")
+	f.Bool("live", false, "serve the live page, which shows who is connected, to others than this machine too")
+	f.StringSlice("origin", nil, "origin of web pages that may connect, besides the hub's own (repeatable)")
 	return cmd
 }
 
-// served is what a hub serves besides itself, and to whom.
-type served struct {
-	origins []string
-	live    bool
+// hubKeys are the keys of the configuration that have a flag.
+var hubKeys = map[string]string{
+	"listen": "http.address", "live": "http.live", "origin": "origins", "backplane": "backplane.url",
+	"quic": "quic.address", "key": "quic.key-file", "allow": "quic.allow",
 }
 
-// page tells whether the live page is served at an address: it shows who is connected.
-func (s served) page(l net.Listener) bool {
-	addr, ok := l.Addr().(*net.TCPAddr)
-	return s.live || ok && addr.IP.IsLoopback()
-}
-
-// serve runs a hub until ctx ends and drains it.
-func serve(ctx context.Context, l net.Listener, h *wsserver.Hub, s served) error {
-	server := &http.Server{Handler: s.routes(l, h), ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: 16 << 10}
-	failed := make(chan error, 1)
-	go func() { failed <- server.Serve(l) }()
-	select {
-	case err := <-failed:
-		return errors.Join(err, h.Close())
-	case <-ctx.Done():
+// hubFlags returns what the flags say that were given, by key, and their names.
+func hubFlags(cmd *cobra.Command) (values map[string]any, names map[string]string) {
+	values, names = map[string]any{}, map[string]string{}
+	for flag, key := range hubKeys {
+		f := cmd.Flags().Lookup(flag)
+		if !f.Changed {
+			continue
+		}
+		names[key] = "--" + flag
+		switch f.Value.Type() {
+		case "stringSlice":
+			values[key], _ = cmd.Flags().GetStringSlice(flag) // it is one
+		case "stringArray":
+			values[key], _ = cmd.Flags().GetStringArray(flag)
+		case "bool":
+			values[key] = strings.EqualFold(f.Value.String(), "true")
+		default:
+			values[key] = f.Value.String()
+		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), drainTime)
-	defer cancel()
-	return errors.Join(h.Shutdown(ctx), server.Shutdown(ctx))
-}
-
-// routes are what a hub serves.
-func (s served) routes(l net.Listener, h *wsserver.Hub) http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("/ws", h)
-	o := ssehub.HandlerOptions{Origins: s.origins}
-	mux.Handle("/sse", ssehub.NewHandler(h.Hub, o))
-	mux.Handle("/dispatch", ssehub.NewPostHandler(h.Hub, o))
-	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
-	mux.Handle("/eventtarget.js", web.Module())
-	if s.page(l) {
-		mux.Handle("/", web.NewLive(h.Hub))
-	}
-	return mux
+	return values, names
 }

@@ -189,7 +189,7 @@ func TestErrors(t *testing.T) {
 		"bad payload":       {[]string{"dispatch", "mem://x", "a", "b", "{"}, "invalid payload"},
 		"bad type":          {[]string{"dispatch", "mem://x", "a:b", "c"}, "invalid topic"},
 		"no allowed pin":    {[]string{"hub", "--quic", "127.0.0.1:0", "--key", "x"}, "go together"},
-		"no key file":       {[]string{"hub", "--quic", "127.0.0.1:0", "--key", "/none", "--allow", "x"}, "no such file"},
+		"no key file":       {[]string{"hub", "--quic", "127.0.0.1:0", "--key", "/none", "--allow", "sha256-" + strings.Repeat("A", 43)}, "no such file"},
 		"nobody there":      {[]string{"dispatch", "--wait", "100ms", "ws://user:secret@127.0.0.1:1/ws", "a", "b"}, "deadline"},
 	} {
 		_, errs, err := run(t, "", c.args...)

@@ -2,8 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -29,45 +27,6 @@ func newKeygen() *cobra.Command {
 			return nil
 		},
 	}
-}
-
-// quicFlags are what a hub needs to be reached over QUIC.
-type quicFlags struct {
-	listen, key string
-	allow       []string
-}
-
-func (f *quicFlags) add(cmd *cobra.Command) {
-	cmd.Flags().StringVar(&f.listen, "quic", "", "address to listen at for QUIC; needs --key and --allow")
-	cmd.Flags().StringVar(&f.key, "key", "", "file of the hub's private key: see keygen")
-	cmd.Flags().StringArrayVar(&f.allow, "allow", nil, "pin of a spoke that may connect over QUIC (repeatable)")
-}
-
-// serve makes a hub be reached over QUIC, too, and returns the URL; empty if that is
-// not asked for.
-func (f *quicFlags) serve(h *hub.Hub) (url string, err error) {
-	switch {
-	case f.listen == "" && f.key == "" && len(f.allow) == 0:
-		return "", nil
-	case f.listen == "" || f.key == "" || len(f.allow) == 0:
-		return "", errors.New("--quic, --key and --allow go together")
-	}
-	var who identity.Config
-	if who.Key, err = identity.Load(f.key); err != nil {
-		return "", err
-	}
-	for _, text := range f.allow {
-		pin, err := identity.ParsePin(text)
-		if err != nil {
-			return "", err
-		}
-		who.Pins = append(who.Pins, pin)
-	}
-	l, err := listenQUIC(h, f.listen, who)
-	if err != nil {
-		return "", err
-	}
-	return fmt.Sprintf("quic://%s?pin=%s", l.Addr(), who.Key.Pin()), nil
 }
 
 func listenQUIC(h *hub.Hub, address string, who identity.Config) (*quichub.Listener, error) {

@@ -25,11 +25,15 @@ func (c lenient) Send(msg []byte) error {
 }
 
 func (c lenient) Receive() ([]byte, error) {
-	msg, err := c.Conn.Receive()
-	if err == nil && c.out != nil {
-		msg = c.out(msg)
+	for {
+		msg, err := c.Conn.Receive()
+		if err == nil && c.out != nil {
+			msg = c.out(msg)
+		}
+		if msg != nil || err != nil {
+			return msg, err
+		}
 	}
-	return msg, err
 }
 
 // between is a hub whose foreign peers are reached through c.

@@ -31,7 +31,7 @@ type Mutant struct {
 // All returns every mutant.
 func All() []Mutant {
 	var all []Mutant
-	for _, group := range [][]Mutant{dispatchMutants(), listenerMutants(), lifeMutants(), payloadMutants(), naiveMutants(), hubMutants(), sessionMutants(), foreignMutants()} {
+	for _, group := range [][]Mutant{dispatchMutants(), listenerMutants(), lifeMutants(), payloadMutants(), naiveMutants(), hubMutants(), spokeMutants(), slowMutants(), busyMutants(), downMutants(), sessionMutants(), foreignMutants()} {
 		all = append(all, group...)
 	}
 	return all
@@ -118,7 +118,7 @@ func hubs(name string, caught []string, options func(*hub.Options), spoil func(h
 
 func hubRig(ctx context.Context, s conformance.Setup, options func(*hub.Options), spoil func(h *hub.Hub, s conformance.Setup, r *conformance.Rig)) (*conformance.Rig, error) {
 	o := hub.Options{
-		Limits: s.Limits(), OnFault: s.FaultsOf(0),
+		Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Retain: s.Retain, Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect:    func(sp *hub.Spoke) { s.OnConnect(sp) },
 		OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	}
@@ -129,8 +129,11 @@ func hubRig(ctx context.Context, s conformance.Setup, options func(*hub.Options)
 	if err != nil {
 		return nil, err
 	}
+	ends := make(map[int]*link.PipeConn)
 	r := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{h},
+		Stall:     func(i int) { ends[i].Stall() },
+		Kill:      func(i int) { ends[i].Cut() },
 		Spokes: func() (all []eventtarget.Peer) {
 			for sp := range h.Spokes() {
 				all = append(all, sp)
@@ -149,6 +152,7 @@ func hubRig(ctx context.Context, s conformance.Setup, options func(*hub.Options)
 	}
 	for i := 1; i < s.Endpoints; i++ {
 		near, far := link.Pipe()
+		ends[i] = near
 		if _, err := h.Attach(far, hub.Meta{ID: strconv.Itoa(i)}); err != nil {
 			return nil, err
 		}

@@ -1,6 +1,7 @@
 package mutants_test
 
 import (
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
@@ -12,6 +13,16 @@ import (
 	"github.com/eventtarget-go/toolkit/conformance/mutants"
 )
 
+// TestMain lets more mutants run at once than there are processors: most of the time
+// they wait for what never comes.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "8"); err != nil {
+		panic(err)
+	}
+	m.Run()
+}
+
 // TestMutantsDie: every mutant is caught by the laws that it breaks, with a message
 // that says so, and every law that must hold everywhere catches some mutant.
 func TestMutantsDie(t *testing.T) {
@@ -21,7 +32,7 @@ func TestMutantsDie(t *testing.T) {
 	t.Run("all", func(t *testing.T) {
 		for _, m := range mutants.All() {
 			t.Run(m.Name, func(t *testing.T) {
-				t.Parallel() // most of the time they wait for what never comes
+				t.Parallel()
 				report := conformance.Check(t.Context(), m.Harness, m.Caught...)
 				mu.Lock()
 				defer mu.Unlock()

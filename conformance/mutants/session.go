@@ -60,13 +60,19 @@ func sessions(name string, protocol int, tamper func(c *cutter, msg []byte) [][]
 				return nil, err
 			}
 			c := &cutter{hub: h, protocol: protocol, tamper: tamper}
-			l, err := link.New(link.Options{Limits: s.Limits(), Backoff: link.Backoff{Max: time.Millisecond}, OnFault: s.FaultsOf(1), Dial: c.dial})
+			l, err := link.New(link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, Backoff: link.Backoff{Max: time.Millisecond}, OnFault: s.FaultsOf(1), Dial: c.dial})
 			if err != nil {
 				return nil, err
 			}
 			return &conformance.Rig{
 				Endpoints: []eventtarget.Endpoint{h, l},
-				Sever:     func(int) { c.sever(true) }, Heal: func(int) { c.sever(false) },
+				Spokes: func() (all []eventtarget.Peer) {
+					for sp := range h.Spokes() {
+						all = append(all, sp)
+					}
+					return all
+				},
+				Sever: func(int) { c.sever(true) }, Heal: func(int) { c.sever(false) },
 			}, l.Ready(ctx)
 		},
 	}}

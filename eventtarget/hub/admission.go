@@ -80,6 +80,14 @@ func (h *Hub) Admit(addr string) error {
 	return h.admit(addrKey(addr))
 }
 
+// SetSpokes changes [Options.Spokes] and SpokesPerAddr; 0 means any number. Spokes that
+// are there stay, also those over the new bounds.
+func (h *Hub) SetSpokes(all, perAddr int) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.opts.Spokes, h.opts.SpokesPerAddr = max(all, 0), max(perAddr, 0)
+}
+
 // admit is Admit. Under mu.
 func (h *Hub) admit(key string) error {
 	switch {

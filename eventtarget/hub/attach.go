@@ -30,7 +30,10 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		}
 	}
 	s := h.newSpoke(newAttachment(conn, g.first), meta)
-	s.session = h.newSession(g.hello)
+	if g.hello != nil {
+		s.left = h.journal.comesBack(g.hello, meta.Identity)
+		s.session = h.newSession(g.hello, s.left)
+	}
 	if err := h.join(s); err != nil {
 		s.cancel(err)
 		return nil, h.fail("attach", eventtarget.Topic{}, err)
@@ -89,10 +92,12 @@ func (s *Spoke) begin(g greeting) {
 	h := s.hub
 	asked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
+	welcome := wire.WelcomePayload{Resumed: s.left != nil}
 	h.log.Update(func(u framelog.Update) {
 		s.mu.Lock()
 		s.ready = true
 		s.mu.Unlock()
+		welcome.Place = h.journal.place()
 		if s.meta.Resumes {
 			s.missedSince(u, asked)
 		}
@@ -101,7 +106,10 @@ func (s *Spoke) begin(g greeting) {
 		}
 		s.everything = true
 		s.following.Store(true)
-		if !s.meta.Resumes {
+		switch {
+		case s.left != nil:
+			s.replayStored(u)
+		case !s.meta.Resumes:
 			h.retained.replay(s, everything, s.meta.Since.at)
 		}
 		if s.inbox.overflow() != eventtarget.Conflate {
@@ -111,13 +119,15 @@ func (s *Spoke) begin(g greeting) {
 		h.interest.addAll(s) // from the head on; what is before it stands in the log only
 		_ = s.inbox.put(item{at: u.Head(), do: &step{kind: doLeave}})
 	})
-	var refused map[string]string
 	if asked {
-		refused = s.hear(append(g.topics, s.meta.Topics...), nil)
+		welcome.Refused = s.hear(append(g.topics, s.meta.Topics...), nil)
 	}
 	if g.hello != nil {
 		s.received.Add(1)
-		if err := s.welcome(s.out, wire.WelcomePayload{Session: s.session.id, Refused: refused}); err != nil {
+		welcome.Session, welcome.Received = s.session.id, s.session.in.Load()
+		h.journal.opened(s)
+		s.left = nil // what it asks for from now on is new
+		if err := s.welcome(s.out, welcome); err != nil {
 			s.out.fail(reasonOf(err))
 		}
 	}
@@ -235,6 +245,7 @@ func (s *Spoke) leave() {
 	s.inbox.release()
 	reason, _ := s.Reason()
 	if s.session != nil {
+		h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})
 		if n := s.session.release(); !orderly(reason) {
 			undelivered += n
 		}

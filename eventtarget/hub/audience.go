@@ -56,6 +56,11 @@ func (a Audience) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.
 		return err
 	}
 	defer wire.PutBuffer(msg)
+	if a.hub.journal != nil {
+		if err := a.hub.sendsOwn(a.choose()...); err != nil {
+			return a.hub.fail("dispatch", e.Topic(), err)
+		}
+	}
 	m := a.hub.message(e.Topic(), *msg)
 	var crowd []*Spoke
 	sealed := false

@@ -19,6 +19,7 @@ func (h *Hub) Close() error {
 	}
 	h.accepting, h.closed = false, true
 	h.mu.Unlock()
+	h.journal.close()
 	h.log.Seal()
 	h.cancel(eventtarget.ErrClosed)
 	discarded := h.late.Load()
@@ -60,6 +61,7 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	h.mu.Lock()
 	h.accepting = false
 	h.mu.Unlock()
+	h.journal.drain()
 	h.log.Seal() // so that nothing is accepted behind the closing
 	for s := range h.Spokes() {
 		s.Disconnect(reason())

@@ -30,7 +30,7 @@ func TestConformanceSessionsSubscribe(t *testing.T) {
 }
 
 func run(t *testing.T, name string, relay bool, o link.Options) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Echo: o.Echo}
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		return (&rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
 	}})
@@ -42,12 +42,13 @@ type rig struct {
 	hub     *hub.Hub
 	ends    map[int]*link.PipeConn
 	severed map[int]bool
+	who     string // every spoke is
 	sync.Mutex
 }
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
 	r.hub, err = hub.New(hub.Options{
-		SessionTimeout: s.Session, Limits: s.Limits(), Relay: r.caps.Relay, Echo: r.caps.Echo, Heartbeat: s.Heartbeat, OnFault: s.FaultsOf(0),
+		SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	})
 	out := &conformance.Rig{
@@ -56,7 +57,7 @@ func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Ri
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{
-			Limits: s.Limits(), Echo: r.link.Echo, Subscribe: r.link.Subscribe, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 5 * time.Millisecond},
+			Limits: s.Limits(), LogEvents: s.Outgoing, Echo: r.link.Echo, Subscribe: r.link.Subscribe, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: 5 * time.Millisecond},
 			Dial: func(context.Context) (link.Conn, error) {
 				return r.dial(strconv.Itoa(i), func(c *link.PipeConn) { r.ends[i] = c })
 			},

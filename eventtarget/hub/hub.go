@@ -30,6 +30,7 @@ type Hub struct {
 	waiting  budget
 
 	epoch    string   // names this log among others
+	journal  *journal // nil without a store
 	interest interest // inside the log's Update
 	retained retained // the same
 
@@ -80,6 +81,14 @@ func New(opts Options) (*Hub, error) {
 	h.pace.init(h)
 	h.waiting.most = int64(opts.InboxBytes)
 	h.retained.hub = h
+	if opts.Store != nil {
+		if h.journal, err = newJournal(h); err != nil {
+			h.cancel(err)
+			h.registry.Close()
+			return nil, h.fail("open", eventtarget.Topic{}, err)
+		}
+		h.wg.Go(h.journal.run)
+	}
 	for range opts.Sweepers {
 		s := newShard(h)
 		h.shards = append(h.shards, s)

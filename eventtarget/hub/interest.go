@@ -139,9 +139,13 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		if answer != nil {
 			s.post(item{at: at, msg: answer(refused)})
 		}
-		if s.meta.Resumes && len(live) > 0 && !s.replayed {
+		if (s.meta.Resumes || s.left != nil) && len(live) > 0 && !s.replayed {
 			s.replayed = true
-			s.replay(u)
+			if s.left != nil {
+				s.replayStored(u)
+			} else {
+				s.replay(u)
+			}
 			return
 		}
 		for _, t := range live {

@@ -174,5 +174,13 @@ func TestLimits(t *testing.T) {
 		if h.Len() != 4 {
 			t.Errorf("%d spokes", h.Len())
 		}
+		h.SetSpokes(5, 3)
+		if err := h.Admit("192.0.2.1:9"); err != nil {
+			t.Errorf("within the new bounds: %v", err)
+		}
+		h.SetSpokes(3, 0)
+		if err := h.Admit("198.51.100.1:9"); !errors.Is(err, eventtarget.ErrLimit) || h.Len() != 4 {
+			t.Errorf("over the new bounds: %v, %d spokes", err, h.Len())
+		}
 	})
 }

@@ -85,6 +85,10 @@ type Options struct {
 	// spoke is down and what is dispatched to it is kept, within its bounds and the
 	// log's. Default 1 min; negative: there are no sessions. See package link.
 	SessionTimeout time.Duration
+	// Store keeps what sessions need to go on in another process when this one has
+	// died; nil: they die with it. With it, what is dispatched to all is accepted when
+	// the store has it.
+	Store Store
 	// Heartbeat is how often a spoke is asked for a sign of life when it gave
 	// none. Default 15 s; negative: never.
 	Heartbeat time.Duration

@@ -25,7 +25,7 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 		return err
 	}
 	defer wire.PutBuffer(msg)
-	if err := h.publish(ctx, e.Topic(), *msg, except); err != nil {
+	if err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{}); err != nil {
 		return h.fail("dispatch", e.Topic(), err)
 	}
 	if h.opts.Echo {
@@ -48,50 +48,74 @@ func (h *Hub) encode(ctx context.Context, e *eventtarget.Event[eventtarget.Raw])
 }
 
 // relay passes a message from one spoke on to the others, as it stands.
-func (h *Hub) relay(from *Spoke, topic eventtarget.Topic, msg []byte) {
+func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte) error {
+	var r Record
+	if from.session != nil {
+		r.Session, r.Received = from.session.id, from.session.in.Load()+1
+	}
 	// The reader of that spoke waits for the others here, and so feels that
-	// they are behind. The error says that the hub is closed.
-	if h.publish(h.ctx, topic, msg, []*Spoke{from}) != nil {
+	// they are behind. The error says that the hub is closed, or its store broken.
+	err := h.publish(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{from}, m, r)
+	if err != nil {
 		h.late.Add(1)
 	}
+	return err
 }
 
 // publish appends a message to the log, for those who follow it, and puts it into
-// the inboxes of the others who want it.
-func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke) error {
+// the inboxes of the others who want it; with a store, when that has it.
+func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record) error {
 	if err := h.pace.wait(ctx); err != nil {
 		return err
 	}
 	var crowd []*Spoke
-	sealed := false
-	h.log.Update(func(u framelog.Update) {
-		if sealed = u.Sealed(); sealed {
-			return
-		}
-		from, to := u.Append(msg)
+	apply := func(u framelog.Update, msg []byte) { crowd = h.append(u, topic, msg, except) }
+	var err error
+	if h.journal != nil {
 		for _, s := range except {
-			if _, byInbox := h.interest.all[s]; s.everything && !byInbox {
-				s.inbox.skip(from, to)
+			if s.session != nil {
+				r.Except = append(r.Except, s.session.id)
 			}
 		}
-		h.retained.keep(topic, msg, from)
-		if h.interest.none() {
-			return
-		}
-		m := h.message(topic, msg)
-		m.after = to
-		h.interest.match(topic, func(s *Spoke) {
-			if !slices.Contains(except, s) && s.post(item{at: from, msg: m}) {
-				crowd = append(crowd, s)
+		r.Message = msg
+		err = h.journal.publish(r, m, apply)
+	} else {
+		h.log.Update(func(u framelog.Update) {
+			if u.Sealed() {
+				err = eventtarget.ErrClosed
+				return
 			}
+			apply(u, msg)
 		})
-	})
-	if sealed {
-		return eventtarget.ErrClosed
+	}
+	if err != nil {
+		return err
 	}
 	h.wakeAll()
 	h.ease(ctx, crowd)
 	return nil
+}
+
+// append is publish inside the log's Update. It returns whose inboxes are getting full.
+func (h *Hub) append(u framelog.Update, topic eventtarget.Topic, msg []byte, except []*Spoke) (crowd []*Spoke) {
+	from, to := u.Append(msg)
+	for _, s := range except {
+		if _, byInbox := h.interest.all[s]; s.everything && !byInbox {
+			s.inbox.skip(from, to)
+		}
+	}
+	h.retained.keep(topic, msg, from)
+	if h.interest.none() {
+		return nil
+	}
+	m := h.message(topic, msg)
+	m.after = to
+	h.interest.match(topic, func(s *Spoke) {
+		if !slices.Contains(except, s) && s.post(item{at: from, msg: m}) {
+			crowd = append(crowd, s)
+		}
+	})
+	return crowd
 }
 
 // post puts a message into the spoke's inbox, inside the log's Update, and tells

@@ -46,37 +46,46 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 		return nil // what comes after the end is for nobody
 	}
 	s.received.Add(1)
-	if s.session != nil && wire.Counted(m.Type) {
-		defer s.took()
-	}
+	counts := s.session != nil && wire.Counted(m.Type)
 	if m.Control() {
-		return s.receiveControl(m)
+		err := s.receiveControl(m)
+		if counts && s.takeIn() == nil {
+			s.took()
+		}
+		return err
 	}
-	s.distribute(m, msg)
+	kept, err := s.distribute(&m, msg)
+	if err == nil && !kept {
+		err = s.takeIn()
+	}
+	if counts && err == nil { // otherwise the hub is closed, or its store does not work
+		s.took()
+	}
 	return nil
 }
 
 // distribute brings an event to the spoke's listeners, the hub's and, if the hub relays,
-// the other spokes.
-func (s *Spoke) distribute(m wire.Message, msg []byte) {
+// the other spokes. kept tells that it stands in the log; the error is that it could not.
+func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	h := s.hub
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
 	if refusal := h.authorize(s, OpDispatch, topic); refusal != nil {
 		h.stats.refused.Add(1)
 		s.answer(h.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: refusal.Error()}))
-		return
+		return false, nil
 	}
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
 	if h.opts.Relay { // before listeners here can spoil the payload for others
-		h.relay(s, topic, msg)
+		err = h.relay(s, m, msg)
 	}
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)
 	}
 	_ = h.registry.Deliver(s.ctx, e)
+	return h.opts.Relay, err
 }
 
 // receiveAck handles an acknowledgement.

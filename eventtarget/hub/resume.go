@@ -66,16 +66,19 @@ func (h *Hub) understand(r received, first chan received) (g greeting, err error
 	return g, nil
 }
 
-// newSession returns the session of a new spoke.
-func (h *Hub) newSession(hello *wire.HelloPayload) *session {
-	if hello == nil {
-		return nil
-	}
+// newSession returns the session of a new spoke, or of one that another process has left.
+func (h *Hub) newSession(hello *wire.HelloPayload, left *returning) *session {
 	window := h.opts.SpokeBytes
 	if hello.Window > 0 {
 		window = min(window, hello.Window)
 	}
-	return &session{id: newID(), window: window}
+	if left == nil {
+		return &session{id: newID(), window: window}
+	}
+	x := &session{id: hello.Session, window: window, sent: hello.Received, acked: hello.Received, claimed: hello.Received}
+	x.in.Store(left.received)
+	x.reported.Store(left.received)
+	return x
 }
 
 // resume goes on with a session over another connection. It returns nil when there is

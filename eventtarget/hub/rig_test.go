@@ -25,13 +25,22 @@ func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
 		return nil, errors.New("severed")
 	}
 	keep(near)
-	meta := hub.Meta{Values: map[any]any{endpoint{}: id}}
+	meta := hub.Meta{Identity: r.who, Values: map[any]any{endpoint{}: id}}
 	if id != "" && r.caps.Resumes { // Attach waits for the greeting
 		go r.hub.Attach(negotiated{far}, meta)
 		return negotiated{near}, nil
 	}
 	_, err := r.hub.Attach(far, meta)
 	return near, err
+}
+
+// replaces makes all spokes one identity, if they are to replace each other.
+func (r *rig) replaces(yes bool) hub.Duplicates {
+	if !yes {
+		return hub.Allow
+	}
+	r.who = "one"
+	return hub.Replace
 }
 
 func (r *rig) sever(i int, cut bool) {

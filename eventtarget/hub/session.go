@@ -21,7 +21,8 @@ import (
 // a gap and has none.
 type session struct {
 	id     string
-	window int // how many bytes may be unacknowledged
+	window int         // how many bytes may be unacknowledged
+	own    atomic.Bool // the store knows that the spoke was sent something of its own
 
 	// Of the peer's messages:
 	in        atomic.Uint64 // received; changed under Spoke.receiving

@@ -55,6 +55,10 @@ type welcome struct {
 	Resumed  bool
 	Received uint64
 	Refused  map[string]string
+	Place    struct {
+		Store string
+		Seq   uint64
+	}
 }
 
 func resume(w welcome, received int) string {

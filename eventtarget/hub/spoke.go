@@ -50,6 +50,7 @@ type Spoke struct {
 	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
 	replayed   bool                           // what it missed while it was away: see Meta.Resumes
 	everything bool                           // it gets all that is dispatched to all
+	left       *returning                     // what another process has left of it
 
 	groups map[string]struct{} // under hub.mu
 
@@ -149,6 +150,9 @@ func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Ra
 		return err
 	}
 	defer wire.PutBuffer(msg)
+	if err := s.hub.sendsOwn(s); err != nil {
+		return s.hub.fail("dispatch", e.Topic(), err)
+	}
 	if err := s.put(ctx, s.hub.message(e.Topic(), *msg)); err != nil {
 		return s.hub.fail("dispatch", e.Topic(), err)
 	}

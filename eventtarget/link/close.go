@@ -90,6 +90,10 @@ func (l *Link) flush(ctx context.Context) error {
 // Done is closed when the link is closed and its goroutines have ended.
 func (l *Link) Done() <-chan struct{} { return l.done }
 
+// Idle returns a channel that is closed as soon as the queued listeners have handled all
+// that was delivered to them. While more arrives all the time that may be never.
+func (l *Link) Idle() <-chan struct{} { return l.registry.Idle() }
+
 // State tells how the link stands.
 func (l *Link) State() eventtarget.State {
 	l.mu.Lock()

@@ -32,9 +32,25 @@ type Conn interface {
 // through Send.
 type FrameSender interface {
 	// WriteFrames writes frames; it may block, and must not keep them. After an error it
-	// is unknown which of them the peer has got: without a session they count as lost.
+	// is unknown which of them the peer has got: without a session they count as lost,
+	// but for those that a [ShortWrite] says it has not.
 	WriteFrames(frames []byte) error
 }
+
+// ShortWrite is the error of a WriteFrames that knows how far it came.
+type ShortWrite struct {
+	// Written is the size of the frames that were written whole. Those behind are sent
+	// over the next connection.
+	Written int
+	// Err is why it came no further.
+	Err error
+}
+
+// Error returns the cause's text.
+func (e *ShortWrite) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *ShortWrite) Unwrap() error { return e.Err }
 
 // Pinger is implemented by a Conn whose transport can ask the peer for a sign of
 // life. Without it a dead peer is noticed only by a write that fails.

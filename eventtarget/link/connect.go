@@ -14,14 +14,14 @@ import (
 // run connects, reads until the connection ends, and begins again.
 func (l *Link) run() {
 	var failing time.Time // since when there was no healthy connection; zero: it was
-	for attempt := 0; ; {
+	for {
 		conn, err := l.dial()
 		if err == nil {
 			began := time.Now()
 			err = l.converse(conn)
 			_ = conn.Close(l.goodbye())
 			if time.Since(began) >= l.opts.Backoff.Healthy {
-				attempt, failing = 0, time.Time{}
+				failing = time.Time{}
 			}
 		}
 		l.down(err)
@@ -36,8 +36,7 @@ func (l *Link) run() {
 		if failing.IsZero() {
 			failing = time.Now()
 		}
-		pause := time.NewTimer(l.pause(attempt, time.Since(failing), err))
-		attempt++
+		pause := time.NewTimer(l.pause(time.Since(failing), err))
 		select {
 		case <-pause.C:
 		case <-l.ctx.Done():
@@ -58,12 +57,12 @@ func (l *Link) dial() (Conn, error) {
 
 // pause returns how long to wait before dialling again: what the other end asked for,
 // or the back-off.
-func (l *Link) pause(attempt int, failing time.Duration, cause error) time.Duration {
+func (l *Link) pause(failing time.Duration, cause error) time.Duration {
 	const longest = 5 * time.Minute // a hint is no order to stay away
 	if r, ok := errors.AsType[eventtarget.Reason](cause); ok && r.Remote && r.Retry > 0 {
 		return min(r.Retry, longest)
 	}
-	return l.opts.Backoff.pause(attempt, failing)
+	return l.opts.Backoff.pause(failing)
 }
 
 // terminal tells whether dialling again is of no use: the other end said that it

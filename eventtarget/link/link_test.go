@@ -198,7 +198,7 @@ func TestBackoff(t *testing.T) {
 		var longest time.Duration
 		for n := range len(dials) - 1 {
 			pause := dials[n+1] - dials[n]
-			if most := min(100*time.Millisecond<<min(n, 20), 10*time.Second); pause <= 0 || pause > most {
+			if most := min(max(100*time.Millisecond, 2*(dials[n]-dials[0])), 10*time.Second); pause <= 0 || pause > most {
 				t.Errorf("pause %d is %v, more than %v", n, pause, most)
 			}
 			seen[pause] = true

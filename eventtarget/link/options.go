@@ -87,9 +87,10 @@ type Change struct {
 	Resumed bool
 }
 
-// Backoff is an exponential pause with full jitter: before the n-th attempt in a
-// row a random time up to Min·2ⁿ, at most Max, and at most as long as the attempts have
-// failed so far: after a short interruption nobody waits for long.
+// Backoff is an exponential pause with full jitter: before each attempt a random time, up
+// to twice as long as there has been no healthy connection, at least Min and at most Max.
+// So after a short interruption nobody waits for long, and many who were interrupted
+// together do not come back together.
 type Backoff struct {
 	Min time.Duration // default 100 ms
 	Max time.Duration // default 10 s
@@ -99,12 +100,8 @@ type Backoff struct {
 	Healthy time.Duration
 }
 
-func (b Backoff) pause(attempt int, failing time.Duration) time.Duration {
-	most := min(b.Max, max(b.Min, failing))
-	if shift := min(attempt, 30); b.Min<<shift < most && b.Min<<shift > 0 {
-		most = b.Min << shift
-	}
-	return rand.N(most) + 1
+func (b Backoff) pause(failing time.Duration) time.Duration {
+	return rand.N(min(b.Max, max(b.Min, 2*failing))) + 1
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -21,9 +21,10 @@ import (
 // window before it is acknowledged, which is when it has been delivered. All of it is
 // under the link's mu.
 type session struct {
-	id     string // empty: there is none yet
-	active bool   // the connection belongs to it
-	base   uint64 // the number in the log of the message before the first one
+	id     string     // empty: there is none yet
+	active bool       // the connection belongs to it
+	base   uint64     // the number in the log of the message before the first one
+	place  wire.Place // how far we are in the hub's store, if it has one
 
 	received  uint64 // counted messages
 	delivered uint64 // of those
@@ -107,6 +108,9 @@ func (l *Link) hello() []byte {
 	p := wire.HelloPayload{
 		Version: wire.SessionVersion, Session: l.session.id, Received: l.session.received, Window: window,
 	}
+	if l.session.place.Store != "" {
+		p.Place = &l.session.place
+	}
 	if l.interest != nil {
 		topics := l.interest.greet()
 		p.Topics = &topics
@@ -140,6 +144,9 @@ func (l *Link) open(w *wire.WelcomePayload) (resumed bool, err error) {
 	*x = session{active: x.active, base: l.sent.Seq, queue: x.queue, size: x.size, delivering: x.delivering, timer: x.timer}
 	if w != nil {
 		x.id = w.Session
+		if w.Place != nil {
+			x.place = *w.Place
+		}
 	}
 	return false, nil
 }
@@ -159,6 +166,7 @@ func (l *Link) receive(conn Conn, m wire.Message, size int) {
 	if counts {
 		x.received++
 	}
+	x.place.Seq = max(x.place.Seq, m.Seq)
 	x.queue = append(x.queue, arrival{Message: m, size: size, counts: counts})
 	x.size += size
 	if !x.delivering {

@@ -92,7 +92,11 @@ func (l *Link) send(conn Conn, from, head framelog.Position) (sent framelog.Posi
 	})
 	defer stalled.Stop()
 	if fs, ok := conn.(FrameSender); ok && l.opts.Framing != nil {
-		return run.To, fs.WriteFrames(run.Bytes)
+		err := fs.WriteFrames(run.Bytes)
+		if short, ok := errors.AsType[*ShortWrite](err); ok {
+			return run.After(short.Written), err
+		}
+		return run.To, err
 	}
 	sent = from
 	run.Messages(func(msg []byte, after framelog.Position) bool {

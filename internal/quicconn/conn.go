@@ -198,7 +198,7 @@ func (c *Conn) Close(reason eventtarget.Reason) error {
 	return nil
 }
 
-// maxText is how much of a reason's text is sent.
+// maxText is how much of a reason's text is sent, before the hint when to retry.
 const maxText = 256
 
 // leave ends this side behind what was sent, gives the peer time to take that and

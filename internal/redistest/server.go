@@ -29,6 +29,8 @@ type Server struct {
 	args []string
 	cmd  *exec.Cmd
 	log  bytes.Buffer
+
+	admin rueidis.Client // of ask, once it was needed
 }
 
 // Start starts a server that ends with the test; args are further options of
@@ -62,7 +64,7 @@ func (s *Server) Kill() {
 	}
 	_ = s.cmd.Process.Kill()
 	_ = s.cmd.Wait()
-	s.cmd = nil
+	s.cmd, s.admin = nil, nil
 }
 
 // Restart starts a server that was killed and returns when it answers.

@@ -1,8 +1,10 @@
 package wire
 
 import (
+	"bytes"
 	"maps"
 	"slices"
+	"strconv"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -12,11 +14,29 @@ type Message struct {
 	Type, ID string
 	Payload  eventtarget.Raw // a part of the message that was read; nil when absent
 	Headers  map[string]string
+	// Seq is the number that a hub with a store gave the message, which a peer's
+	// position is made of; 0: none.
+	Seq     uint64
+	stamped bool // there is such a member, whatever it is
 }
 
 // Control tells whether the message is the protocol's own.
 func (m *Message) Control() bool {
 	return len(m.Type) >= 2 && m.Type[:2] == eventtarget.ReservedPrefix
+}
+
+// Stamp appends the message in frame with a number of ours. m is what was read of it; nil:
+// it is one of Append's. A number that somebody else has given it is left out, and with it
+// the unknown members.
+func Stamp(dst, frame []byte, m *Message, seq uint64) []byte {
+	if m != nil && m.stamped {
+		dst = Append(dst, &eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
+	} else {
+		dst = append(dst, bytes.TrimRight(frame, " \t\r\n")...)
+	}
+	dst = append(dst[:len(dst)-1], `,"seq":`...)
+	dst = strconv.AppendUint(dst, seq, 10)
+	return append(dst, '}')
 }
 
 // Append appends e's message to dst, in the order type, id, payload, headers. The

@@ -49,6 +49,8 @@ type HelloPayload struct {
 	// message of it that was received.
 	Session  string `json:"session,omitempty"`
 	Received uint64 `json:"received,omitempty"`
+	// Place is how far the peer is in what a hub with a store has numbered.
+	Place *Place `json:"place,omitempty"`
 	// Window is how many bytes of messages may be sent and not yet acknowledged.
 	Window int `json:"window,omitempty"`
 	// Topics are those that are wanted; nil: what is sent unasked.
@@ -63,8 +65,16 @@ type WelcomePayload struct {
 	// message that was received in it; otherwise it is a new one.
 	Resumed  bool   `json:"resumed,omitempty"`
 	Received uint64 `json:"received,omitempty"`
+	// Place is where a new session begins, in what a hub with a store numbers.
+	Place *Place `json:"place,omitempty"`
 	// Refused are those of the topics that are not live, with reasons.
 	Refused map[string]string `json:"refused,omitempty"`
+}
+
+// Place is how far somebody is in what a store has numbered.
+type Place struct {
+	Store string `json:"store"` // its name
+	Seq   uint64 `json:"seq"`
 }
 
 // AckPayload is the payload of Ack: the number of the last message received.

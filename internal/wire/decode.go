@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -40,6 +41,7 @@ const (
 	haveID
 	havePayload
 	haveHeaders
+	haveSeq
 )
 
 func (d *decoder) decode() (m Message, err error) {
@@ -69,6 +71,12 @@ func (d *decoder) decode() (m Message, err error) {
 			m.Payload = frameOf(d.b, from, d.i)
 		case haveHeaders:
 			m.Headers, err = d.headers()
+		case haveSeq:
+			m.stamped = true
+			d.space()
+			from := d.i
+			err = d.value(1)
+			m.Seq, _ = strconv.ParseUint(string(d.b[from:d.i]), 10, 64) // anything else is an unknown member
 		default:
 			if !d.others.add(name) {
 				return m, d.fail("a duplicate member")
@@ -110,6 +118,8 @@ func (d *decoder) member(name text) uint8 {
 		return havePayload
 	case "headers":
 		return haveHeaders
+	case "seq":
+		return haveSeq
 	}
 	return 0
 }

@@ -1,0 +1,176 @@
+package main
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"net/http"
+	"strings"
+	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/auth"
+	"github.com/eventtarget-go/toolkit/cmd/internal/config"
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/identity"
+)
+
+// policy decides who is let in and what they may, by the configuration of the moment.
+type policy struct{ now atomic.Pointer[terms] }
+
+// terms are what a configuration says about that. They do not change.
+type terms struct {
+	ways      []way // to be let in; none: everyone is
+	anonymous bool
+	parameter string
+	tokens    map[tokenSum]bool
+	pins      map[identity.Pin]bool
+	rules     []config.Rule
+	retain    []config.Topic
+}
+
+// tokenSum is what a spoke keeps of the token that it came with.
+type tokenSum [sha256.Size]byte
+
+// tokenKey is under which a spoke keeps it.
+type tokenKey struct{}
+
+// way is a way to be let in; the sum is that of a token that is known beforehand.
+type way struct {
+	authenticate auth.Authenticator
+	sum          *tokenSum
+}
+
+func (p *policy) set(c *config.Config) {
+	t := &terms{
+		anonymous: c.Anonymous, parameter: c.TokenParameter, rules: c.Topics, retain: c.Retain,
+		tokens: map[tokenSum]bool{}, pins: map[identity.Pin]bool{},
+	}
+	for _, token := range c.Tokens {
+		sum := tokenSum(sha256.Sum256([]byte(token.Secret)))
+		t.tokens[sum] = true
+		t.ways = append(t.ways, way{auth.Static(map[string]string{token.Secret: token.Identity}), &sum})
+	}
+	if c.JWT.Authenticate != nil {
+		t.ways = append(t.ways, way{c.JWT.Authenticate, nil})
+	}
+	for _, pin := range c.QUIC.Allow {
+		t.pins[pin] = true
+	}
+	p.now.Store(t)
+}
+
+// authenticate says who makes a request.
+func (p *policy) authenticate(r *http.Request) (hub.Grant, error) {
+	t := p.now.Load()
+	if len(t.ways) == 0 {
+		return hub.Grant{}, nil
+	}
+	if t.parameter == "" {
+		return t.grant(r)
+	}
+	return auth.FromQuery(t.parameter, t.grant)(r)
+}
+
+func (t *terms) grant(r *http.Request) (grant hub.Grant, err error) {
+	if t.anonymous && r.Header.Get("Authorization") == "" {
+		return hub.Grant{}, nil
+	}
+	for _, w := range t.ways {
+		grant, err = w.authenticate(r)
+		if err == nil && w.sum != nil {
+			grant.Values = map[any]any{tokenKey{}: *w.sum}
+		}
+		if err == nil {
+			return grant, nil
+		}
+	}
+	return hub.Grant{}, err
+}
+
+// allow tells whether a key may connect over QUIC.
+func (p *policy) allow(pin identity.Pin) bool { return p.now.Load().pins[pin] }
+
+// authorize tells a hub whether a spoke may do something.
+func (p *policy) authorize(s *hub.Spoke, op hub.Op, topic eventtarget.Topic) error {
+	return p.now.Load().may(s.Identity(), op, topic)
+}
+
+// authorizePost tells whether who posts may dispatch a topic.
+func (p *policy) authorizePost(identity string, topic eventtarget.Topic) error {
+	return p.now.Load().may(identity, hub.OpDispatch, topic)
+}
+
+func (t *terms) may(identity string, op hub.Op, topic eventtarget.Topic) error {
+	if len(t.rules) == 0 {
+		return nil
+	}
+	for _, rule := range t.rules {
+		who := rule.Subscribe
+		if op == hub.OpDispatch {
+			who = rule.Dispatch
+		}
+		if !config.Covers(rule.Topic.Topic, topic) {
+			continue
+		}
+		for _, pattern := range who {
+			if like(identity, pattern) {
+				return nil
+			}
+		}
+	}
+	return fmt.Errorf("%w: no rule lets you %s %s", eventtarget.ErrForbidden, op, topic)
+}
+
+// like tells whether a text is like a pattern, in which * stands for any characters and ?
+// for one byte. Only the last * is ever moved, so that no text takes long.
+func like(text, pattern string) bool {
+	star, mark := -1, 0 // where the last * stands, and what it stands for ends
+	t, p := 0, 0
+	for t < len(text) {
+		switch {
+		case p < len(pattern) && pattern[p] == '*':
+			star, mark = p, t
+			p++
+		case p < len(pattern) && (pattern[p] == '?' || pattern[p] == text[t]):
+			t, p = t+1, p+1
+		case star >= 0:
+			mark++
+			t, p = mark, star+1
+		default:
+			return false
+		}
+	}
+	return strings.Trim(pattern[p:], "*") == ""
+}
+
+// retained tells whether the last event of a topic is kept.
+func (p *policy) retained(topic eventtarget.Topic) bool {
+	for _, t := range p.now.Load().retain {
+		if config.Covers(t.Topic, topic) {
+			return true
+		}
+	}
+	return false
+}
+
+// enforce ends the spokes that would not be let in any more with what they came with, and
+// those that hear what they may no longer. It returns how many those are.
+func (p *policy) enforce(h *hub.Hub) (ended int) {
+	t := p.now.Load()
+	for s := range h.Spokes() {
+		sum, came := s.Value(tokenKey{}).(tokenSum)
+		withdrawn := came && !t.tokens[sum]
+		if s.Transport() == "quic" {
+			pin, err := identity.ParsePin(s.Identity())
+			withdrawn = err != nil || !t.pins[pin]
+		}
+		switch {
+		case withdrawn:
+			s.Disconnect(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "what you came with is withdrawn"})
+			ended++
+		case h.Revoke(s):
+			ended++
+		}
+	}
+	return ended
+}

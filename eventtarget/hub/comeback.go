@@ -1,0 +1,73 @@
+package hub
+
+import (
+	"slices"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// replayStored puts what the store has for a spoke that comes back from another process
+// in front of what is dispatched from now on. Inside the log's Update.
+func (s *Spoke) replayStored(u framelog.Update) {
+	j, left := s.hub.journal, s.left
+	s.moved(u.Head())
+	if j.misses(left) {
+		s.post(item{at: s.at, msg: s.hub.gapMessage(0)})
+	}
+	var missed []item
+	for _, r := range j.recent {
+		if r.Seq <= left.place || r.Session == s.session.id || slices.Contains(r.Except, s.session.id) {
+			continue
+		}
+		m, err := wire.Decode(r.Message, s.hub.opts.Limits)
+		if err != nil {
+			continue // it cannot be: it was encoded or checked here
+		}
+		topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
+		if s.everything || s.wants(topic) {
+			missed = append(missed, item{at: s.at, msg: s.hub.message(topic, r.Message)})
+		}
+	}
+	for _, i := range s.fitting(missed) {
+		s.post(i)
+	}
+}
+
+// misses tells whether a session may miss what the store has not. Inside the log's Update.
+func (j *journal) misses(x *returning) bool {
+	next := j.seq + 1
+	if len(j.recent) > 0 {
+		next = j.recent[0].Seq
+	}
+	return x.own || x.place+1 < next
+}
+
+// sendsOwn notes, before that happens, that the spokes are sent something of their own,
+// which the store does not have.
+func (h *Hub) sendsOwn(spokes ...*Spoke) error {
+	if h.journal == nil {
+		return nil
+	}
+	for _, s := range spokes {
+		if s.session == nil || s.session.own.Load() {
+			continue
+		}
+		if err := h.journal.keep(entry{record: Record{Kind: RecordOwn, Session: s.session.id}}); err != nil {
+			return err
+		}
+		s.session.own.Store(true)
+	}
+	return nil
+}
+
+// takeIn keeps that a message of the peer's was taken in which is no event for others.
+func (s *Spoke) takeIn() error {
+	if s.hub.journal == nil || s.session == nil {
+		return nil
+	}
+	return s.hub.journal.keep(entry{record: Record{
+		Kind: RecordReceived, Session: s.session.id, Received: s.session.in.Load() + 1,
+	}})
+}

@@ -1,0 +1,305 @@
+package hub
+
+import (
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// journal is what a hub with a store keeps there, and what it has found there. One
+// goroutine writes, as much at once as has come together.
+type journal struct {
+	hub   *Hub
+	store Store
+	name  string
+
+	writing sync.Mutex // by whoever is in write
+
+	mu     sync.Mutex
+	queue  []entry
+	wake   chan struct{}
+	closed bool
+	failed error
+
+	// seq is the number of the last event. Inside the log's Update.
+	seq uint64
+	// recent are the events since before the hub began, as long as the peers of that
+	// time may come back; nil: they may not any more. Inside the log's Update.
+	recent []Record
+	size   int
+	// returning are the sessions of that time. Under mu.
+	returning map[string]*returning
+}
+
+// entry is a record that is to be kept, and what is to be done when it is.
+type entry struct {
+	record  Record
+	decoded *wire.Message
+	apply   func(u framelog.Update, msg []byte) // of an event
+	done    chan error                          // nil: nobody waits
+}
+
+// returning is a session that another process has left.
+type returning struct {
+	identity string
+	received uint64
+	own      bool // it was sent something that is not kept
+	place    uint64
+}
+
+// newJournal reads what the store has.
+func newJournal(h *Hub) (*journal, error) {
+	j := &journal{
+		hub: h, store: h.opts.Store, wake: make(chan struct{}, 1),
+		recent: []Record{}, returning: make(map[string]*returning),
+	}
+	for r, err := range j.store.Restore() {
+		if err != nil {
+			return nil, fmt.Errorf("the store: %w", err)
+		}
+		j.restore(r)
+	}
+	if len(j.returning) == 0 {
+		j.recent, j.size = nil, 0
+	}
+	if j.name == "" {
+		j.name = newID()[:10]
+		if err := j.store.Append([]Record{{Kind: RecordName, Name: j.name}}); err != nil {
+			return nil, fmt.Errorf("the store: %w", err)
+		}
+	}
+	return j, nil
+}
+
+func (j *journal) restore(r Record) {
+	x := j.returning[r.Session]
+	switch r.Kind {
+	case RecordName:
+		j.name, j.seq = r.Name, max(j.seq, r.Seq)
+	case RecordOpened:
+		j.returning[r.Session] = &returning{identity: r.Name, received: r.Received}
+	case RecordEnded:
+		delete(j.returning, r.Session)
+	case RecordEvent:
+		j.seq = r.Seq
+		j.remember(r)
+	}
+	if x != nil {
+		x.received = max(x.received, r.Received)
+		x.own = x.own || r.Kind == RecordOwn
+	}
+}
+
+// remember keeps an event for those who are still to come back, as far as one may fall
+// behind.
+func (j *journal) remember(r Record) {
+	j.recent = append(j.recent, r)
+	j.size += len(r.Message)
+	for len(j.recent) > 1 && (j.size > j.hub.opts.LogBytes || len(j.recent) > j.hub.opts.LogEvents) {
+		j.size -= len(j.recent[0].Message)
+		j.recent = slices.Delete(j.recent, 0, 1)
+	}
+}
+
+// run keeps what is to be kept until the hub ends.
+func (j *journal) run() {
+	late := time.NewTimer(j.hub.opts.SessionTimeout)
+	defer late.Stop()
+	for {
+		select {
+		case <-j.wake:
+			j.write()
+		case <-late.C:
+			j.giveUp()
+		case <-j.hub.ctx.Done():
+			j.close()
+			j.write()
+			return
+		}
+	}
+}
+
+// giveUp forgets the sessions that have not come back, and what was kept for them.
+func (j *journal) giveUp() {
+	j.mu.Lock()
+	for id := range j.returning {
+		j.queue = append(j.queue, entry{record: Record{Kind: RecordEnded, Session: id}})
+	}
+	j.returning = nil
+	j.mu.Unlock()
+	j.hub.log.Update(func(framelog.Update) { j.recent, j.size = nil, 0 })
+	j.write()
+}
+
+// write keeps what waits and applies it, in order.
+func (j *journal) write() {
+	j.writing.Lock()
+	defer j.writing.Unlock()
+	for {
+		j.mu.Lock()
+		batch := j.queue
+		j.queue = nil
+		err := j.failed
+		j.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		records := make([]Record, len(batch))
+		seq := j.seq // nobody else changes it
+		for i := range batch {
+			e := &batch[i]
+			if e.record.Kind == RecordEvent {
+				seq++
+				e.record.Seq = seq
+				e.record.Message = wire.Stamp(nil, e.record.Message, e.decoded, seq)
+			}
+			records[i] = e.record
+		}
+		if err == nil {
+			err = j.store.Append(records)
+		}
+		if err != nil {
+			j.fail(err)
+		}
+		for _, e := range batch {
+			if err == nil && e.apply != nil {
+				err = j.apply(e)
+			}
+			if e.done != nil {
+				e.done <- err
+			}
+		}
+	}
+}
+
+// apply makes an event that is kept one of the log's.
+func (j *journal) apply(e entry) (err error) {
+	j.hub.log.Update(func(u framelog.Update) {
+		if u.Sealed() {
+			// It is kept, so who comes back to another process hears it.
+			err = eventtarget.ErrUnknownOutcome
+			return
+		}
+		j.seq = e.record.Seq
+		if j.recent != nil {
+			j.remember(e.record)
+		}
+		e.apply(u, e.record.Message)
+	})
+	return err
+}
+
+// fail makes the journal refuse everything from now on.
+func (j *journal) fail(err error) {
+	j.mu.Lock()
+	first := j.failed == nil
+	j.failed = fmt.Errorf("the store: %w", err)
+	j.mu.Unlock()
+	if first {
+		j.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Err: j.failed})
+	}
+}
+
+// close makes the journal refuse what comes: sessions that end with the hub go on in
+// another process.
+func (j *journal) close() {
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	j.closed = true
+}
+
+// drain is close, and keeps what waits.
+func (j *journal) drain() {
+	if j != nil {
+		j.close()
+		j.write()
+	}
+}
+
+// put adds an entry.
+func (j *journal) put(e entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	switch {
+	case j.failed != nil:
+		return j.failed
+	case j.closed:
+		return eventtarget.ErrClosed
+	}
+	j.queue = append(j.queue, e)
+	select {
+	case j.wake <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// keep keeps a record and waits for that.
+func (j *journal) keep(e entry) error {
+	e.done = make(chan error, 1)
+	if err := j.put(e); err != nil {
+		return err
+	}
+	return <-e.done
+}
+
+// note keeps a record some time soon.
+func (j *journal) note(r Record) {
+	if j != nil {
+		_ = j.put(entry{record: r}) // an error is one for whoever waits
+	}
+}
+
+// publish keeps an event and makes it one of the log's.
+func (j *journal) publish(r Record, m *wire.Message, apply func(u framelog.Update, msg []byte)) error {
+	r.Kind = RecordEvent
+	return j.keep(entry{record: r, decoded: m, apply: apply})
+}
+
+// comesBack tells whether a peer is one of a session that another process has left, and
+// takes that out.
+func (j *journal) comesBack(hello *wire.HelloPayload, identity string) *returning {
+	if j == nil || hello.Place == nil || hello.Place.Store != j.name {
+		return nil
+	}
+	var ahead bool
+	j.hub.log.Update(func(framelog.Update) { ahead = hello.Place.Seq > j.seq })
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	x := j.returning[hello.Session]
+	if x == nil || x.identity != identity || ahead { // whose it is, is nobody else's to know
+		return nil
+	}
+	delete(j.returning, hello.Session)
+	x.place = hello.Place.Seq
+	return x
+}
+
+// place returns how far the store is, for a new session; nil without one. Inside the
+// log's Update.
+func (j *journal) place() *wire.Place {
+	if j == nil {
+		return nil
+	}
+	return &wire.Place{Store: j.name, Seq: j.seq}
+}
+
+// opened keeps that a session begins, or goes on in this process.
+func (j *journal) opened(s *Spoke) {
+	if s.left == nil {
+		j.note(Record{Kind: RecordOpened, Session: s.session.id, Name: s.meta.Identity})
+	} else {
+		s.session.own.Store(s.left.own)
+	}
+	if s.inbox.overflow() == eventtarget.Conflate {
+		j.note(Record{Kind: RecordOwn, Session: s.session.id})
+	}
+}

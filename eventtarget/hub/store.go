@@ -1,0 +1,54 @@
+package hub
+
+import "iter"
+
+// Store keeps what a hub needs to go on with its sessions when its process has died: the
+// events that were dispatched to all, which sessions there are, and how much their peers'
+// messages were taken in. What is acknowledged to a peer, and what Dispatch has accepted,
+// the store has. Package filestore has one.
+//
+// What is dispatched to single spokes, groups and other audiences is not kept: a spoke
+// that was sent something of its own is told a gap of unknown size when it comes back to
+// another process, and so is one that hears events conflated. Listeners of the process
+// itself hear an event before it is kept, and so once more if the process dies between.
+type Store interface {
+	// Restore yields what is kept, the oldest first. The hub calls it once, before
+	// anything else.
+	Restore() iter.Seq2[Record, error]
+	// Append keeps records: all of them, or as many of the first ones as it can before
+	// it returns an error. After an error the hub accepts nothing more. The hub calls it
+	// from one goroutine, with as many records as have come together meanwhile.
+	Append(records []Record) error
+}
+
+// Record is one thing that a [Store] keeps.
+type Record struct {
+	Kind RecordKind `json:"kind"`
+	// Session is the session that the record is about; for an event that of the spoke
+	// that dispatched it, or empty.
+	Session string `json:"session,omitempty"`
+	// Received is how many messages of the session's peer are taken in, with this one.
+	Received uint64 `json:"received,omitempty"`
+	// Name is the store's name, or the identity that opened a session.
+	Name string `json:"name,omitempty"`
+	// Seq is the number of an event, which grow by one; with the name, that of the last
+	// event before.
+	Seq uint64 `json:"seq,omitempty"`
+	// Except are the sessions that an event is not for.
+	Except []string `json:"except,omitempty"`
+	// Message is an event's envelope.
+	Message []byte `json:"message,omitempty"`
+}
+
+// RecordKind is what a [Record] is.
+type RecordKind uint8
+
+// The kinds of records.
+const (
+	RecordName     RecordKind = iota + 1 // the store's name: the first record
+	RecordEvent                          // an event that was dispatched to all
+	RecordReceived                       // a message that was taken in, and is no such event
+	RecordOpened                         // a session begins
+	RecordOwn                            // a session is sent something of its own
+	RecordEnded                          // a session is over
+)

@@ -18,16 +18,16 @@ import (
 
 // storm is a hub and a spoke with a bad network between them, and what passes.
 type storm struct {
-	relay    *faultnet.Relay
-	hub      *quichub.Hub
-	spoke    *quicspoke.Spoke
-	history  nemesis.History
-	down, up *nemesis.Publisher
-	atSpoke  *nemesis.Listener
-	fresh    atomic.Int64 // sessions that were begun
-	resumed  atomic.Int64
-	lost     chan struct{} // the spoke's connection was
-	left     atomic.Int64  // how often a spoke left the hub
+	relay          *faultnet.Relay
+	hub            *quichub.Hub
+	spoke          *quicspoke.Spoke
+	history        nemesis.History
+	down, up       *nemesis.Publisher
+	atSpoke, atHub *nemesis.Listener
+	fresh          atomic.Int64 // sessions that were begun
+	resumed        atomic.Int64
+	lost           chan struct{} // the spoke's connection was
+	left           atomic.Int64  // how often a spoke left the hub
 }
 
 var stormTopic = eventtarget.T("n", "")
@@ -36,21 +36,20 @@ func newStorm(t *testing.T, idle time.Duration) *storm {
 	t.Helper()
 	s := &storm{lost: make(chan struct{}, 1)}
 	s.down, s.up = s.history.Publisher("hub"), s.history.Publisher("spoke")
-	atSpoke, atHub := s.history.Listener("spoke", s.down), s.history.Listener("hub", s.up)
-	s.atSpoke = atSpoke
+	s.atSpoke, s.atHub = s.history.Listener("spoke", s.down), s.history.Listener("hub", s.up)
 	s.hub = newHub(t, quichub.Options{
 		ListenerOptions: quichub.ListenerOptions{IdleTimeout: idle},
 		Options: hub.Options{
-			OnFault:      atHub.Fault,
+			OnFault:      s.atHub.Fault,
 			OnDisconnect: func(*hub.Spoke, eventtarget.Reason) { s.left.Add(1) },
 		},
 	})
 	s.relay = newRelay(t, s.hub)
 	s.spoke = newSpoke(t, s.relay.Addr, quicspoke.Options{IdleTimeout: idle, Options: link.Options{
-		OnFault: atSpoke.Fault, Backoff: link.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
+		OnFault: s.atSpoke.Fault, Backoff: link.Backoff{Min: time.Millisecond, Max: 10 * time.Millisecond},
 		OnState: s.changed,
 	}})
-	for to, l := range map[eventtarget.Target]*nemesis.Listener{s.hub: atHub, s.spoke: atSpoke} {
+	for to, l := range map[eventtarget.Target]*nemesis.Listener{s.hub: s.atHub, s.spoke: s.atSpoke} {
 		if _, err := to.Add(t.Context(), stormTopic, eventtarget.Func(l.Handle)); err != nil {
 			t.Fatal(err)
 		}
@@ -82,8 +81,8 @@ func (s *storm) blow(t *testing.T, n int, during func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 2)
-	go func() { ended <- traffic(ctx, n, s.down, s.hub) }()
-	go func() { ended <- traffic(ctx, n, s.up, s.spoke) }()
+	go func() { ended <- traffic(ctx, n, s.down, s.hub, s.atSpoke) }()
+	go func() { ended <- traffic(ctx, n, s.up, s.spoke, s.atHub) }()
 	if during != nil {
 		during()
 		cancel()
@@ -102,9 +101,26 @@ func (s *storm) blow(t *testing.T, n int, during func()) {
 	t.Logf("%+v, %d times resumed", s.relay.Counts(), s.resumed.Load())
 }
 
+// hear waits until the spoke has heard n events more.
+func (s *storm) hear(t *testing.T, n int) {
+	t.Helper()
+	tick := time.NewTicker(time.Millisecond)
+	defer tick.Stop()
+	end := time.Now().Add(20 * time.Second)
+	for before := s.atSpoke.Heard(); s.atSpoke.Heard() < before+n; {
+		if <-tick.C; time.Now().After(end) {
+			t.Fatal("nothing passes any more")
+		}
+	}
+}
+
+// underWay is how many events may be: well within every bound.
+const underWay = 4000
+
 // traffic dispatches n events, 2000 in a second, or those until ctx ends: what the
-// ticker was late for goes at once.
-func traffic(ctx context.Context, most int, p *nemesis.Publisher, to eventtarget.Target) error {
+// ticker was late for goes at once. On a machine that is too slow for that it waits for
+// the listener.
+func traffic(ctx context.Context, most int, p *nemesis.Publisher, to eventtarget.Target, l *nemesis.Listener) error {
 	tick := time.NewTicker(500 * time.Microsecond)
 	defer tick.Stop()
 	begin := time.Now()
@@ -114,7 +130,7 @@ func traffic(ctx context.Context, most int, p *nemesis.Publisher, to eventtarget
 		case <-ctx.Done():
 			return nil
 		}
-		for ; n < min(most, int(time.Since(begin)/(500*time.Microsecond))); n++ {
+		for due := int(time.Since(begin) / (500 * time.Microsecond)); n < min(most, due, l.Heard()+underWay); n++ {
 			if err := p.Dispatch(context.Background(), to, stormTopic); err != nil {
 				return err
 			}
@@ -137,8 +153,10 @@ func TestNemesisPackets(t *testing.T) {
 			s.relay.Reorder(c.reorder)
 			s.blow(t, nemesis.Times(20000), nil)
 			counts := s.relay.Counts()
-			if c.loss > 0 != (counts.Lost > 0) || c.double > 0 != (counts.Doubled > 0) || c.reorder > 0 != (counts.Reordered > 0) {
-				t.Errorf("the network did %+v", counts)
+			for _, x := range [][2]int{{c.loss, counts.Lost}, {c.double, counts.Doubled}, {c.reorder, counts.Reordered}} {
+				if x[0] == 0 && x[1] > 0 || x[0] >= 5 && x[1] == 0 { // 1 % of some hundred may be none
+					t.Errorf("the network did %+v", counts)
+				}
 			}
 		})
 	}
@@ -156,11 +174,7 @@ func TestNemesisCuts(t *testing.T) {
 			receive(t, s.lost)
 			s.relay.Heal()
 			s.relay.Lose(1)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
-			if err := s.spoke.Ready(ctx); err != nil {
-				t.Fatal(err)
-			}
-			cancel()
+			s.hear(t, 1)
 		}
 	})
 	if got := s.resumed.Load(); got < int64(cuts) {
@@ -173,8 +187,6 @@ func TestNemesisCuts(t *testing.T) {
 func TestNemesisRebinding(t *testing.T) {
 	t.Parallel()
 	s := newStorm(t, 0)
-	tick := time.NewTicker(time.Millisecond)
-	defer tick.Stop()
 	times := nemesis.Times(100)
 	s.blow(t, 1<<30, func() {
 		for range times {
@@ -183,12 +195,7 @@ func TestNemesisRebinding(t *testing.T) {
 			}
 			// Until the hub has found out: it looks into no more than three
 			// addresses in 5 s that do not answer.
-			end := time.Now().Add(20 * time.Second)
-			for heard := s.atSpoke.Heard(); s.atSpoke.Heard() < heard+200; {
-				if <-tick.C; time.Now().After(end) {
-					t.Fatal("nothing passes any more")
-				}
-			}
+			s.hear(t, 200)
 		}
 	})
 	if s.resumed.Load() > 0 || s.left.Load() > 0 {

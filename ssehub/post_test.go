@@ -88,7 +88,7 @@ func TestPostAuthorize(t *testing.T) {
 		{"ann", `{"type":"chat","id":"2"}`, http.StatusForbidden},
 		{"ann", `{"type":"admin","id":"1","Type":"chat"}`, http.StatusForbidden},
 	} {
-		req, err := http.NewRequestWithContext(t.Context(), "POST", server.URL, strings.NewReader(c.body))
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, server.URL, strings.NewReader(c.body))
 		if err != nil {
 			t.Fatal(err)
 		}

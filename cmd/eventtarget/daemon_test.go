@@ -26,7 +26,7 @@ import (
 
 // post posts an event with a token and returns the status; 0 means that nobody answers.
 func post(t *testing.T, url, token, body string) int {
-	req, err := http.NewRequestWithContext(t.Context(), "POST", url, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, strings.NewReader(body))
 	if err != nil {
 		t.Error(err)
 		return 0
@@ -60,11 +60,11 @@ func TestTermDrains(t *testing.T) {
 		clients[i] = c
 	}
 	accepted := 0
-	for status := 0; accepted < 100_000; accepted++ {
+	for ; accepted < 100_000; accepted++ {
 		if accepted == 500 {
 			hub.signal(syscall.SIGTERM)
 		}
-		if status = post(t, beside(hub.urls[0], "/dispatch"), "", `{"type":"n","id":"","payload":`+strconv.Itoa(accepted)+`}`); status != http.StatusAccepted {
+		if status := post(t, beside(hub.urls[0], "/dispatch"), "", `{"type":"n","id":"","payload":`+strconv.Itoa(accepted)+`}`); status != http.StatusAccepted {
 			break
 		}
 	}
@@ -117,7 +117,7 @@ func TestRules(t *testing.T) {
 		{beside(hub.urls[0], "/ws"), "https://a.example", http.StatusUpgradeRequired},
 	} {
 		ctx, cancel := context.WithCancel(deadline(t))
-		req, err := http.NewRequestWithContext(ctx, "GET", c.url, nil)
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, c.url, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -13,17 +13,19 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
 )
 
 const (
-	reloadSpokes  = 100
 	reloadRate    = 1000 // events a second
 	reloadSeconds = 2
 )
 
-// TestReload: while 100 spokes hear 1000 events a second the configuration changes again
-// and again. Nobody is dropped, nothing is lost, and what has changed holds.
+// TestReload: while 100 spokes, or 1000 in a soak, hear 1000 events a second the
+// configuration changes again and again. Nobody is dropped, nothing is lost, and what has
+// changed holds.
 func TestReload(t *testing.T) {
+	reloadSpokes := nemesis.Times(1000)
 	dir := t.TempDir()
 	put(t, dir, "ann.token", "ann-"+token)
 	put(t, dir, "bob.token", "bob-"+token)

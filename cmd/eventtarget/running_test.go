@@ -183,7 +183,7 @@ func come(t *testing.T, url, token string) (*wsclient.Client, <-chan eventtarget
 // knock asks for an upgrade with a token, and returns the answer's status.
 func knock(t *testing.T, url, token string) int {
 	t.Helper()
-	req, err := http.NewRequestWithContext(deadline(t), "GET", strings.Replace(url, "ws", "http", 1), nil)
+	req, err := http.NewRequestWithContext(deadline(t), http.MethodGet, strings.Replace(url, "ws", "http", 1), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -30,7 +30,8 @@ var broken = []struct {
 	{"a bare star", "retain:\n  - *\n", "2:1: a text that begins with * or & stands in quotes; write \"*\"", false},
 	{"a secret that begins with a star", "token-parameter: *" + secret + "\n", "1:1: a text that begins with * or & stands in quotes", false},
 	{"a tag", "relay: true\ntoken-parameter: !!int " + secret + "\n", "2:18: token-parameter: a value has no tag here; write it without", false},
-	{"an anchor in itself", "retain: &a [*a]\n", "1:13: this nests too deep; write each value out", false},
+	{"an alias in itself", "retain: &a [*a]\n", "1:13: retain[0]: an alias is not read here; write the value out", false},
+	{"a merge", "limits:\n  <<: {spokes: 1}\n", "2:3: limits: a key is a name; write one of the known keys", false},
 	{"the same key twice", "relay: true\nmisses: 2\nrelay: false\n", "3:1: relay: the same key stands in line 1 already; write it once", false},
 	{"a number as a key", "relay: true\n5: x\n", "2:1: a key is a name; write one of the known keys", false},
 

@@ -128,7 +128,7 @@ func (r *reader) value(v reflect.Value, raw any, path string, tag reflect.Struct
 		return
 	case []any:
 		if list {
-			r.list(v, raw, path, tag)
+			r.list(v, raw, path)
 			return
 		}
 		r.bad(path, "this is a list; write "+advice(v.Type(), tag))
@@ -138,7 +138,7 @@ func (r *reader) value(v reflect.Value, raw any, path string, tag reflect.Struct
 		for i, one := range raw {
 			all[i] = text(one)
 		}
-		r.list(v, all, path, tag)
+		r.list(v, all, path)
 		return
 	case text:
 		if list {
@@ -148,7 +148,7 @@ func (r *reader) value(v reflect.Value, raw any, path string, tag reflect.Struct
 					all = append(all, text(one))
 				}
 			}
-			r.list(v, all, path, tag)
+			r.list(v, all, path)
 			return
 		}
 	}
@@ -161,7 +161,7 @@ func (r *reader) value(v reflect.Value, raw any, path string, tag reflect.Struct
 	}
 }
 
-func (r *reader) list(v reflect.Value, raw []any, path string, tag reflect.StructTag) {
+func (r *reader) list(v reflect.Value, raw []any, path string) {
 	all := reflect.MakeSlice(v.Type(), len(raw), len(raw))
 	for i, one := range raw {
 		item := path + "[" + strconv.Itoa(i) + "]"
@@ -181,11 +181,11 @@ func scalar(v reflect.Value, raw any, tag reflect.StructTag) (wrong string) {
 	if fromText {
 		raw = string(outside)
 	}
-	if d, ok := v.Addr().Interface().(*Duration); ok && raw == "off" && tag.Get("off") != "" {
+	if d, ok := reflect.TypeAssert[*Duration](v.Addr()); ok && raw == "off" && tag.Get("off") != "" {
 		*d = -1
 		return ""
 	}
-	if u, ok := v.Addr().Interface().(encoding.TextUnmarshaler); ok {
+	if u, ok := reflect.TypeAssert[encoding.TextUnmarshaler](v.Addr()); ok {
 		return unmarshal(u, raw)
 	}
 	least := 1 // a zero field would mean its default

@@ -38,7 +38,7 @@ func (f *file) read(text []byte) {
 	} else if !errors.Is(err, io.EOF) {
 		f.syntax(err)
 	}
-	root := resolve(doc.Content[0])
+	root := doc.Content[0]
 	if root.Kind == yaml.ScalarNode && root.Tag == "!!null" {
 		f.empty()
 		return
@@ -47,40 +47,32 @@ func (f *file) read(text []byte) {
 		f.bad(root, "", "this is no configuration; write keys, such as http:")
 		return
 	}
-	f.walk(root, "", 0)
+	f.walk(root, "")
 }
 
-// maxDepth is deeper than any configuration; an alias may stand inside of itself.
-const maxDepth = 16
-
-// walk notes where each key stands.
-func (f *file) walk(n *yaml.Node, path string, depth int) {
-	at := n
-	n = resolve(n)
+// walk notes where each key stands. Aliases are refused: a few of them can stand for more
+// than fits anywhere, and the environment could not override what they bring.
+func (f *file) walk(n *yaml.Node, path string) {
 	switch {
-	case depth > maxDepth:
-		f.bad(at, "", "this nests too deep; write each value out")
+	case n.Kind == yaml.AliasNode:
+		f.bad(n, path, "an alias is not read here; write the value out")
 	case n.Kind == yaml.MappingNode:
-		f.mapping(n, path, depth)
+		f.mapping(n, path)
 	case n.Kind == yaml.SequenceNode:
 		for i, item := range n.Content {
 			key := path + "[" + strconv.Itoa(i) + "]"
 			f.note(item, key)
-			f.walk(item, key, depth+1)
+			f.walk(item, key)
 		}
 	case n.Tag != "!!str" && n.Style&yaml.TaggedStyle != 0:
 		f.bad(n, path, "a value has no tag here; write it without the one that begins with !")
 	}
 }
 
-func (f *file) mapping(n *yaml.Node, path string, depth int) {
+func (f *file) mapping(n *yaml.Node, path string) {
 	lines := map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		name, value := n.Content[i], n.Content[i+1]
-		if name.Tag == "!!merge" {
-			f.walk(value, path, depth+1)
-			continue
-		}
 		if name.Kind != yaml.ScalarNode || name.Tag != "!!str" {
 			f.bad(name, path, "a key is a name; write one of the known keys")
 			continue
@@ -96,7 +88,7 @@ func (f *file) mapping(n *yaml.Node, path string, depth int) {
 		lines[name.Value] = name.Line
 		key := join(path, name.Value)
 		f.note(name, key)
-		f.walk(value, key, depth+1)
+		f.walk(value, key)
 	}
 }
 
@@ -139,13 +131,6 @@ func (f *file) syntax(err error) {
 		text = "this is no YAML (" + text + "); look at the indentation, colons and quotes of this line and the one before"
 	}
 	f.problems = append(f.problems, Problem{at, "", text})
-}
-
-func resolve(n *yaml.Node) *yaml.Node {
-	if n.Kind == yaml.AliasNode {
-		return n.Alias
-	}
-	return n
 }
 
 // join returns the path of a key in a mapping.

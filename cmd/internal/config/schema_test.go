@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"flag"
+	"maps"
 	"os"
 	"reflect"
 	"strings"
@@ -70,9 +71,7 @@ func schemaOf(t reflect.Type, f reflect.StructTag) map[string]any {
 	case forms[t] != nil && f.Get("off") != "":
 		s["anyOf"] = []any{forms[t], map[string]any{"const": "off"}}
 	case forms[t] != nil:
-		for k, v := range forms[t] {
-			s[k] = v
-		}
+		maps.Copy(s, forms[t])
 	case isSection(t):
 		properties, required := map[string]any{}, []string{}
 		for g := range fields(t) {
@@ -88,14 +87,10 @@ func schemaOf(t reflect.Type, f reflect.StructTag) map[string]any {
 		if len(required) > 0 {
 			s["required"] = required
 		}
-		for k, v := range extras[t] {
-			s[k] = v
-		}
+		maps.Copy(s, extras[t])
 	case t.Kind() == reflect.Slice:
 		item := schemaOf(t.Elem(), "")
-		for k, v := range texts[f.Get("key")] {
-			item[k] = v
-		}
+		maps.Copy(item, texts[f.Get("key")])
 		s["type"], s["items"], s["minItems"] = "array", item, 1
 	case t.Kind() == reflect.Bool:
 		s["type"] = "boolean"
@@ -108,9 +103,7 @@ func schemaOf(t reflect.Type, f reflect.StructTag) map[string]any {
 		s["type"], s["minimum"], s["maximum"] = "number", 0, 1_000_000_000
 	default:
 		s["type"], s["minLength"] = "string", 1
-		for k, v := range texts[f.Get("key")] {
-			s[k] = v
-		}
+		maps.Copy(s, texts[f.Get("key")])
 	}
 	if enum := f.Get("enum"); enum != "" {
 		s["enum"] = strings.Split(enum, ",")

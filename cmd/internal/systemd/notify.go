@@ -2,6 +2,7 @@
 package systemd
 
 import (
+	"errors"
 	"net"
 	"os"
 	"strconv"
@@ -37,7 +38,6 @@ func Notify(state string) error {
 	if err != nil {
 		return err
 	}
-	defer c.Close()
 	_, err = c.Write([]byte(state))
-	return err
+	return errors.Join(err, c.Close())
 }

@@ -196,7 +196,7 @@ func (s *Service) fail(e Event[Raw], cause error) {
 
 // reply dispatches to the one who asked, or on a bus to all.
 func (s *Service) reply(e Event[Raw], suffix string, payload []byte) error {
-	var to Target = s.target
+	to := s.target
 	if e.Source != nil {
 		to = e.Source
 	}

@@ -67,3 +67,21 @@ func ExampleNewMux() {
 	// up
 	// true
 }
+
+// A program says what it relies on: with another URL it fails at once, rather than lose
+// events some day.
+func ExampleOptions() {
+	mux := open.NewMux(&open.Options{Require: []open.Requirement{open.Ordered, open.Relay, open.Resumes}})
+	for _, url := range []string{"mem://orders", "redis://127.0.0.1:6379"} {
+		target, err := mux.Open(context.Background(), url)
+		if err != nil {
+			fmt.Println(err)
+			continue
+		}
+		fmt.Println(url, "is as good as that")
+		target.Close()
+	}
+	// Output:
+	// mem://orders is as good as that
+	// eventtarget: redis: open: requirement not met: resumes (it would be with: mem:, ws:, quic:, redis:?durable=true)
+}

@@ -230,7 +230,7 @@ func (p *participant) refused(ctx context.Context) error {
 		eventtarget.ErrTooLarge:       {Type: "said", Payload: raw(`"` + strings.Repeat("x", eventtarget.DefaultMaxMessage) + `"`)},
 	} {
 		if err := p.Dispatch(ctx, e); !errors.Is(err, want) {
-			return fmt.Errorf("%s: Dispatch: %v, want %w", p.name, err, want)
+			return fmt.Errorf("%s: Dispatch: %w, want %w", p.name, err, want)
 		}
 	}
 	return nil
@@ -242,7 +242,7 @@ func (p *participant) leave(ctx context.Context) error {
 		return err
 	}
 	if err := p.Dispatch(ctx, said[1]); !errors.Is(err, eventtarget.ErrClosed) {
-		return fmt.Errorf("%s: Dispatch after Shutdown: %v", p.name, err)
+		return fmt.Errorf("%s: Dispatch after Shutdown: %w", p.name, err)
 	}
 	return nil
 }

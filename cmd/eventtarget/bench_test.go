@@ -1,6 +1,9 @@
 package main_test
 
 import (
+	"bufio"
+	"os"
+	"os/exec"
 	"regexp"
 	"strconv"
 	"strings"
@@ -61,6 +64,32 @@ func TestBenchAll(t *testing.T) {
 	}
 	if n := counts(t, out); n["dispatched"] < 1000 || n["heard"] != 2*n["dispatched"] {
 		t.Errorf("bench printed\n%s", out)
+	}
+}
+
+// TestBenchInterrupted: what was seen until then is printed.
+func TestBenchInterrupted(t *testing.T) {
+	url, _ := startHub(t)
+	cmd := exec.CommandContext(deadline(t), program, "bench", "--spokes", "2", "--rate", "1000", "--time", "1h", url)
+	errs, err := cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out strings.Builder
+	cmd.Stdout = &out
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	for lines := bufio.NewScanner(errs); lines.Scan() && !strings.Contains(lines.Text(), "dispatched/s"); {
+	}
+	if err := cmd.Process.Signal(os.Interrupt); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("%v\n%s", err, &out)
+	}
+	if n := counts(t, out.String()); n["dispatched"] == 0 || n["heard"] != 2*n["dispatched"] {
+		t.Errorf("bench printed\n%s", &out)
 	}
 }
 

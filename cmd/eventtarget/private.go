@@ -40,8 +40,11 @@ func (p *private) serve(ctx context.Context, cmd *cobra.Command, h *hub.Hub) (st
 		return nil, err
 	}
 	server := &http.Server{Handler: p.metrics.Handler(), ReadHeaderTimeout: 5 * time.Second}
-	ended := make(chan error, 1)
-	go func() { ended <- server.Serve(l) }()
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		_ = server.Serve(l) // the hub goes on without
+	}()
 	cmd.Printf("hub: metrics at http://%s/metrics\n", l.Addr())
 	return func() {
 		_ = server.Close()

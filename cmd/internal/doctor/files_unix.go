@@ -10,5 +10,5 @@ func maxOpenFiles() (limit uint64, known bool) {
 	if err := syscall.Getrlimit(syscall.RLIMIT_NOFILE, &r); err != nil {
 		return 0, false
 	}
-	return uint64(r.Max), true
+	return uint64(r.Max), true //nolint:unconvert // FreeBSD has it signed
 }

@@ -81,7 +81,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	err := r.dispatch(ctx)
 	took := time.Since(begin)
 	if err == nil {
-		r.await(ctx, r.dispatched.Load())
+		r.await(context.WithoutCancel(ctx), r.dispatched.Load())
 	}
 	close(stop)
 	reporting.Wait()
@@ -120,7 +120,7 @@ func (r *run) warmUp(ctx context.Context) error {
 // dispatch dispatches events for the time of the run. The end of ctx is no error.
 func (r *run) dispatch(ctx context.Context) error {
 	begin := time.Now()
-	for n := int64(0); ; n++ {
+	for n := int64(0); ctx.Err() == nil; n++ {
 		due := time.Now()
 		if r.Rate > 0 {
 			due = begin.Add(time.Duration(float64(n) / r.Rate * float64(time.Second)))
@@ -128,17 +128,17 @@ func (r *run) dispatch(ctx context.Context) error {
 		} else if n >= window && !r.await(ctx, uint64(n-window+1)) {
 			return nil // what is missing then is counted
 		}
-		if due.Sub(begin) >= r.Time || ctx.Err() != nil {
-			return nil
+		if due.Sub(begin) >= r.Time {
+			break
 		}
-		if err := r.Dispatcher.Dispatch(ctx, r.event(n, due.Sub(r.epoch))); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
+		switch err := r.Dispatcher.Dispatch(ctx, r.event(n, due.Sub(r.epoch))); {
+		case err == nil:
+			r.dispatched.Add(1)
+		case ctx.Err() == nil:
 			return fmt.Errorf("event %d: %w", n, err)
 		}
-		r.dispatched.Add(1)
 	}
+	return nil
 }
 
 func pause(ctx context.Context, d time.Duration) {

@@ -183,12 +183,14 @@ func (p *pace) parked(s *Spoke) {
 	}
 	p.mu.Lock()
 	p.parks[s] = &parking{at: s.position(), since: time.Now()}
+	s.waited.Store(true)
 	p.mu.Unlock()
 }
 
 func (p *pace) unparked(s *Spoke) {
 	p.mu.Lock()
 	delete(p.parks, s)
+	s.waited.Store(false)
 	if p.waiters > 0 {
 		close(p.moved)
 		p.moved = make(chan struct{})

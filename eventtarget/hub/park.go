@@ -26,7 +26,7 @@ func (s *Spoke) catchUp() {
 		s.hub.pace.progressed()
 	}
 	s.writeOut(out, progress)
-	if s.session == nil || !s.session.isBlocked() { // else it is still waited for
+	if s.session == nil || s.at.Offset >= s.hub.log.Head().Offset { // else it is still waited for
 		s.hub.pace.unparked(s)
 	}
 	s.parked.Store(false)

@@ -374,8 +374,7 @@ func (s *Spoke) atOnce() int {
 // acknowledged handles an acknowledgement of the peer's.
 func (s *Spoke) acknowledged(received uint64) {
 	if s.session.ack(received) {
-		s.hub.pace.unparked(s)
-		s.shard.mark(s)
+		s.shard.mark(s) // and it is waited for until it has caught up
 	}
 	s.hub.pace.progressed()
 }

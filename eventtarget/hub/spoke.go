@@ -29,6 +29,7 @@ type Spoke struct {
 
 	// Writing: one goroutine at a time, the shard's sweeper unless parked.
 	parked     atomic.Bool
+	waited     atomic.Bool              // it is among those that Dispatch waits for
 	out        *attachment              // that is written to
 	incoming   atomic.Pointer[incoming] // that is to be written to from now on
 	following  atomic.Bool              // it writes what stands in the log

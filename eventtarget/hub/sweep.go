@@ -117,6 +117,9 @@ func (sh *shard) advance(s *Spoke, head framelog.Position) {
 	for {
 		p := s.next(head, &sh.w)
 		if p.bytes == nil {
+			if s.waited.Load() && s.at.Offset >= head.Offset {
+				s.hub.pace.unparked(s) // its session's window was full
+			}
 			return
 		}
 		if s.out.frames == nil {

@@ -30,6 +30,7 @@ type line struct {
 	mu     sync.Mutex
 	child  *child        // nil until the first
 	next   *child        // takes its place when it has finished
+	over   bool          // the child has ended, and nobody hands over from it
 	change chan struct{} // closed and replaced when child changes
 }
 
@@ -49,7 +50,7 @@ func (l *line) current() (*child, <-chan struct{}) {
 // set makes c the child.
 func (l *line) set(c *child) {
 	l.mu.Lock()
-	l.child, l.next = c, nil
+	l.child, l.next, l.over = c, nil, false
 	close(l.change)
 	l.change = make(chan struct{})
 	l.mu.Unlock()
@@ -104,6 +105,7 @@ func (l *line) exchange(c *child, cause error) error {
 func (l *line) handedOver(c *child, err error) bool {
 	l.mu.Lock()
 	next := l.next
+	l.over = next == nil
 	l.mu.Unlock()
 	if next == nil || l.ctx.Err() != nil {
 		return false
@@ -137,7 +139,7 @@ func (l *line) handOver(ctx context.Context, next *child) error {
 func (l *line) handOverNow(ctx context.Context, next *child) error {
 	l.mu.Lock()
 	c, change := l.child, l.change
-	over, failed := c.ended(), next.ended()
+	over, failed := l.over || c.ended(), next.ended()
 	if !over && !failed {
 		l.next = next
 	}

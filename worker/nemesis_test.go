@@ -205,3 +205,71 @@ func TestNemesisOrphans(t *testing.T) {
 		t.Error("that is too late")
 	}
 }
+
+// TestNemesisReload: a child that is killed while another is about to take its place holds
+// up nobody.
+func TestNemesisReload(t *testing.T) {
+	o := self(t, "works", worker.Options{Restart: worker.Always, Log: quiet, Options: link.Options{Backoff: atOnce, OnFault: func(eventtarget.Fault) {}}})
+	w, err := worker.Start(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := worker.StartPool(worker.PoolOptions{Size: 1, Worker: o, Options: hub.Options{OnFault: o.OnFault}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	type reloads interface {
+		eventtarget.Endpoint
+		Reload(ctx context.Context) error
+	}
+	for name, c := range map[string]struct {
+		reloads
+		pid func() int
+	}{"worker": {w, w.PID}, "pool": {p, func() int { return p.PIDs()[0] }}} {
+		t.Run(name, func(t *testing.T) {
+			random, failed, times := nemesis.Rand(t), 0, nemesis.Times(500)
+			heard := make(chan event, 10)
+			if _, err := c.Add(t.Context(), eventtarget.T("echoed", "*"), eventtarget.Func(func(_ context.Context, e event) { heard <- e })); err != nil {
+				t.Fatal(err)
+			}
+			for range times {
+				ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+				defer cancel()
+				if err := c.Ready(ctx); err != nil {
+					t.Fatal(err)
+				}
+				pid, killed := c.pid(), make(chan struct{})
+				time.AfterFunc(time.Duration(random.IntN(8000))*time.Microsecond, func() {
+					_ = syscall.Kill(pid, syscall.SIGKILL) // it may have ended
+					close(killed)
+				})
+				if err := c.Reload(ctx); err != nil {
+					failed++
+				}
+				<-killed
+				if ctx.Err() != nil {
+					t.Fatal("Reload hangs")
+				}
+			}
+			t.Logf("%d of %d failed", failed, times)
+			awaitEcho(t, c, heard)
+			_ = c.Close()
+			<-c.Done()
+		})
+	}
+}
+
+// awaitEcho waits until a child answers.
+func awaitEcho(t *testing.T, to eventtarget.Target, heard <-chan event) {
+	t.Helper()
+	for late := time.After(20 * time.Second); ; {
+		_ = to.Dispatch(t.Context(), event{Type: "echo"}) // lost, if the last one was killed
+		select {
+		case <-heard:
+			return
+		case <-time.After(10 * time.Millisecond):
+		case <-late:
+			t.Fatal("nobody answers")
+		}
+	}
+}

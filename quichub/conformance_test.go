@@ -16,8 +16,9 @@ import (
 	"github.com/eventtarget-go/toolkit/quicspoke"
 )
 
-// idle is after how long an end gives the other up: most of what the run takes.
-const idle = 750 * time.Millisecond
+// idle is after how long an end gives the other up: most of what the run takes, but on a
+// busy machine an end that is there may be silent for a second.
+const idle = 2 * time.Second
 
 func TestConformance(t *testing.T)      { run(t, "quichub with quicspoke", false, false) }
 func TestConformanceRelay(t *testing.T) { run(t, "quichub, relay, plain", true, true) }

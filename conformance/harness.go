@@ -144,7 +144,8 @@ type Rig struct {
 	// Shred makes what an endpoint sends and receives cross a byte at a time.
 	Shred func(endpoint int)
 	// Foreign connects a plain peer to endpoint 0: a connection on which the
-	// law itself writes and reads messages.
+	// law itself writes and reads messages. One that was let in and closed in
+	// OnConnect is returned with ErrGone.
 	Foreign func() (link.Conn, error)
 }
 

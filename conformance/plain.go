@@ -24,7 +24,7 @@ func (r *rig) join(refusable bool) *plain {
 	t := r.t
 	conn, err := r.Foreign()
 	switch {
-	case err == nil || refusable && errors.Is(err, eventtarget.ErrGone):
+	case err == nil || refusable && errors.Is(err, eventtarget.ErrGone) && conn != nil:
 	case refusable:
 		return nil
 	default:

@@ -38,7 +38,8 @@ type poolRig struct {
 func newPoolRig(s conformance.Setup, relay bool) (r *poolRig, err error) {
 	r = &poolRig{Setup: s, spokes: make([]*hub.Spoke, 1), ends: make([]*inbound, 1)}
 	r.opts, err = PoolOptions{Worker: Options{Path: "/none"}, Options: hub.Options{
-		Limits: s.Limits(), Relay: relay, OnFault: s.FaultsOf(0),
+		Limits: s.Limits(), Relay: relay, OnFault: s.FaultsOf(0), Retain: s.Retain,
+		LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, WriteTimeout: s.WriteTimeout,
 		OnConnect:    func(sp *hub.Spoke) { s.OnConnect(sp) },
 		OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	}}.withDefaults()
@@ -56,8 +57,11 @@ func (r *poolRig) attach() (*hub.Spoke, *inbound, error) {
 		return nil, nil, err
 	}
 	c := &child{pipes: near, opts: r.opts.Worker, cmd: &exec.Cmd{}, stderr: &printer{}, gone: make(chan struct{})}
-	go func() {
-		<-far.closed
+	go func() { // there is no process that could be told to end
+		select {
+		case <-far.closed:
+		case <-near.closed:
+		}
 		close(c.gone)
 	}()
 	l := newLine()
@@ -83,10 +87,10 @@ func (r *poolRig) add(i int) error {
 // foreign adds one that is no target.
 func (r *poolRig) foreign() (link.Conn, error) {
 	_, far, err := r.attach()
-	if err != nil {
+	if far == nil {
 		return nil, err
 	}
-	return far.pipes, nil
+	return far.pipes, err // let in and closed at once, perhaps
 }
 
 func (r *poolRig) spoke(i int) eventtarget.Peer { return r.spokes[i] }

@@ -1,7 +1,8 @@
 MODULES   := . ./cmd ./bench ./otel ./web/e2e
 # A third party's module: not in go.work, so that it sees what a third party sees.
 APART     := ./examples/nats
-TESTFLAGS := -race -shuffle=on -parallel 8 -timeout 5m
+# Most packages mostly wait, for processes, time-outs and disks: -p 4.
+TESTFLAGS := -race -shuffle=on -p 4 -parallel 8 -timeout 8m
 FUZZTIME  ?= 30s
 GO        ?= go
 STEP      := scripts/step.sh

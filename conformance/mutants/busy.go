@@ -2,6 +2,7 @@ package mutants
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/conformance"
@@ -30,10 +31,9 @@ func busyMutants() []Mutant {
 			r.Endpoints[0] = hasty{h}
 		}),
 		hubs("loses an event when a spoke leaves", []string{"D09"}, nil, func(h *hub.Hub, _ conformance.Setup, r *conformance.Rig) {
-			there := 0
+			var there atomic.Int64
 			r.Endpoints[0] = &wrong{Endpoint: h, dispatch: func(ctx context.Context, e event) error {
-				before := there
-				if there = h.Len(); there < before {
+				if n := int64(h.Len()); n < there.Swap(n) {
 					return nil
 				}
 				return h.Dispatch(ctx, e)

@@ -26,11 +26,17 @@ func (s *Spoke) catchUp() {
 		s.hub.pace.progressed()
 	}
 	s.writeOut(out, progress)
-	if s.session == nil || s.at.Offset >= s.hub.log.Head().Offset { // else it is still waited for
+	if s.session == nil || s.caughtUp(s.hub.log.Head()) { // else it is still waited for
 		s.hub.pace.unparked(s)
 	}
 	s.parked.Store(false)
 	s.shard.mark(s) // for what came in between
+}
+
+// caughtUp tells whether a spoke with a session need not be waited for: nothing keeps it
+// from being sent what comes next.
+func (s *Spoke) caughtUp(head framelog.Position) bool {
+	return s.at.Offset >= head.Offset && !s.session.isBlocked()
 }
 
 // writeOut writes to one connection.

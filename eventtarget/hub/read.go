@@ -69,7 +69,7 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	h := s.hub
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-	if refusal := h.authorize(s, OpDispatch, topic); refusal != nil {
+	if refusal := h.authorize(s, OpDispatch, topic); refusal != nil { //nolint:nilerr // the peer's, who is told
 		h.stats.refused.Add(1)
 		s.answer(h.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: refusal.Error()}))
 		return false, nil

@@ -48,7 +48,7 @@ func readFile(path string, last bool, yield func(hub.Record) bool) (size int64, 
 	if err != nil {
 		return 0, err
 	}
-	defer f.Close()
+	defer func() { _ = f.Close() }()
 	in := bufio.NewReaderSize(f, 64<<10)
 	for {
 		r, n, err := readRecord(in)

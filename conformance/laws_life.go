@@ -78,7 +78,7 @@ func lawNoPhantom(t *T) {
 				if visit.peer != nil {
 					visit.peer(p)
 				}
-				_ = p.end() // whatever it was told
+				_, _ = p.end() // whatever it was told
 				p.close()
 			}
 			t.eventually("a set without the spokes that came to nothing", func() bool { return len(r.Spokes()) == 1 })

@@ -10,7 +10,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
+	"github.com/eventtarget-go/toolkit/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/nemesis"
 	"github.com/eventtarget-go/toolkit/quichub"
 	"github.com/eventtarget-go/toolkit/quicspoke"

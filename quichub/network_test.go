@@ -10,8 +10,8 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/faultnet"
 	"github.com/eventtarget-go/toolkit/identity"
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/quicconn"
 	"github.com/eventtarget-go/toolkit/quichub"
 )

@@ -15,7 +15,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
+	"github.com/eventtarget-go/toolkit/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/redis"
 )

@@ -10,8 +10,8 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/faultnet"
 	"github.com/eventtarget-go/toolkit/identity"
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
 	"github.com/eventtarget-go/toolkit/open"
 )
 

@@ -69,9 +69,7 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	h := s.hub
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-	if refusal := h.authorize(s, OpDispatch, topic); refusal != nil { //nolint:nilerr // the peer's, who is told
-		h.stats.refused.Add(1)
-		s.answer(h.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: refusal.Error()}))
+	if !s.mayDispatch(topic) {
 		return false, nil
 	}
 	e := eventtarget.Event[eventtarget.Raw]{
@@ -86,6 +84,16 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	}
 	_ = h.registry.Deliver(s.ctx, e)
 	return h.opts.Relay, err
+}
+
+// mayDispatch tells whether the spoke may dispatch on a topic; the peer is told if not.
+func (s *Spoke) mayDispatch(topic eventtarget.Topic) bool {
+	refusal := s.hub.authorize(s, OpDispatch, topic)
+	if refusal != nil {
+		s.hub.stats.refused.Add(1)
+		s.answer(s.hub.control(wire.Refused, "", wire.RefusedPayload{Topic: topic.String(), Reason: refusal.Error()}))
+	}
+	return refusal == nil
 }
 
 // receiveAck handles an acknowledgement.

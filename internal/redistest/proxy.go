@@ -6,7 +6,7 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
+	"github.com/eventtarget-go/toolkit/faultnet"
 )
 
 // NewProxy returns a proxy for a server, which ends with the test.

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
+	"github.com/eventtarget-go/toolkit/faultnet"
 )
 
 // TestCut: a page whose network is gone for three seconds hears everything once and in

@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
+	"github.com/eventtarget-go/toolkit/faultnet"
 )
 
 // script is a program of Node's that says in lines what it hears.

@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/eventtarget-go/toolkit/internal/faultnet"
+	"github.com/eventtarget-go/toolkit/faultnet"
 )
 
 // packets are few enough for the kernel's buffers.

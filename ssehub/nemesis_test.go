@@ -55,7 +55,7 @@ func TestNemesisCuts(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- traffic(ctx, p, h, topic) }()
+	go func() { ended <- p.Traffic(ctx, h, topic, 500*time.Microsecond) }()
 	random := nemesis.Rand(t)
 	cuts := nemesis.Times(300)
 	for i := range cuts {
@@ -76,25 +76,5 @@ func TestNemesisCuts(t *testing.T) {
 	}
 	if v := history.Await(t, 20*time.Second); v.LostAnnounced > 0 {
 		t.Errorf("with the window held %d events were lost", v.LostAnnounced)
-	}
-}
-
-// traffic dispatches 2000 events a second until ctx ends: what the ticker was late for
-// goes at once.
-func traffic(ctx context.Context, p *nemesis.Publisher, to eventtarget.Target, topic eventtarget.Topic) error {
-	tick := time.NewTicker(500 * time.Microsecond)
-	defer tick.Stop()
-	begin := time.Now()
-	for n := 0; ; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-		for ; n < int(time.Since(begin)/(500*time.Microsecond)); n++ {
-			if err := p.Dispatch(context.Background(), to, topic); err != nil {
-				return err
-			}
-		}
 	}
 }

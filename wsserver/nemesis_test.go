@@ -61,8 +61,8 @@ func TestNemesisCuts(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 2)
-	go func() { ended <- traffic(ctx, down, h, topic, 500*time.Microsecond) }()
-	go func() { ended <- traffic(ctx, up, c, topic, 500*time.Microsecond) }()
+	go func() { ended <- down.Traffic(ctx, h, topic, 500*time.Microsecond) }()
+	go func() { ended <- up.Traffic(ctx, c, topic, 500*time.Microsecond) }()
 	random := nemesis.Rand(t)
 	cuts := nemesis.Times(1000)
 	for range cuts {
@@ -86,25 +86,5 @@ func TestNemesisCuts(t *testing.T) {
 	t.Logf("%d cuts, %d times resumed, %d new sessions", cuts, resumed, fresh)
 	if fresh != 1 {
 		t.Errorf("%d sessions were begun, want 1", fresh)
-	}
-}
-
-// traffic dispatches an event each so often until ctx ends: what the ticker was late for
-// goes at once.
-func traffic(ctx context.Context, p *nemesis.Publisher, to eventtarget.Target, topic eventtarget.Topic, every time.Duration) error {
-	tick := time.NewTicker(every)
-	defer tick.Stop()
-	begin := time.Now()
-	for n := 0; ; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-		for ; n < int(time.Since(begin)/every) && ctx.Err() == nil; n++ {
-			if err := p.Dispatch(context.Background(), to, topic); err != nil {
-				return err
-			}
-		}
 	}
 }

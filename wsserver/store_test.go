@@ -126,7 +126,7 @@ func TestNemesisKilledHub(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, len(names))
 	for _, name := range names {
-		go func() { ended <- traffic(ctx, publishers[name], clients[name], topic, 2*time.Millisecond) }()
+		go func() { ended <- publishers[name].Traffic(ctx, clients[name], topic, 2*time.Millisecond) }()
 	}
 	random := nemesis.Rand(t)
 	kills := nemesis.Times(200)

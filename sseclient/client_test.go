@@ -8,6 +8,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -18,15 +19,19 @@ import (
 
 type event = eventtarget.Event[eventtarget.Raw]
 
-// server answers the n-th request with the n-th body, and with the last one from there on.
-func server(t *testing.T, requests chan<- *http.Request, bodies ...string) (url string) {
+// server answers the n-th request with the n-th body, and with the last one from there on,
+// once begin was called: a client hears nothing before it has a listener.
+func server(t *testing.T, requests chan<- *http.Request, bodies ...string) (url string, begin func()) {
 	t.Helper()
 	n := 0
+	begun := make(chan struct{})
+	begin = sync.OnceFunc(func() { close(begun) })
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		select {
 		case requests <- r:
 		default: // enough were seen
 		}
+		<-begun
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
 		_, _ = io.WriteString(w, bodies[min(n, len(bodies)-1)])
 		if n++; n >= len(bodies) {
@@ -34,8 +39,8 @@ func server(t *testing.T, requests chan<- *http.Request, bodies ...string) (url 
 			<-r.Context().Done()
 		}
 	}))
-	t.Cleanup(s.Close)
-	return s.URL
+	t.Cleanup(func() { begin(); s.Close() })
+	return s.URL, begin
 }
 
 func client(t *testing.T, url string, o sseclient.Options) *sseclient.Client {
@@ -65,7 +70,7 @@ func next[T any](t *testing.T, c <-chan T) T {
 
 // TestStreamOfOthers: whatever the standard allows a server to send around an envelope.
 func TestStreamOfOthers(t *testing.T) {
-	url := server(t, nil, "\ufeff: a comment\n\nretry: 5\n\nid: 1\r\nevent: chat\r\ndata: {\"type\":\"chat\",\rdata: \"id\":\"42\",\"payload\":1}\n\n"+
+	url, begin := server(t, nil, "\ufeff: a comment\n\nretry: 5\n\nid: 1\r\nevent: chat\r\ndata: {\"type\":\"chat\",\rdata: \"id\":\"42\",\"payload\":1}\n\n"+
 		":\n\nunknown: field\ndata:{\"type\":\"chat\",\"id\":\"42\",\"payload\":2}\n\ndata: {\"type\":\"__later\",\"id\":\"\"}\n\ndata\n\nid: 3\n\n"+
 		"data: {\"type\":\"chat\",\"id\":\"42\",\"payload\":3}\n\ndata: {\"type\":\"chat\",\"id\":\"42\",\"payload\":\"cut")
 	c := client(t, url, sseclient.Options{})
@@ -73,6 +78,7 @@ func TestStreamOfOthers(t *testing.T) {
 	if _, err := c.Add(t.Context(), eventtarget.T("chat", "42"), eventtarget.Func(func(_ context.Context, e event) { heard <- string(e.Payload) })); err != nil {
 		t.Fatal(err)
 	}
+	begin()
 	for want := 1; want <= 3; want++ {
 		if got := next(t, heard); got != fmt.Sprint(want) {
 			t.Errorf("heard %s instead of %d", got, want)
@@ -86,7 +92,8 @@ func TestStreamOfOthers(t *testing.T) {
 // TestAsks: what a request says, the first time and when it comes back.
 func TestAsks(t *testing.T) {
 	requests := make(chan *http.Request, 10)
-	url := server(t, requests, "id: here.7\n\n", "")
+	url, begin := server(t, requests, "id: here.7\n\n", "")
+	begin()
 	tokens := 0
 	client(t, url+"?event=message", sseclient.Options{
 		Topics: []eventtarget.Topic{eventtarget.T("chat", "42"), eventtarget.T("a&b", "*")},
@@ -154,13 +161,14 @@ func TestAnswers(t *testing.T) {
 // behind what came before.
 func TestTooLarge(t *testing.T) {
 	requests := make(chan *http.Request, 10)
-	url := server(t, requests, "id: a\ndata: {\"type\":\"n\",\"id\":\"\",\"payload\":1}\n\nid: b\ndata: "+strings.Repeat("x", 100_000)+"\n\n",
+	url, begin := server(t, requests, "id: a\ndata: {\"type\":\"n\",\"id\":\"\",\"payload\":1}\n\nid: b\ndata: "+strings.Repeat("x", 100_000)+"\n\n",
 		"id: c\ndata: {\"type\":\"n\",\"id\":\"\",\"payload\":2}\n\n")
 	heard := make(chan string, 10)
 	c := client(t, url, sseclient.Options{Options: link.Options{Limits: eventtarget.Limits{Message: 1000}}})
 	if _, err := c.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(func(_ context.Context, e event) { heard <- string(e.Payload) })); err != nil {
 		t.Fatal(err)
 	}
+	begin()
 	if a, b := next(t, heard), next(t, heard); a != "1" || b != "2" {
 		t.Errorf("heard %s, %s", a, b)
 	}

@@ -13,8 +13,9 @@ import (
 
 // stream is one response: a [hub.Encoder] from which nothing can be received.
 type stream struct {
-	handler *handler
-	unnamed bool // its events have no types
+	handler  *handler
+	unnamed  bool // its events have no types
+	encoding any
 
 	answered chan struct{} // closed when out is set
 	out      output
@@ -29,7 +30,11 @@ type stream struct {
 }
 
 func newStream(h *handler, unnamed bool) *stream {
-	return &stream{handler: h, unnamed: unnamed, answered: make(chan struct{}), ended: make(chan struct{})}
+	type encoding struct { // those of a handler are of two kinds
+		*handler
+		unnamed bool
+	}
+	return &stream{handler: h, unnamed: unnamed, encoding: encoding{h, unnamed}, answered: make(chan struct{}), ended: make(chan struct{})}
 }
 
 // answer answers the request. From then on the client knows that it is connected, and it
@@ -62,13 +67,8 @@ func (s *stream) wait() {
 	defer s.writing.Unlock()
 }
 
-// Encoding tells apart the two kinds of a handler's streams.
-func (s *stream) Encoding() any {
-	return struct {
-		*handler
-		unnamed bool
-	}{s.handler, s.unnamed}
-}
+// Encoding tells streams apart that are written differently.
+func (s *stream) Encoding() any { return s.encoding }
 
 // AppendMessage appends one event (WHATWG HTML §9.2.6). An envelope is one line: JSON
 // has no line break inside of strings, but a peer may have sent it with white space

@@ -14,8 +14,8 @@
 //	target.addEventListener("chat:42", (event) => console.log(event.detail));
 //	target.dispatchEvent(new CustomEvent("chat:42", { detail: { text: "hi" } }));
 //
-// docs/web.md says more. It is generated from eventtarget.js in this folder; the types
-// beside it are for editors.
+// docs/web.md says more. What is served is made from eventtarget.js in this folder; the
+// types beside that are for editors.
 //
 // # Limits
 //

@@ -38,6 +38,9 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		s.cancel(err)
 		return nil, h.fail("attach", eventtarget.Topic{}, err)
 	}
+	if s.session != nil {
+		h.journal.opened(s)
+	}
 	h.connected(s)
 	if reason, ending := s.Reason(); ending {
 		s.depart()
@@ -92,6 +95,9 @@ func (s *Spoke) begin(g greeting) {
 	h := s.hub
 	asked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
+	if s.inbox.overflow() == eventtarget.Conflate || unasked && h.opts.Retain != nil && s.left == nil {
+		_ = h.sendsOwn(s) // the error is the store's, which is told
+	}
 	welcome := wire.WelcomePayload{Resumed: s.left != nil}
 	h.log.Update(func(u framelog.Update) {
 		s.mu.Lock()
@@ -126,7 +132,6 @@ func (s *Spoke) begin(g greeting) {
 	if g.hello != nil {
 		s.received.Add(1)
 		welcome.Session, welcome.Received = s.session.id, s.session.in.Load()
-		h.journal.opened(s)
 		s.left = nil // what it asks for from now on is new
 		if err := s.welcome(s.out, welcome); err != nil {
 			s.out.fail(reasonOf(err))

@@ -18,7 +18,7 @@ func (s *Spoke) replayStored(u framelog.Update) {
 	}
 	var missed []item
 	for _, r := range j.recent {
-		if r.Seq <= left.place || r.Session == s.session.id || slices.Contains(r.Except, s.session.id) {
+		if r.Seq <= left.place || slices.Contains(r.Except, s.session.id) {
 			continue
 		}
 		m, err := wire.Decode(r.Message, s.hub.opts.Limits)

@@ -45,10 +45,11 @@ func (a *attachment) tryWrite(p piece, w *writer) (n int, blocked bool, err erro
 
 // as returns the message in an encoding. Spokes share a message, and mostly an encoding.
 func (m *message) as(e Encoder) []byte {
-	if x := m.encoded.Load(); x != nil && x.encoding == e.Encoding() {
+	encoding := e.Encoding()
+	if x := m.encoded.Load(); x != nil && x.encoding == encoding {
 		return x.bytes
 	}
-	x := &encoded{encoding: e.Encoding(), bytes: e.AppendMessage(nil, Message{
+	x := &encoded{encoding: encoding, bytes: e.AppendMessage(nil, Message{
 		Envelope: m.bytes[m.header:], After: Position{at: m.after, valid: m.after != framelog.Position{}},
 	})}
 	m.encoded.CompareAndSwap(nil, x)

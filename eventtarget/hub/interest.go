@@ -124,6 +124,9 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 			fresh = append(fresh, t)
 		}
 	}
+	if o := &s.hub.opts; len(fresh) > 0 && s.left == nil && (o.Retain != nil || o.Snapshot != nil) {
+		_ = s.hub.sendsOwn(s) // the error is the store's, which is told
+	}
 	var holds []hold
 	s.hub.log.Update(func(u framelog.Update) {
 		live := fresh[:0]

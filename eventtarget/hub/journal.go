@@ -2,7 +2,6 @@ package hub
 
 import (
 	"fmt"
-	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +18,7 @@ type journal struct {
 	name  string
 
 	writing sync.Mutex // by whoever is in write
+	kept    uint64     // the number of the last event that the store was given. Under writing
 
 	mu     sync.Mutex
 	queue  []entry
@@ -26,7 +26,7 @@ type journal struct {
 	closed bool
 	failed error
 
-	// seq is the number of the last event. Inside the log's Update.
+	// seq is the number of the last event in the log. Inside the log's Update.
 	seq uint64
 	// recent are the events since before the hub began, as long as the peers of that
 	// time may come back; nil: they may not any more. Inside the log's Update.
@@ -64,6 +64,7 @@ func newJournal(h *Hub) (*journal, error) {
 		}
 		j.restore(r)
 	}
+	j.kept = j.seq
 	if len(j.returning) == 0 {
 		j.recent, j.size = nil, 0
 	}
@@ -102,7 +103,8 @@ func (j *journal) remember(r Record) {
 	j.size += len(r.Message)
 	for len(j.recent) > 1 && (j.size > j.hub.opts.LogBytes || len(j.recent) > j.hub.opts.LogEvents) {
 		j.size -= len(j.recent[0].Message)
-		j.recent = slices.Delete(j.recent, 0, 1)
+		j.recent[0] = Record{}
+		j.recent = j.recent[1:]
 	}
 }
 
@@ -150,21 +152,19 @@ func (j *journal) write() {
 			return
 		}
 		records := make([]Record, len(batch))
-		seq := j.seq // nobody else changes it
 		for i := range batch {
 			e := &batch[i]
 			if e.record.Kind == RecordEvent {
-				seq++
-				e.record.Seq = seq
-				e.record.Message = wire.Stamp(nil, e.record.Message, e.decoded, seq)
+				j.kept++ // also where it comes to nothing: no number is given twice
+				e.record.Seq = j.kept
+				e.record.Message = wire.Stamp(nil, e.record.Message, e.decoded, j.kept)
 			}
 			records[i] = e.record
 		}
 		if err == nil {
-			err = j.store.Append(records)
-		}
-		if err != nil {
-			j.fail(err)
+			if err = j.store.Append(records); err != nil { // it may have some of them
+				err = fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, j.fail(err))
+			}
 		}
 		for _, e := range batch {
 			if err == nil && e.apply != nil {
@@ -194,15 +194,14 @@ func (j *journal) apply(e entry) (err error) {
 	return err
 }
 
-// fail makes the journal refuse everything from now on.
-func (j *journal) fail(err error) {
+// fail makes the journal refuse everything from now on, and returns why.
+func (j *journal) fail(err error) error {
+	err = fmt.Errorf("the store: %w", err)
 	j.mu.Lock()
-	first := j.failed == nil
-	j.failed = fmt.Errorf("the store: %w", err)
+	j.failed = err
 	j.mu.Unlock()
-	if first {
-		j.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Err: j.failed})
-	}
+	j.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Err: err})
+	return err
 }
 
 // close makes the journal refuse what comes: sessions that end with the hub go on in
@@ -294,12 +293,9 @@ func (j *journal) place() *wire.Place {
 
 // opened keeps that a session begins, or goes on in this process.
 func (j *journal) opened(s *Spoke) {
-	if s.left == nil {
-		j.note(Record{Kind: RecordOpened, Session: s.session.id, Name: s.meta.Identity})
-	} else {
+	if s.left != nil {
 		s.session.own.Store(s.left.own)
+		return
 	}
-	if s.inbox.overflow() == eventtarget.Conflate {
-		j.note(Record{Kind: RecordOwn, Session: s.session.id})
-	}
+	j.note(Record{Kind: RecordOpened, Session: s.session.id, Name: s.meta.Identity})
 }

@@ -7,16 +7,18 @@ import "iter"
 // messages were taken in. What is acknowledged to a peer, and what Dispatch has accepted,
 // the store has. Package filestore has one.
 //
-// What is dispatched to single spokes, groups and other audiences is not kept: a spoke
-// that was sent something of its own is told a gap of unknown size when it comes back to
-// another process, and so is one that hears events conflated. Listeners of the process
-// itself hear an event before it is kept, and so once more if the process dies between.
+// What is dispatched to single spokes, groups and other audiences is not kept, nor what is
+// retained, nor a snapshot: a spoke that was sent something of its own is told a gap of
+// unknown size when it comes back to another process, and so is one that hears events
+// conflated. Listeners in the hub's own process die with it, and with them what they had
+// not heard: who must miss nothing listens over a spoke.
 type Store interface {
 	// Restore yields what is kept, the oldest first. The hub calls it once, before
 	// anything else.
 	Restore() iter.Seq2[Record, error]
 	// Append keeps records: all of them, or as many of the first ones as it can before
-	// it returns an error. After an error the hub accepts nothing more. The hub calls it
+	// it returns an error. After an error, which is one of an unknown outcome for who
+	// waits, the hub accepts nothing more. The hub calls it
 	// from one goroutine, with as many records as have come together meanwhile.
 	Append(records []Record) error
 }

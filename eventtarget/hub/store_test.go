@@ -20,6 +20,7 @@ type memory struct {
 	mu      sync.Mutex
 	records []hub.Record
 	broken  error
+	busy    chan struct{} // nil, or what Append waits for
 }
 
 func (m *memory) Restore() iter.Seq2[hub.Record, error] {
@@ -38,6 +39,11 @@ func (m *memory) Restore() iter.Seq2[hub.Record, error] {
 func (m *memory) Append(records []hub.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if busy := m.busy; busy != nil {
+		m.mu.Unlock()
+		<-busy
+		m.mu.Lock()
+	}
 	if m.broken != nil {
 		return m.broken
 	}
@@ -165,6 +171,12 @@ func TestStoreGap(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, want: []string{`__gap: {"count":0}`, "n:0 0", "n:1 1"}},
+		"what is retained": {options: hub.Options{Retain: func(eventtarget.Topic) bool { return true }}, before: func(t *testing.T, h *hub.Hub, p *peer) {
+			dispatch(t, h, "m", "1", "1")
+			p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["m:*"]}}`)
+			synctest.Wait()
+		}, want: []string{`__gap: {"count":0}`, "m:1 1", "n:0 0", "n:1 1"}},
+		"a greeting":   {options: hub.Options{OnConnect: func(s *hub.Spoke) { _ = s.Dispatch(ctx, own) }}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:0 0", "n:1 1"}},
 		"conflated":    {options: hub.Options{Overflow: eventtarget.Conflate}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:0 0", "n:1 1"}},
 		"out of reach": {later: hub.Options{LogEvents: 1}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:1 1"}},
 	} {
@@ -213,6 +225,40 @@ func TestStoreEnds(t *testing.T) {
 		}
 		count(t, h, 1, 2)
 		p.expect("n:1 1")
+	})
+}
+
+// TestStoreClosing: what the store has got when the hub is closed over it has an unknown
+// outcome, and no number is given twice.
+func TestStoreClosing(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		h := storedHub(t, m, hub.Options{})
+		busy := make(chan struct{})
+		m.mu.Lock()
+		m.busy = busy
+		m.mu.Unlock()
+		results := make(chan error, 2)
+		for range 2 {
+			go func() { results <- h.Dispatch(t.Context(), event("n", "", "1")) }()
+			synctest.Wait()
+		}
+		h.Close()
+		close(busy)
+		for range 2 {
+			if err := <-results; !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+				t.Errorf("Dispatch: %v", err)
+			}
+		}
+		var numbers []uint64
+		for _, r := range m.crash().records {
+			if r.Kind == hub.RecordEvent {
+				numbers = append(numbers, r.Seq)
+			}
+		}
+		if !slices.Equal(numbers, []uint64{1, 2}) {
+			t.Errorf("kept under the numbers %v", numbers)
+		}
 	})
 }
 

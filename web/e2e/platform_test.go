@@ -45,7 +45,6 @@ var platform = map[string]string{
 func TestPlatform(t *testing.T) {
 	at, _ := startHub(t, "127.0.0.1:0")
 	page := open(t, "http://"+at+"/")
-	page.run(`window.remote = new RemoteEventTarget("/ws"); opened(remote)`)
 	const script = `(async () => {
 		const run = async (t, fire) => {
 			const said = [];

@@ -137,6 +137,7 @@ func (s *Spoke) begin(g greeting) {
 			s.out.fail(reasonOf(err))
 		}
 	}
+	h.log.Update(s.settled)
 	s.shard.add(s)
 }
 
@@ -202,9 +203,15 @@ func (s *Spoke) Close() error {
 // Disconnect ends the spoke behind everything that was dispatched so far, and does
 // not wait for that. The peer is told the reason. A spoke that is down ends at once.
 func (s *Spoke) Disconnect(reason eventtarget.Reason) {
+	s.disconnect(reason, func(u framelog.Update, d *step) error {
+		return s.inbox.put(item{at: s.placeFor(u.Head()), do: d})
+	})
+}
+
+// disconnect is Disconnect, where put puts it.
+func (s *Spoke) disconnect(reason eventtarget.Reason, put func(framelog.Update, *step) error) {
 	s.hub.log.Update(func(u framelog.Update) {
-		d := &step{kind: doClose, reason: reason}
-		_ = s.inbox.put(item{at: s.placeFor(u.Head()), do: d}) // ErrGone: it ends already
+		_ = put(u, &step{kind: doClose, reason: reason}) // ErrGone: it ends already
 	})
 	s.shard.mark(s)
 	if s.State() == eventtarget.StateDown {
@@ -249,6 +256,13 @@ func (s *Spoke) leave() {
 	h.pace.unparked(s)
 	undelivered := s.undelivered()
 	s.inbox.release()
+	s.mu.Lock()
+	late := s.late
+	s.late = nil
+	s.mu.Unlock()
+	for _, d := range late {
+		d.skipped(s.inbox.losses())
+	}
 	reason, _ := s.Reason()
 	if s.session != nil {
 		h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})

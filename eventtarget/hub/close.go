@@ -64,7 +64,7 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	h.journal.drain()
 	h.log.Seal() // so that nothing is accepted behind the closing
 	for s := range h.Spokes() {
-		s.Disconnect(reason())
+		s.disconnect(reason(), s.behind)
 	}
 	if err := h.awaitEmpty(ctx); err != nil {
 		return h.fail("shutdown", eventtarget.Topic{}, err)

@@ -66,7 +66,7 @@ func (h *Hub) Flush(ctx context.Context) ([]Flushed, error) {
 					all[n].Outcome = Out
 				}
 			}
-			if s.inbox.put(item{at: s.placeFor(u.Head()), do: &step{kind: doMark, mark: mark}}) != nil {
+			if s.behind(u, &step{kind: doMark, mark: mark}) != nil {
 				mu.Lock()
 				all[n].Outcome = Gone
 				mu.Unlock()

@@ -36,6 +36,13 @@ type step struct {
 	mark   func(lost uint64)  // doMark
 }
 
+// skipped tells those who wait for a step that it will not be done.
+func (d *step) skipped(lost uint64) {
+	if d.kind == doMark {
+		d.mark(lost)
+	}
+}
+
 type stepKind uint8
 
 const (
@@ -272,8 +279,8 @@ func (b *inbox) release() (discarded uint64) {
 	b.open()
 	b.mu.Unlock()
 	for _, i := range items {
-		if i.do != nil && i.do.kind == doMark {
-			i.do.mark(lost)
+		if i.do != nil {
+			i.do.skipped(lost)
 		}
 	}
 	return discarded

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +70,9 @@ type Spoke struct {
 	mu      sync.Mutex
 	att     *attachment // nil while the spoke is down
 	values  map[any]any
-	ready   bool // OnConnect has returned
+	ready   bool    // OnConnect has returned
+	begun   bool    // it is settled what it hears
+	late    []*step // that come behind what was dispatched before it had begun
 	ending  bool
 	gone    bool // OnDisconnect has returned
 	reason  eventtarget.Reason
@@ -224,6 +227,37 @@ func (s *Spoke) placeFor(head framelog.Position) framelog.Position {
 		return s.at
 	}
 	return head
+}
+
+// behind puts a step behind everything dispatched so far. A spoke that has not begun
+// does not hear that yet: its step waits until it has. The error is
+// [eventtarget.ErrGone].
+func (s *Spoke) behind(u framelog.Update, d *step) error {
+	s.mu.Lock()
+	wait, gone := !s.begun, s.ending
+	if wait && !gone {
+		s.late = append(s.late, d)
+	}
+	s.mu.Unlock()
+	switch {
+	case gone:
+		return eventtarget.ErrGone
+	case wait:
+		return nil
+	default:
+		return s.inbox.put(item{at: u.Head(), do: d})
+	}
+}
+
+// settled does what has waited until the spoke has begun. What comes behind a close
+// stays, until the spoke leaves.
+func (s *Spoke) settled(u framelog.Update) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.begun = true
+	s.late = slices.DeleteFunc(s.late, func(d *step) bool {
+		return s.inbox.put(item{at: u.Head(), do: d}) == nil
+	})
 }
 
 func (s *Spoke) isEnding() bool {

@@ -37,6 +37,7 @@ type Registry[T any] struct {
 	exact atomic.Pointer[table[T]] // topics without wildcards
 	wild  atomic.Pointer[table[T]] // selectors with wildcards; nil while there are none
 
+	watched observers
 	cells   sync.Pool // of *cell[T]: see mailbox.go
 	workers workers[T]
 
@@ -230,12 +231,17 @@ func (r *Registry[T]) ReportFault(f Fault) {
 		f.Adapter = r.opts.Adapter
 	}
 	defer func() { _ = recover() }() // a hook that panics has no hook to tell
+	r.watched.tell(f)
 	if r.opts.OnFault == nil {
 		slog.Warn("event target fault", slog.Any("fault", f))
 		return
 	}
 	r.opts.OnFault(f)
 }
+
+// Observe has fn called for each fault, beside the OnFault hook, until stop is called. It
+// implements [FaultSource].
+func (r *Registry[T]) Observe(fn func(Fault)) (stop func()) { return r.watched.add(fn) }
 
 // caught reports what a listener did instead of returning.
 func (r *Registry[T]) caught(l *listener[T], cause any, peer string) {

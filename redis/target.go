@@ -186,6 +186,10 @@ func (t *Target) Dropped() uint64 {
 // ReportFault hands f to the OnFault hook.
 func (t *Target) ReportFault(f eventtarget.Fault) { t.registry.ReportFault(f) }
 
+// Observe has fn called for each fault, beside the OnFault hook, until stop is called:
+// see [eventtarget.FaultSource].
+func (t *Target) Observe(fn func(eventtarget.Fault)) (stop func()) { return t.registry.Observe(fn) }
+
 func fail(op string, topic eventtarget.Topic, err error) error {
 	return &eventtarget.Error{Op: op, Adapter: adapter, Topic: topic, Err: err}
 }

@@ -147,7 +147,9 @@ func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 		h.sessions[s.session.id] = s
 	}
 	if id != "" {
-		h.identities[id] = append(h.identities[id], s)
+		if h.identities[id] = append(h.identities[id], s); len(h.identities[id]) == 1 {
+			h.wants.add(address{Identity: id}.key(), 1)
+		}
 	}
 	if key != "" {
 		h.addrs[key]++
@@ -170,6 +172,7 @@ func (h *Hub) exit(s *Spoke) {
 		rest := slices.DeleteFunc(slices.Clone(h.identities[id]), func(o *Spoke) bool { return o == s })
 		if h.identities[id] = rest; len(rest) == 0 {
 			delete(h.identities, id)
+			h.wants.add(address{Identity: id}.key(), -1)
 		}
 	}
 	if key := addrKey(s.meta.Addr); key != "" {

@@ -111,7 +111,7 @@ func (s *Spoke) begin(g greeting) {
 		if !unasked {
 			return
 		}
-		s.everything = true
+		s.setEverything(true)
 		s.following.Store(true)
 		switch {
 		case s.left != nil:
@@ -129,6 +129,7 @@ func (s *Spoke) begin(g greeting) {
 	if asked {
 		welcome.Refused = s.hear(append(g.topics, s.meta.Topics...), nil)
 	}
+	s.awaitBus()
 	if g.hello != nil {
 		s.received.Add(1)
 		welcome.Session, welcome.Received = s.session.id, s.session.in.Load()

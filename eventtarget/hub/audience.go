@@ -16,6 +16,7 @@ import (
 type Audience struct {
 	hub    *Hub
 	choose func() []*Spoke
+	far    address // zero: there are none at other hubs
 }
 
 // Identity is the spokes that proved to be id. An empty id is nobody's.
@@ -24,7 +25,7 @@ func (h *Hub) Identity(id string) Audience {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return slices.Clone(h.identities[id])
-	}}
+	}, address{Identity: id}}
 }
 
 // Where is the spokes for which keep is true. It is called for each spoke by each
@@ -32,7 +33,7 @@ func (h *Hub) Identity(id string) Audience {
 func (h *Hub) Where(keep func(s *Spoke) bool) Audience {
 	return Audience{h, func() []*Spoke {
 		return slices.DeleteFunc(slices.Collect(h.Spokes()), func(s *Spoke) bool { return !keep(s) })
-	}}
+	}, address{}}
 }
 
 // DispatchExcept is Dispatch for all spokes but some.
@@ -56,12 +57,21 @@ func (a Audience) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.
 		return err
 	}
 	defer wire.PutBuffer(msg)
+	if err := a.deliver(ctx, e.Topic(), *msg); err != nil {
+		return a.hub.fail("dispatch", e.Topic(), err)
+	}
+	a.hub.forwardTo(ctx, a.far, addressed{Event: *msg})
+	return nil
+}
+
+// deliver brings a message to those of the audience who are here.
+func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []byte) error {
 	if a.hub.journal != nil {
 		if err := a.hub.sendsOwn(a.choose()...); err != nil {
-			return a.hub.fail("dispatch", e.Topic(), err)
+			return err
 		}
 	}
-	m := a.hub.message(e.Topic(), *msg)
+	m := a.hub.message(topic, msg)
 	var crowd []*Spoke
 	sealed := false
 	a.hub.log.Update(func(u framelog.Update) {
@@ -75,10 +85,23 @@ func (a Audience) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.
 		}
 	})
 	if sealed {
-		return a.hub.fail("dispatch", e.Topic(), eventtarget.ErrClosed)
+		return eventtarget.ErrClosed
 	}
 	a.hub.ease(ctx, crowd)
 	return nil
+}
+
+// Disconnect is [Spoke.Disconnect] for everyone in the audience.
+func (a Audience) Disconnect(reason eventtarget.Reason) {
+	a.disconnect(reason)
+	a.hub.forwardTo(a.hub.ctx, a.far, addressed{Close: &reason})
+}
+
+// disconnect is Disconnect for those who are here.
+func (a Audience) disconnect(reason eventtarget.Reason) {
+	for _, s := range a.choose() {
+		s.Disconnect(reason)
+	}
 }
 
 // Group is a named audience that spokes join and leave. It exists as long as it has
@@ -94,7 +117,7 @@ func (h *Hub) Group(name string) Group {
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		return slices.Collect(maps.Keys(h.groups[name]))
-	}}, name}
+	}, address{Group: name}}, name}
 }
 
 // Name returns the group's name.
@@ -126,6 +149,7 @@ func (s *Spoke) Join(group string) bool {
 	s.groups[group] = struct{}{}
 	if h.groups[group] == nil {
 		h.groups[group] = make(spokeSet)
+		h.wants.add(address{Group: group}.key(), 1)
 	}
 	h.groups[group][s] = struct{}{}
 	return true
@@ -152,8 +176,10 @@ func (s *Spoke) Groups() []string {
 // hub.mu.
 func (s *Spoke) leaveGroup(group string) {
 	delete(s.groups, group)
-	delete(s.hub.groups[group], s)
-	if len(s.hub.groups[group]) == 0 {
+	members := s.hub.groups[group]
+	delete(members, s)
+	if members != nil && len(members) == 0 {
 		delete(s.hub.groups, group)
+		s.hub.wants.add(address{Group: group}.key(), -1)
 	}
 }

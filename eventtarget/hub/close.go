@@ -21,6 +21,9 @@ func (h *Hub) Close() error {
 	h.mu.Unlock()
 	h.journal.close()
 	h.log.Seal()
+	if m := h.joined.Load(); m != nil {
+		_ = m.Close() // it never has an error
+	}
 	h.cancel(eventtarget.ErrClosed)
 	discarded := h.late.Load()
 	for s := range h.Spokes() {
@@ -68,6 +71,11 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	}
 	if err := h.awaitEmpty(ctx); err != nil {
 		return h.fail("shutdown", eventtarget.Topic{}, err)
+	}
+	if m := h.joined.Load(); m != nil {
+		if err := m.Leave(ctx); err != nil {
+			return h.fail("shutdown", eventtarget.Topic{}, err)
+		}
 	}
 	if err := h.registry.Shutdown(ctx); err != nil {
 		return err

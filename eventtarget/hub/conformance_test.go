@@ -34,10 +34,10 @@ func TestConformanceStore(t *testing.T) {
 	run(t, "hub, sessions in a store", true, link.Options{Adapter: "store", Subscribe: true})
 }
 
-func run(t *testing.T, name string, relay bool, o link.Options) {
+func run(t *testing.T, name string, relay bool, o link.Options, hubs ...int) {
 	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Echo: o.Echo}
-	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-		return (&rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
+	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: notJoined(hubs), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+		return (&rig{caps: caps, link: o, joined: hubs, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
 	}})
 }
 
@@ -45,6 +45,8 @@ type rig struct {
 	caps    conformance.Capabilities
 	link    link.Options
 	hub     *hub.Hub
+	hubs    []*hub.Hub
+	joined  []int // how many hubs are joined; none: one is alone
 	ends    map[int]*link.PipeConn
 	severed map[int]bool
 	who     string // every spoke is
@@ -52,13 +54,17 @@ type rig struct {
 }
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
-	r.hub, err = hub.New(hub.Options{
+	o := hub.Options{
 		Store: r.store(), SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
-	})
+	}
+	if r.hub, err = hub.New(o); err != nil {
+		return nil, err
+	}
+	err = r.join(ctx, o)
 	out := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: r.spoke,
-		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign,
+		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign, Close: r.close,
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{

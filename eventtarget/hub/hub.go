@@ -33,6 +33,8 @@ type Hub struct {
 	journal  *journal // nil without a store
 	interest interest // inside the log's Update
 	retained retained // the same
+	wants    wants
+	joined   atomic.Pointer[Membership] // nil: it is not
 
 	ctx    context.Context // ends with the hub
 	cancel context.CancelCauseFunc
@@ -109,13 +111,38 @@ func (h *Hub) reap() {
 	close(h.done)
 }
 
-// Add makes l hear what any spoke dispatches on topic.
+// Add makes l hear what any spoke dispatches on topic. If the hub is joined with others
+// it waits, bounded by ctx, until the bus has confirmed that it brings the topic.
 func (h *Hub) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.Listener[eventtarget.Raw]) (*eventtarget.Registration, error) {
-	return h.registry.Add(ctx, topic, l)
+	key := keyOf(topic)
+	if handle := l.Handle; l.Once && handle != nil { // it ends without a Remove
+		l.Handle = func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+			h.wants.add(key, -1)
+			handle(ctx, e)
+		}
+	}
+	r, err := h.registry.Add(ctx, topic, l)
+	if err != nil {
+		return nil, err
+	}
+	h.wants.add(key, 1)
+	if m := h.joined.Load(); m != nil {
+		if err := m.await(ctx, key); err != nil {
+			h.Remove(r)
+			return nil, h.fail("add", topic, err)
+		}
+	}
+	return r, nil
 }
 
 // Remove ends a registration; see [eventtarget.TypedEventTarget].
-func (h *Hub) Remove(r *eventtarget.Registration) bool { return h.registry.Remove(r) }
+func (h *Hub) Remove(r *eventtarget.Registration) bool {
+	removed := h.registry.Remove(r)
+	if removed {
+		h.wants.add(keyOf(r.Topic()), -1)
+	}
+	return removed
+}
 
 // Limits returns what bounds a message.
 func (h *Hub) Limits() eventtarget.Limits { return h.opts.Limits }

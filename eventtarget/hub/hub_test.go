@@ -57,13 +57,6 @@ func listen(t *testing.T, target eventtarget.Target, topic string) *heard {
 	return h
 }
 
-func (r *rig) spokes() (all []eventtarget.Peer) {
-	for s := range r.hub.Spokes() {
-		all = append(all, s)
-	}
-	return all
-}
-
 func newHub(t *testing.T, o hub.Options) *hub.Hub {
 	t.Helper()
 	if o.OnFault == nil {

@@ -49,6 +49,7 @@ func (i *interest) add(s *Spoke, topic eventtarget.Topic) {
 	}
 	if i.topics[topic] == nil {
 		i.topics[topic] = make(spokeSet)
+		s.hub.wants.add(keyOf(topic), 1)
 	}
 	i.topics[topic][s] = struct{}{}
 }
@@ -61,10 +62,27 @@ func (i *interest) addAll(s *Spoke) {
 }
 
 func (i *interest) remove(s *Spoke, topic eventtarget.Topic) {
+	if i.topics[topic] == nil {
+		return
+	}
 	delete(i.topics[topic], s)
 	if len(i.topics[topic]) == 0 {
 		delete(i.topics, topic)
+		s.hub.wants.add(keyOf(topic), -1)
 	}
+}
+
+// setEverything notes whether s gets everything. Inside the log's Update.
+func (s *Spoke) setEverything(all bool) {
+	if s.everything == all {
+		return
+	}
+	s.everything = all
+	n := 1
+	if !all {
+		n = -1
+	}
+	s.hub.wants.add(allTypes, n)
 }
 
 // hearAll makes s get everything, or only its topics, from the log's head on.
@@ -72,7 +90,7 @@ func (s *Spoke) hearAll(u framelog.Update, all bool) {
 	if s.everything == all {
 		return
 	}
-	s.everything = all
+	s.setEverything(all)
 	if s.inbox.overflow() == eventtarget.Conflate { // only what waits in an inbox can be superseded
 		if all {
 			s.hub.interest.addAll(s)
@@ -94,6 +112,7 @@ func (s *Spoke) hearAll(u framelog.Update, all bool) {
 func (h *Hub) forget(s *Spoke) {
 	h.log.Update(func(framelog.Update) {
 		delete(h.interest.all, s)
+		s.setEverything(false)
 		for topic := range s.topics {
 			h.interest.remove(s, topic)
 		}
@@ -128,6 +147,7 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		_ = s.hub.sendsOwn(s) // the error is the store's, which is told
 	}
 	var holds []hold
+	var late []eventtarget.Topic // that the bus has not confirmed
 	s.hub.log.Update(func(u framelog.Update) {
 		live := fresh[:0]
 		for _, t := range fresh {
@@ -140,7 +160,9 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		}
 		at := s.placeFor(u.Head())
 		if answer != nil {
-			s.post(item{at: at, msg: answer(refused)})
+			if late = s.hub.unconfirmed(live); len(late) == 0 {
+				s.post(item{at: at, msg: answer(refused)})
+			}
 		}
 		if (s.meta.Resumes || s.left != nil) && len(live) > 0 && !s.replayed {
 			s.replayed = true
@@ -160,6 +182,9 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 	})
 	for _, h := range holds {
 		s.fill(h)
+	}
+	if len(late) > 0 {
+		s.hub.wg.Go(func() { s.answerLate(late, refused, answer) })
 	}
 	return refused
 }

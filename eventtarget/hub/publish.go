@@ -28,6 +28,7 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 	if err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{}); err != nil {
 		return h.fail("dispatch", e.Topic(), err)
 	}
+	h.forward(ctx, ownDispatcher, fromHub, &e)
 	if h.opts.Echo {
 		return h.registry.Deliver(ctx, wire.Clone(&e))
 	}

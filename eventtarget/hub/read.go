@@ -78,6 +78,9 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	if h.opts.Relay { // before listeners here can spoil the payload for others
 		err = h.relay(s, m, msg)
 	}
+	if err == nil {
+		h.forward(s.ctx, s.meta.ID, fromSpoke, &e)
+	}
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)

@@ -101,6 +101,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) *Spoke {
 		_ = fenced.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on over another connection"})
 	}
 	refused := s.reconcile(g)
+	s.awaitBus()
 	if err := s.welcome(a, wire.WelcomePayload{Session: g.hello.Session, Resumed: true, Received: received, Refused: refused}); err != nil {
 		a.fail(reasonOf(err))
 	}

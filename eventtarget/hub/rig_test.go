@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"strconv"
@@ -8,6 +9,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/inprocess"
 )
 
 // negotiated is a connection both of whose ends know sessions.
@@ -22,16 +24,18 @@ func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
 	r.Lock()
 	defer r.Unlock()
 	near, far := link.Pipe()
-	if n, _ := strconv.Atoi(id); r.severed[n] {
+	n, _ := strconv.Atoi(id)
+	if r.severed[n] {
 		return nil, errors.New("severed")
 	}
 	keep(near)
+	at := r.hubs[max(n-1, 0)%len(r.hubs)]
 	meta := hub.Meta{Identity: r.who, Values: map[any]any{endpoint{}: id}}
 	if id != "" && r.caps.Resumes { // Attach waits for the greeting
-		go r.hub.Attach(negotiated{far}, meta)
+		go at.Attach(negotiated{far}, meta)
 		return negotiated{near}, nil
 	}
-	_, err := r.hub.Attach(far, meta)
+	_, err := at.Attach(far, meta)
 	return near, err
 }
 
@@ -53,12 +57,53 @@ func (r *rig) sever(i int, cut bool) {
 
 // spoke returns the spoke of an endpoint.
 func (r *rig) spoke(i int) (found eventtarget.Peer) {
-	for s := range r.hub.Spokes() {
-		if s.Value(endpoint{}) == strconv.Itoa(i) {
+	for _, s := range r.spokes() {
+		if s := s.(*hub.Spoke); s.Value(endpoint{}) == strconv.Itoa(i) {
 			found = s
 		}
 	}
 	return found
+}
+
+func (r *rig) spokes() (all []eventtarget.Peer) {
+	for _, h := range r.hubs {
+		for s := range h.Spokes() {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+// join joins the hub with others, if there are to be some.
+func (r *rig) join(ctx context.Context, o hub.Options) error {
+	r.hubs = []*hub.Hub{r.hub}
+	if len(r.joined) == 0 {
+		return nil
+	}
+	var bus inprocess.Bus
+	for n := range r.joined[0] {
+		if n > 0 {
+			other := o
+			other.OnFault = func(eventtarget.Fault) {}
+			h, err := hub.New(other)
+			if err != nil {
+				return err
+			}
+			r.hubs = append(r.hubs, h)
+		}
+		if _, err := r.hubs[n].Join(ctx, bus.Join(&inprocess.MemberOptions{NoEcho: true, Limits: eventtarget.Limits{Message: o.Limits.WithDefaults().Message + 64}}), nil); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// close ends the hubs that are no endpoint.
+func (r *rig) close() {
+	for _, h := range r.hubs[1:] {
+		h.Close()
+		<-h.Done()
+	}
 }
 
 // store is that of the hub, if it is to have one.
@@ -83,4 +128,13 @@ var number = regexp.MustCompile(`,"seq":\d+}$`)
 func (u unnumbered) Receive() ([]byte, error) {
 	msg, err := u.Conn.Receive()
 	return number.ReplaceAll(msg, []byte("}")), err
+}
+
+// notJoined names the laws that hold for one hub only.
+func notJoined(hubs []int) map[string]string {
+	if hubs == nil {
+		return nil
+	}
+	const reason = "an event from another hub has no source"
+	return map[string]string{"C06": reason, "C22": reason}
 }

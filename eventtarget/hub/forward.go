@@ -1,0 +1,314 @@
+package hub
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"hash/maphash"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+const (
+	// ownType begins the types of events that hubs send each other.
+	ownType = "et.hub"
+	// busHeader is the header of an event on the bus: the hub that it comes from, a dot,
+	// and fromHub or fromSpoke.
+	busHeader = "hub"
+	fromHub   = "d"
+	fromSpoke = "s"
+	// lanes is how many events are handed to the bus at once; those of one dispatcher
+	// are in one lane, one behind the other.
+	lanes = 16
+)
+
+// busStall is how long the bus may take nothing and still be waited for by those who
+// dispatch more than finds room: a bus that is stuck holds nobody up, one that is merely
+// slower sets the pace.
+const busStall = 100 * time.Millisecond
+
+// outbox is what waits for the bus.
+type outbox struct {
+	mu     sync.Mutex
+	lanes  [lanes]lane
+	events int
+	bytes  int
+	took   time.Time     // when the bus last took something, or the first one came
+	room   chan struct{} // closed when it took something; nil while nobody waits
+	closed bool          // nothing comes any more
+}
+
+// lane is events that go one behind the other. It has a goroutine only while there are some.
+type lane struct {
+	queue   []eventtarget.Event[eventtarget.Raw]
+	running chan struct{} // closed when nothing waits any more; nil: nothing does
+}
+
+// put adds an event to a lane. Without room it waits, bounded by ctx, as long as the bus
+// takes others; it is false if that was in vain.
+func (m *Membership) put(ctx context.Context, n int, e eventtarget.Event[eventtarget.Raw]) bool {
+	o := &m.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.events == 0 {
+		o.took = time.Now()
+	}
+	for o.events > 0 && (o.events >= m.opts.QueueEvents || o.bytes+size(&e) > m.opts.QueueBytes) {
+		if !o.wait(ctx) {
+			return false
+		}
+	}
+	if o.closed {
+		return false
+	}
+	o.events++
+	o.bytes += size(&e)
+	l := &o.lanes[n]
+	l.queue = append(l.queue, e)
+	if l.running == nil {
+		l.running = make(chan struct{})
+		m.hub.wg.Go(func() { m.run(l) })
+	}
+	return true
+}
+
+// wait waits for room. Under mu, which it gives up meanwhile.
+func (o *outbox) wait(ctx context.Context) bool {
+	most := busStall - time.Since(o.took)
+	if most <= 0 || eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
+		return false
+	}
+	if o.room == nil {
+		o.room = make(chan struct{})
+	}
+	room := o.room
+	o.mu.Unlock()
+	defer o.mu.Lock()
+	late := time.NewTimer(most)
+	defer late.Stop()
+	select {
+	case <-room:
+		return true
+	case <-late.C:
+		return true // to look once more
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// run hands a lane's events to the bus.
+func (m *Membership) run(l *lane) {
+	o := &m.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	for len(l.queue) > 0 {
+		e := l.queue[0]
+		l.queue[0] = eventtarget.Event[eventtarget.Raw]{}
+		l.queue = l.queue[1:]
+		o.mu.Unlock()
+		took := m.hand(e)
+		o.mu.Lock()
+		o.events--
+		o.bytes -= size(&e)
+		if took {
+			o.took = time.Now()
+		}
+		if o.room != nil {
+			close(o.room)
+			o.room = nil
+		}
+	}
+	l.queue = nil
+	close(l.running)
+	l.running = nil
+}
+
+// close refuses what comes, and returns how many events wait.
+func (o *outbox) close() uint64 {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.closed = true
+	return uint64(o.events)
+}
+
+// drain waits until nothing waits any more.
+func (o *outbox) drain(ctx context.Context) error {
+	for i := range o.lanes {
+		o.mu.Lock()
+		running := o.lanes[i].running
+		o.mu.Unlock()
+		if running == nil {
+			continue
+		}
+		select {
+		case <-running:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	return nil
+}
+
+// size is about what an event costs while it waits.
+func size(e *eventtarget.Event[eventtarget.Raw]) int {
+	return len(e.Type) + len(e.ID) + len(e.Payload) + 128
+}
+
+var laneSeed = maphash.MakeSeed()
+
+// forward hands an event that was accepted here to the other hubs. What dispatches the
+// same dispatcher names it by the same text.
+func (h *Hub) forward(ctx context.Context, dispatcher, kind string, e *eventtarget.Event[eventtarget.Raw]) {
+	m := h.joined.Load()
+	if m == nil || strings.HasPrefix(e.Type, ownType) {
+		return
+	}
+	sent := wire.Clone(e)
+	if sent.Headers == nil {
+		sent.Headers = make(map[string]string, 1)
+	}
+	sent.Headers[busHeader] = m.id + "." + kind
+	m.pass(ctx, dispatcher, sent)
+}
+
+// pass puts an event into its dispatcher's lane.
+func (m *Membership) pass(ctx context.Context, dispatcher string, e eventtarget.Event[eventtarget.Raw]) {
+	if !m.put(ctx, int(maphash.String(laneSeed, dispatcher)%lanes), e) {
+		m.missing.add(e.Type)
+	}
+}
+
+// hand gives an event to the bus, and tells whether that took it.
+func (m *Membership) hand(e eventtarget.Event[eventtarget.Raw]) bool {
+	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
+	defer cancel()
+	if err := m.bus.Dispatch(ctx, e); err != nil {
+		if m.missing.add(e.Type) && m.ctx.Err() == nil {
+			m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: e.Topic(), Count: 1, Err: err})
+		}
+		return false
+	}
+	m.tellMissing()
+	return true
+}
+
+// missing is what the bus did not get, and the other hubs do not know of yet.
+type missing struct {
+	mu    sync.Mutex
+	count uint64
+	types map[string]struct{} // nil while count is not 0: too many to tell
+}
+
+// maxMissing bounds the types that one notice names.
+const maxMissing = 64
+
+// add counts one, and tells whether it is the first.
+func (x *missing) add(eventType string) (first bool) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if first = x.count == 0; first {
+		x.types = make(map[string]struct{})
+	}
+	x.count++
+	if x.types != nil {
+		x.types[eventType] = struct{}{}
+		if len(x.types) > maxMissing {
+			x.types = nil
+		}
+	}
+	return first
+}
+
+// take returns what there is, and forgets it.
+func (x *missing) take() (count uint64, types []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	count, types = x.count, slices.Sorted(maps.Keys(x.types))
+	x.count, x.types = 0, nil
+	return count, types
+}
+
+// putBack is for what could not be told.
+func (x *missing) putBack(count uint64, types []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	all := count > 0 && len(types) == 0 || x.count > 0 && x.types == nil
+	x.count += count
+	if all {
+		x.types = nil
+		return
+	}
+	if x.types == nil {
+		x.types = make(map[string]struct{})
+	}
+	for _, t := range types {
+		x.types[t] = struct{}{}
+	}
+}
+
+// tellMissing tells the other hubs what they have missed.
+func (m *Membership) tellMissing() {
+	count, types := m.missing.take()
+	if count == 0 {
+		return
+	}
+	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
+	defer cancel()
+	if m.send(ctx, "", notice{Kind: noticeLost, Count: count, Types: types}) != nil {
+		m.missing.putBack(count, types)
+	}
+}
+
+// address is whom an event is for that is not for everyone: a group, or an identity.
+type address struct {
+	Group    string `json:"group,omitempty"`
+	Identity string `json:"identity,omitempty"`
+}
+
+// key is the wants' key of an address: the type of the events that go there.
+func (a address) key() string {
+	text := "g" + a.Group
+	if a.Identity != "" {
+		text = "i" + a.Identity
+	}
+	return ownType + ".to." + digest(text)
+}
+
+// addressed is the payload of an event on the bus for an audience.
+type addressed struct {
+	address
+	Hub   string              `json:"hub"`
+	Event json.RawMessage     `json:"event,omitempty"` // an envelope
+	Close *eventtarget.Reason `json:"close,omitempty"` // instead of an event
+}
+
+// forwardTo is forward for an audience. Without an address it is one of this hub alone.
+func (h *Hub) forwardTo(ctx context.Context, to address, p addressed) {
+	m := h.joined.Load()
+	if m == nil || to == (address{}) {
+		return
+	}
+	p.address, p.Hub = to, m.id
+	payload, err := json.Marshal(p)
+	if err != nil { // it cannot be: an envelope is JSON
+		m.missing.add(to.key())
+		return
+	}
+	m.pass(ctx, ownDispatcher, eventtarget.Event[eventtarget.Raw]{Type: to.key(), Payload: payload})
+}
+
+// ownDispatcher names all who dispatch in the hub's own process.
+const ownDispatcher = ""
+
+var (
+	errNoHub     = errors.New("a notice without a hub")
+	errLateBus   = errors.New("the bus was late to confirm what is wanted")
+	errVanished  = errors.New("a hub has gone without a word")
+	errNotPassed = errors.New("a hub could not hand over what it accepted")
+)

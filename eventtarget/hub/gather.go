@@ -1,0 +1,316 @@
+package hub
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// notice is what hubs tell each other: the payload of an event of the type ownType. Its id
+// is the hub that it is for, or empty.
+type notice struct {
+	Kind  string `json:"kind"`
+	Hub   string `json:"hub"`
+	Name  string `json:"name"`
+	Since int64  `json:"since"` // when it joined, Unix nanoseconds
+	Lease int64  `json:"lease"` // milliseconds
+
+	Spokes  int       `json:"spokes,omitempty"`  // noticeHere
+	Count   uint64    `json:"count,omitempty"`   // noticeLost, noticeAnswer
+	Types   []string  `json:"types,omitempty"`   // noticeLost; none: any
+	Poll    string    `json:"poll,omitempty"`    // noticeAsk, noticeAnswer
+	Topic   string    `json:"topic,omitempty"`   // noticeAsk: one of these three
+	To      address   `json:"to,omitzero"`       //
+	Members []Present `json:"members,omitempty"` // noticeAnswer
+}
+
+// The kinds of notices.
+const (
+	noticeHere   = "here" // a sign of life
+	noticeNew    = "new"  // the first one: to be answered by one
+	noticeGone   = "gone"
+	noticeLost   = "lost" // the bus did not get something
+	noticeAsk    = "ask"
+	noticeAnswer = "answer"
+)
+
+// Member is one of the hubs that are joined.
+type Member struct {
+	// ID names the membership, Name the hub.
+	ID, Name string
+	// Since is when it joined, by its own clock.
+	Since time.Time
+	// Spokes is how many it had, Seen when it said so.
+	Spokes int
+	Seen   time.Time
+
+	lease time.Duration
+}
+
+// Hubs returns the hubs that are joined and said so lately, this one first, the others by
+// name.
+func (m *Membership) Hubs() []Member {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	all := []Member{{ID: m.id, Name: m.opts.Name, Since: m.since, Spokes: m.hub.Len(), Seen: time.Now()}}
+	for _, o := range m.others {
+		all = append(all, *o)
+	}
+	slices.SortFunc(all[1:], func(a, b Member) int { return cmp.Compare(a.Name, b.Name) })
+	return all
+}
+
+// send gives a notice to the bus and waits for that.
+func (m *Membership) send(ctx context.Context, to string, n notice) error {
+	err := m.bus.Dispatch(ctx, m.event(to, n))
+	if err == nil {
+		m.spoken.Store(time.Now().UnixNano())
+	}
+	return err
+}
+
+// post sends a notice some time soon, if there is room for it: who waits for it does so no
+// longer than he wants.
+func (m *Membership) post(to string, n notice) {
+	m.outbox.mu.Lock()
+	defer m.outbox.mu.Unlock()
+	if m.outbox.closed {
+		return
+	}
+	m.hub.wg.Go(func() {
+		ctx, cancel := context.WithTimeout(m.ctx, m.opts.Lease/3)
+		defer cancel()
+		_ = m.send(ctx, to, n)
+	})
+}
+
+func (m *Membership) event(to string, n notice) eventtarget.Event[eventtarget.Raw] {
+	n.Hub, n.Name, n.Since, n.Lease = m.id, m.opts.Name, m.since.UnixNano(), m.opts.Lease.Milliseconds()
+	payload, _ := json.Marshal(n) // it always can
+	return eventtarget.Event[eventtarget.Raw]{Type: ownType, ID: to, Payload: payload}
+}
+
+// announce says for the first time that the hub is here, and asks the others to say so.
+func (m *Membership) announce(ctx context.Context) error {
+	return m.send(ctx, "", notice{Kind: noticeNew, Spokes: m.hub.Len()})
+}
+
+// renew gives signs of life and looks for those of others, as long as the membership lasts.
+func (m *Membership) renew() {
+	tick := time.NewTicker(m.opts.Lease / 3)
+	defer tick.Stop()
+	for {
+		select {
+		case <-tick.C:
+		case <-m.ctx.Done():
+			return
+		}
+		ctx, cancel := context.WithTimeout(m.ctx, m.opts.Lease/3)
+		err := m.send(ctx, "", notice{Kind: noticeHere, Spokes: m.hub.Len()})
+		cancel()
+		if err == nil {
+			m.tellMissing()
+			m.expire()
+		}
+	}
+}
+
+// expire takes out those who have given no sign of life for longer than their lease. While
+// the bus is away nobody can give any: that is not counted.
+func (m *Membership) expire() {
+	now := time.Now()
+	m.mu.Lock()
+	var gone []*Member
+	for id, o := range m.others {
+		if now.Sub(o.Seen) > o.lease {
+			gone = append(gone, o)
+			delete(m.others, id)
+		}
+	}
+	m.mu.Unlock()
+	for _, o := range gone {
+		m.tellGap(0, fmt.Errorf("%w: %s", errVanished, o.Name))
+	}
+}
+
+// notice takes in what another hub tells.
+func (m *Membership) notice(e eventtarget.Event[eventtarget.Raw]) {
+	var n notice
+	if err := json.Unmarshal(e.Payload, &n); err != nil || n.Hub == "" {
+		m.malformed(e, cmp.Or(err, error(errNoHub)))
+		return
+	}
+	if n.Hub == m.id || e.ID != "" && e.ID != m.id {
+		return
+	}
+	if n.Kind == noticeGone {
+		m.mu.Lock()
+		delete(m.others, n.Hub)
+		m.mu.Unlock()
+		return
+	}
+	m.seen(n)
+	switch n.Kind {
+	case noticeNew:
+		m.post(n.Hub, notice{Kind: noticeHere, Spokes: m.hub.Len()})
+	case noticeLost:
+		m.tellGap(n.Count, fmt.Errorf("%w: %s", errNotPassed, n.Name), n.Types...)
+	case noticeAsk:
+		m.post(n.Hub, m.answer(n))
+	case noticeAnswer:
+		m.answered(n)
+	}
+}
+
+// seen notes a sign of life. Of two hubs of one name the one that joined later counts: the
+// other has been started anew.
+func (m *Membership) seen(n notice) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	o := m.others[n.Hub]
+	if o == nil {
+		for id, twin := range m.others {
+			if twin.Name != n.Name {
+				continue
+			}
+			if twin.Since.UnixNano() > n.Since {
+				return
+			}
+			delete(m.others, id)
+		}
+		o = &Member{ID: n.Hub, Name: n.Name, Since: time.Unix(0, n.Since)}
+		m.others[n.Hub] = o
+	}
+	o.Seen, o.lease = time.Now(), time.Duration(n.Lease)*time.Millisecond
+	if n.Kind == noticeHere || n.Kind == noticeNew {
+		o.Spokes = n.Spokes
+	}
+}
+
+// Present is a spoke of one of the hubs that are joined.
+type Present struct {
+	Hub      string `json:"hub"` // its name
+	ID       string `json:"id"`
+	Identity string `json:"identity,omitempty"`
+}
+
+// Tally is what the hubs that are joined say together.
+type Tally struct {
+	// Count is how many spokes there are, at those hubs that answered.
+	Count int
+	// Spokes are they, at most 1000 of each hub. Of those who hear a topic it has none.
+	Spokes []Present
+	// Missing are the names of the hubs that did not answer in time.
+	Missing []string
+}
+
+// maxPresent bounds the spokes that one hub tells of.
+const maxPresent = 1000
+
+// poll gathers answers.
+type poll struct {
+	tally   Tally
+	waiting map[string]string // names by id of those who have not answered
+	done    chan struct{}
+}
+
+// Interested asks all hubs how many spokes would be sent an event on topic.
+func (m *Membership) Interested(ctx context.Context, topic eventtarget.Topic) (Tally, error) {
+	if err := topic.CheckSelector(); err != nil {
+		return Tally{}, m.hub.fail("poll", topic, err)
+	}
+	return m.poll(ctx, notice{Topic: topic.String()})
+}
+
+// Group asks all hubs for the members of a group.
+func (m *Membership) Group(ctx context.Context, name string) (Tally, error) {
+	return m.poll(ctx, notice{To: address{Group: name}})
+}
+
+// Identity asks all hubs for the spokes of an identity.
+func (m *Membership) Identity(ctx context.Context, id string) (Tally, error) {
+	return m.poll(ctx, notice{To: address{Identity: id}})
+}
+
+// poll asks all hubs that are there and waits until the last one has answered, or a third
+// of the lease has passed, or ctx ends: who has not answered by then is missing, which is
+// no error. The error is that the bus does not take the question.
+func (m *Membership) poll(ctx context.Context, ask notice) (Tally, error) {
+	ask.Kind, ask.Poll = noticeAsk, newID()
+	own := m.answer(ask)
+	p := &poll{tally: Tally{Count: int(own.Count), Spokes: own.Members}, waiting: make(map[string]string), done: make(chan struct{})}
+	m.mu.Lock()
+	for id, o := range m.others {
+		p.waiting[id] = o.Name
+	}
+	alone := len(p.waiting) == 0
+	m.polls[ask.Poll] = p
+	m.mu.Unlock()
+	defer func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		delete(m.polls, ask.Poll)
+	}()
+	if alone {
+		return p.tally, nil
+	}
+	limited, cancel := context.WithTimeout(ctx, m.opts.Lease/3)
+	defer cancel()
+	if err := m.send(limited, "", ask); err != nil {
+		return p.tally, m.hub.fail("poll", eventtarget.Topic{}, err)
+	}
+	select {
+	case <-p.done:
+	case <-limited.Done():
+	case <-m.ctx.Done():
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p.tally.Missing = slices.Sorted(maps.Values(p.waiting))
+	return p.tally, nil
+}
+
+// answer is what this hub says to a question.
+func (m *Membership) answer(ask notice) notice {
+	n := notice{Kind: noticeAnswer, Poll: ask.Poll}
+	if ask.Topic != "" {
+		if topic, err := eventtarget.ParseTopic(ask.Topic); err == nil {
+			n.Count = uint64(m.hub.Interested(topic))
+		}
+		return n
+	}
+	to := m.hub.Group(ask.To.Group).Audience
+	if ask.To.Identity != "" {
+		to = m.hub.Identity(ask.To.Identity)
+	}
+	for s := range to.Spokes() {
+		if n.Count++; n.Count <= maxPresent {
+			n.Members = append(n.Members, Present{Hub: m.opts.Name, ID: s.ID(), Identity: s.Identity()})
+		}
+	}
+	return n
+}
+
+func (m *Membership) answered(n notice) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	p := m.polls[n.Poll]
+	if p == nil {
+		return
+	}
+	if _, waits := p.waiting[n.Hub]; !waits {
+		return
+	}
+	delete(p.waiting, n.Hub)
+	p.tally.Count += int(n.Count)
+	p.tally.Spokes = append(p.tally.Spokes, n.Members...)
+	if len(p.waiting) == 0 {
+		close(p.done)
+	}
+}

@@ -1,0 +1,143 @@
+package hub
+
+import (
+	"crypto/sha256"
+	"encoding/base32"
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+// hear takes in what the bus brings of one type.
+func (m *Membership) hear(e eventtarget.Event[eventtarget.Raw]) {
+	if strings.HasPrefix(e.Type, ownType) {
+		m.hearAddressed(e)
+		return
+	}
+	from, kind, _ := strings.Cut(e.Headers[busHeader], ".")
+	if from == m.id {
+		return
+	}
+	if from != "" {
+		if delete(e.Headers, busHeader); len(e.Headers) == 0 {
+			e.Headers = nil
+		}
+	}
+	m.hub.hearFar(m, kind, e)
+}
+
+// hearOthers takes in what the registration for everything brings: the types that have
+// none of their own.
+func (m *Membership) hearOthers(e eventtarget.Event[eventtarget.Raw]) {
+	m.mu.Lock()
+	_, own := m.regs[e.Type]
+	m.mu.Unlock()
+	if !own && e.Type != ownType {
+		m.hear(e)
+	}
+}
+
+// hearFar brings an event from another hub, or of somebody else who is on the bus, to
+// the spokes and listeners here, as if it had been dispatched here.
+func (h *Hub) hearFar(m *Membership, kind string, e eventtarget.Event[eventtarget.Raw]) {
+	topic := e.Topic()
+	err := wire.Check(&e, h.opts.Limits)
+	if err == nil && (kind != fromSpoke || h.opts.Relay) {
+		msg := wire.GetBuffer()
+		defer wire.PutBuffer(msg)
+		*msg = wire.Append((*msg)[:0], &e)
+		err = h.publish(m.ctx, topic, *msg, nil, nil, Record{})
+	}
+	if err != nil {
+		if m.ctx.Err() == nil {
+			h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: topic, Count: 1, Err: err})
+		}
+		return
+	}
+	if kind != fromHub || h.opts.Echo {
+		_ = h.registry.Deliver(m.ctx, e) // ErrClosed: nobody is there to hear it
+	}
+}
+
+// hearAddressed takes in what is for a group, or an identity.
+func (m *Membership) hearAddressed(e eventtarget.Event[eventtarget.Raw]) {
+	var p addressed
+	if err := json.Unmarshal(e.Payload, &p); err != nil {
+		m.malformed(e, err)
+		return
+	}
+	if p.Hub == m.id || p.key() != e.Type {
+		return
+	}
+	to := m.hub.Group(p.Group).Audience
+	if p.Identity != "" {
+		to = m.hub.Identity(p.Identity)
+	}
+	if p.Close != nil {
+		to.disconnect(*p.Close)
+		return
+	}
+	d, err := wire.Decode(p.Event, m.hub.opts.Limits)
+	if err == nil && d.Control() {
+		err = fmt.Errorf("%w: %s", eventtarget.ErrInvalidTopic, d.Type)
+	}
+	if err == nil {
+		err = to.deliver(m.ctx, eventtarget.Topic{Type: d.Type, ID: d.ID}, p.Event)
+	}
+	if err != nil && m.ctx.Err() == nil {
+		m.malformed(e, err)
+	}
+}
+
+func (m *Membership) malformed(e eventtarget.Event[eventtarget.Raw], err error) {
+	m.hub.stats.malformed.Add(1)
+	m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Topic: e.Topic(), Count: 1, Err: err})
+}
+
+// busFault hears what the bus tells of itself.
+func (m *Membership) busFault(f eventtarget.Fault) {
+	if f.Kind == eventtarget.FaultGap {
+		m.tellGap(f.Count, f.Err)
+	}
+}
+
+// tellGap tells the spokes that want any of some types, or anything at all, that so many
+// events are missing, or an unknown number, and the hub's owner why.
+func (m *Membership) tellGap(count uint64, why error, types ...string) {
+	h := m.hub
+	spokes := h.Spokes()
+	h.log.Update(func(u framelog.Update) {
+		for s := range spokes {
+			if s.wantsAny(types) {
+				s.post(item{at: s.placeFor(u.Head()), msg: s.gapMessage(count)})
+			}
+		}
+	})
+	h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: count, Err: why})
+}
+
+// wantsAny tells whether the spoke hears any of some types; of none: anything at all.
+// Inside the log's Update.
+func (s *Spoke) wantsAny(types []string) bool {
+	if s.everything || len(types) == 0 && len(s.topics) > 0 {
+		return true
+	}
+	for t := range s.topics {
+		for _, eventType := range types {
+			if t.Type == eventType || t == everything || eventType == allTypes {
+				return true
+			}
+		}
+	}
+	return false
+}
+
+// digest is a text of 26 letters and digits that stands for another.
+func digest(text string) string {
+	sum := sha256.Sum256([]byte(text))
+	return base32.HexEncoding.WithPadding(base32.NoPadding).EncodeToString(sum[:16])
+}

@@ -1,0 +1,188 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// JoinOptions configures a [Membership]. A zero field means its default.
+type JoinOptions struct {
+	// Name says which hub this is, in what the others are told. A hub that joins under
+	// the name of one that is there takes its place. Default: a name of its own.
+	Name string
+	// QueueEvents and QueueBytes bound what waits for the bus. What finds no room is
+	// told to the other hubs as a gap. Default 65536 and 64 MiB.
+	QueueEvents, QueueBytes int
+	// Patience is how long the bus may take for one event before that counts as lost.
+	// Default 5 s.
+	Patience time.Duration
+	// Lease is how long the others count on this hub without a sign of life, of which it
+	// gives three in that time. Default 3 s.
+	Lease time.Duration
+}
+
+func (o JoinOptions) withDefaults() (JoinOptions, error) {
+	if o.QueueEvents < 0 || o.QueueBytes < 0 || o.Patience < 0 || o.Lease < 0 {
+		return o, errors.New("a negative option")
+	}
+	def(&o.Name, newID()[:10])
+	def(&o.QueueEvents, 1<<16)
+	def(&o.QueueBytes, 64<<20)
+	def(&o.Patience, 5*time.Second)
+	def(&o.Lease, 3*time.Second)
+	return o, nil
+}
+
+// Membership is that of a hub among those that are joined by a bus: see [Hub.Join]. All
+// methods may be called from any goroutine.
+//
+// Owns: one goroutine that asks the bus for what is wanted, one for signs of life, and
+// while something waits for the bus a few that hand it over.
+type Membership struct {
+	hub   *Hub
+	bus   eventtarget.Target
+	opts  JoinOptions
+	id    string
+	since time.Time
+
+	ctx    context.Context // ends with the membership
+	cancel context.CancelFunc
+	deaf   func() // hears no faults of the bus any more
+
+	outbox  outbox
+	missing missing
+	wake    chan struct{} // has a token when dirty is not empty
+
+	mu      sync.Mutex
+	left    bool
+	regs    map[string]*eventtarget.Registration // on the bus, by wants' key
+	refused map[string]error                     // why the bus does not bring a key
+	dirty   map[string]time.Time                 // keys that may need a step, since when
+	changed chan struct{}                        // closed and replaced when regs or refused has more
+	control *eventtarget.Registration
+	others  map[string]*Member
+	polls   map[string]*poll
+	spoken  atomic.Int64 // when the bus last took a notice, Unix nanoseconds
+}
+
+// Join makes the hub one of those that are joined by a bus, such as a redis Target: to
+// their spokes and listeners they are one hub. What is dispatched at one is heard at all
+// that want it; the bus is asked for the types that somebody here wants. A group, and the
+// spokes of an identity, are those of all hubs. Each dispatcher's events stay in order.
+//
+// Local delivery never waits for the bus. What it did not get, because it was away for
+// longer than Patience or too much waited, is told at the other hubs as a gap, and so is
+// what a bus that is an [eventtarget.FaultSource] tells to have lost itself. When a hub
+// vanishes without [Membership.Leave], the others tell a gap of unknown size.
+//
+// A subscription is acknowledged when the bus has confirmed it. A spoke that opens its
+// connection with topics waits for that for a second at most; if it takes longer, a gap is
+// told then. [Hub.Where], single spokes and what is retained stay each hub's own. An event
+// arrives with a header less than it may have here: the bus carries one of the hub's. Types
+// that begin with "et.hub" are the hubs' own and stay here. Who may publish on the bus is
+// one of the hubs: it is to be as well guarded as they are.
+//
+// The bus must deliver the events of one dispatcher in order, each once, and carry messages
+// that are 64 bytes longer than the hub's. Whether it hears itself does not matter. It stays the caller's, who closes it when Leave, or the hub's
+// Shutdown, has returned. A hub is on one bus at a time; [eventtarget.Bridge] joins it
+// with others. ctx bounds the call. The error is the bus's, or says that the hub is joined.
+func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOptions) (*Membership, error) {
+	var o JoinOptions
+	if opts != nil {
+		o = *opts
+	}
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, h.fail("join", eventtarget.Topic{}, err)
+	}
+	m := &Membership{
+		hub: h, bus: bus, opts: o, id: newID()[:10], since: time.Now(), deaf: func() {},
+		wake: make(chan struct{}, 1), changed: make(chan struct{}),
+		regs: make(map[string]*eventtarget.Registration), dirty: make(map[string]time.Time), refused: make(map[string]error),
+		others: make(map[string]*Member), polls: make(map[string]*poll),
+	}
+	if !h.joined.CompareAndSwap(nil, m) {
+		return nil, h.fail("join", eventtarget.Topic{}, errors.New("it is joined already"))
+	}
+	m.ctx, m.cancel = context.WithCancel(h.ctx)
+	if err := m.begin(ctx); err != nil {
+		_ = m.Close()
+		return nil, h.fail("join", eventtarget.Topic{}, err)
+	}
+	return m, nil
+}
+
+// begin listens to the other hubs, asks for what is wanted and says that the hub is here.
+func (m *Membership) begin(ctx context.Context) (err error) {
+	if source, ok := m.bus.(eventtarget.FaultSource); ok {
+		m.deaf = source.Observe(m.busFault)
+	}
+	m.control, err = m.bus.Add(ctx, eventtarget.T(ownType, eventtarget.Wildcard), inline(m.notice))
+	if err != nil {
+		return err
+	}
+	m.hub.wg.Go(m.seek)
+	for _, key := range m.hub.wants.tell(m.touch) {
+		if err := m.await(ctx, key); err != nil {
+			return err
+		}
+	}
+	if err := m.announce(ctx); err != nil {
+		return err
+	}
+	m.hub.wg.Go(m.renew)
+	return nil
+}
+
+func inline(handle func(eventtarget.Event[eventtarget.Raw])) eventtarget.Listener[eventtarget.Raw] {
+	return eventtarget.Listener[eventtarget.Raw]{
+		Inline: true,
+		Handle: func(_ context.Context, e eventtarget.Event[eventtarget.Raw]) { handle(e) },
+	}
+}
+
+// Leave hands over what waits for the bus, tells the other hubs that this one goes, and
+// ends the membership. It returns ctx's cause if that was first; the membership has ended
+// then, too. The hub's Shutdown calls it.
+func (m *Membership) Leave(ctx context.Context) error {
+	defer m.Close()
+	if err := m.outbox.drain(ctx); err != nil {
+		return err
+	}
+	m.tellMissing()
+	return m.send(ctx, "", notice{Kind: noticeGone})
+}
+
+// Close ends the membership at once and never waits: what waits for the bus is lost, of
+// which the other hubs tell a gap. It returns nil.
+func (m *Membership) Close() error {
+	m.mu.Lock()
+	first := !m.left
+	m.left = true
+	m.mu.Unlock()
+	if !first {
+		return nil
+	}
+	if n := m.outbox.close(); n > 0 {
+		m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: eventtarget.ErrClosed})
+	}
+	m.cancel()
+	m.deaf()
+	m.hub.wants.tell(nil)
+	m.hub.joined.CompareAndSwap(m, nil)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.control != nil {
+		m.bus.Remove(m.control)
+	}
+	for key, r := range m.regs {
+		m.bus.Remove(r)
+		delete(m.regs, key)
+	}
+	return nil
+}

@@ -22,22 +22,21 @@ func TestConformanceRelay(t *testing.T) {
 func TestConformanceSubscribe(t *testing.T) {
 	run(t, "hub, subscribed", true, link.Options{Subscribe: true})
 }
-
 func TestConformanceSessions(t *testing.T) {
 	run(t, "hub, sessions", true, link.Options{Adapter: "sessions"})
 }
 func TestConformanceSessionsSubscribe(t *testing.T) {
 	run(t, "hub, sessions, subscribed", false, link.Options{Adapter: "sessions", Subscribe: true})
 }
-
 func TestConformanceStore(t *testing.T) {
 	run(t, "hub, sessions in a store", true, link.Options{Adapter: "store", Subscribe: true})
 }
 
-func run(t *testing.T, name string, relay bool, o link.Options, hubs ...int) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Echo: o.Echo}
-	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: notJoined(hubs), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-		return (&rig{caps: caps, link: o, joined: hubs, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
+func run(t *testing.T, name string, relay bool, o link.Options, on ...busOf) {
+	bus := append(on, nil)[0]
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Backplane: bus != nil, Echo: o.Echo}
+	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: notJoined(bus), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+		return (&rig{caps: caps, link: o, bus: bus, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
 	}})
 }
 
@@ -46,7 +45,8 @@ type rig struct {
 	link    link.Options
 	hub     *hub.Hub
 	hubs    []*hub.Hub
-	joined  []int // how many hubs are joined; none: one is alone
+	bus     busOf // that hubs are joined by; nil: one is alone
+	ways    []eventtarget.Endpoint
 	ends    map[int]*link.PipeConn
 	severed map[int]bool
 	who     string // every spoke is

@@ -162,7 +162,11 @@ func TestJoinedAudiences(t *testing.T) {
 
 // TestConformanceJoined: hubs on one bus keep the laws of one.
 func TestConformanceJoined(t *testing.T) {
-	run(t, "three hubs, joined", true, link.Options{Adapter: "sessions", Subscribe: true}, 3)
+	run(t, "three hubs, joined", true, link.Options{Adapter: "sessions", Subscribe: true}, inMemory)
+}
+
+func TestConformanceJoinedByRedis(t *testing.T) {
+	run(t, "three hubs, joined by Redis", true, link.Options{Adapter: "sessions", Subscribe: true}, overRedis(t))
 }
 
 // flaky is a bus that takes nothing for a while, or loses something itself.

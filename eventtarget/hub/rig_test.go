@@ -3,13 +3,18 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"regexp"
 	"strconv"
+	"sync/atomic"
+	"testing"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/internal/redistest"
+	"github.com/eventtarget-go/toolkit/redis"
 )
 
 // negotiated is a connection both of whose ends know sessions.
@@ -74,14 +79,37 @@ func (r *rig) spokes() (all []eventtarget.Peer) {
 	return all
 }
 
+// busOf makes the ways of one more rig's hubs to their bus, which carries messages of such
+// a size.
+type busOf func() (way func(limits eventtarget.Limits) (eventtarget.Endpoint, error))
+
+func inMemory() func(eventtarget.Limits) (eventtarget.Endpoint, error) {
+	bus := new(inprocess.Bus)
+	return func(limits eventtarget.Limits) (eventtarget.Endpoint, error) {
+		return bus.Join(&inprocess.MemberOptions{NoEcho: true, Limits: limits, OnFault: func(eventtarget.Fault) {}}), nil
+	}
+}
+
+// overRedis is a bus on a server of its own.
+func overRedis(t *testing.T) busOf {
+	server := redistest.Start(t)
+	var buses atomic.Int32
+	return func() func(eventtarget.Limits) (eventtarget.Endpoint, error) {
+		prefix := fmt.Sprint("bus", buses.Add(1))
+		return func(limits eventtarget.Limits) (eventtarget.Endpoint, error) {
+			return redis.New(server.URL(), &redis.Options{Prefix: prefix, NoEcho: true, Limits: limits, OnFault: func(eventtarget.Fault) {}})
+		}
+	}
+}
+
 // join joins the hub with others, if there are to be some.
 func (r *rig) join(ctx context.Context, o hub.Options) error {
 	r.hubs = []*hub.Hub{r.hub}
-	if len(r.joined) == 0 {
+	if r.bus == nil {
 		return nil
 	}
-	var bus inprocess.Bus
-	for n := range r.joined[0] {
+	way := r.bus()
+	for n := range joinedHubs {
 		if n > 0 {
 			other := o
 			other.OnFault = func(eventtarget.Fault) {}
@@ -91,18 +119,30 @@ func (r *rig) join(ctx context.Context, o hub.Options) error {
 			}
 			r.hubs = append(r.hubs, h)
 		}
-		if _, err := r.hubs[n].Join(ctx, bus.Join(&inprocess.MemberOptions{NoEcho: true, Limits: eventtarget.Limits{Message: o.Limits.WithDefaults().Message + 64}}), nil); err != nil {
+		on, err := way(eventtarget.Limits{Message: o.Limits.WithDefaults().Message + 64})
+		if err != nil {
+			return err
+		}
+		r.ways = append(r.ways, on)
+		if _, err := r.hubs[n].Join(ctx, on, nil); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
+// joinedHubs is how many hubs are joined.
+const joinedHubs = 3
+
 // close ends the hubs that are no endpoint.
 func (r *rig) close() {
 	for _, h := range r.hubs[1:] {
 		h.Close()
 		<-h.Done()
+	}
+	for _, on := range r.ways {
+		on.Close()
+		<-on.Done()
 	}
 }
 
@@ -131,8 +171,8 @@ func (u unnumbered) Receive() ([]byte, error) {
 }
 
 // notJoined names the laws that hold for one hub only.
-func notJoined(hubs []int) map[string]string {
-	if hubs == nil {
+func notJoined(bus busOf) map[string]string {
+	if bus == nil {
 		return nil
 	}
 	const reason = "an event from another hub has no source"

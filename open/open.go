@@ -59,6 +59,8 @@ import (
 type Options struct {
 	// OnFault hears the faults of what is opened; nil logs them.
 	OnFault func(eventtarget.Fault)
+	// Limits bounds a message where the URL says nothing else.
+	Limits eventtarget.Limits
 	// AllowExec lets worker: start programs. A URL that others may choose must not.
 	AllowExec bool
 	// Require is what the program relies on: a URL whose scheme does not keep all of
@@ -103,7 +105,8 @@ type common struct {
 }
 
 // parse reads them, where those with other names are the scheme's own.
-func parse(u *url.URL, others ...string) (c common, err error) {
+func (o Options) parse(u *url.URL, others ...string) (c common, err error) {
+	c.limits = o.Limits
 	if err := eventtarget.CheckParameters(u, append([]string{"echo", "max"}, others...)...); err != nil {
 		return c, err
 	}
@@ -133,7 +136,7 @@ func parseBool(q url.Values, name string, absent bool) (bool, error) {
 }
 
 func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "subscribe", "token-file")
+	c, err := o.parse(u, "subscribe", "token-file")
 	if err != nil {
 		return nil, err
 	}
@@ -175,7 +178,7 @@ func tokenOf(u *url.URL) (func(context.Context) (string, error), error) {
 }
 
 func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "topic", "token-file")
+	c, err := o.parse(u, "topic", "token-file")
 	if err != nil {
 		return nil, err
 	}
@@ -204,7 +207,7 @@ func (o Options) events(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 }
 
 func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "arg", "sha256", "restart")
+	c, err := o.parse(u, "arg", "sha256", "restart")
 	switch {
 	case err != nil:
 		return nil, err
@@ -230,7 +233,7 @@ func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 }
 
 func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "pin", "key", "insecure", "subscribe")
+	c, err := o.parse(u, "pin", "key", "insecure", "subscribe")
 	if err != nil {
 		return nil, err
 	}
@@ -274,7 +277,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 }
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "prefix", "durable", "group")
+	c, err := o.parse(u, "prefix", "durable", "group")
 	if err != nil {
 		return nil, err
 	}
@@ -286,7 +289,7 @@ func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, err
 }
 
 func (o Options) redisCluster(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u, "prefix", "shards")
+	c, err := o.parse(u, "prefix", "shards")
 	if err != nil {
 		return nil, err
 	}
@@ -311,7 +314,7 @@ func (o Options) onRedis(u *url.URL, c common, opts redis.Options) (eventtarget.
 }
 
 func (o Options) mem(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := parse(u)
+	c, err := o.parse(u)
 	switch {
 	case err != nil:
 		return nil, err

@@ -117,6 +117,9 @@ func (s *Spoke) detach(a *attachment, reason eventtarget.Reason) {
 	if down {
 		s.att = nil
 		s.session.expire(s, reason)
+		// Before another connection can take over, which has the spoke swept again.
+		s.shard.remove(s)
+		s.hub.pace.unparked(s)
 	}
 	s.mu.Unlock()
 	if !down {
@@ -124,8 +127,6 @@ func (s *Spoke) detach(a *attachment, reason eventtarget.Reason) {
 		s.depart()
 		return
 	}
-	s.shard.remove(s)
-	s.hub.pace.unparked(s)
 	if s.hub.State() == eventtarget.StateClosed { // Shutdown may not have seen it down
 		s.end(reason)
 	}

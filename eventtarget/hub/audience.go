@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"iter"
 	"maps"
@@ -57,16 +58,30 @@ func (a Audience) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.
 		return err
 	}
 	defer wire.PutBuffer(msg)
-	if err := a.deliver(ctx, e.Topic(), *msg); err != nil {
+	if a.isKept() {
+		err = a.hub.journal.keep(ctx, entry{record: a.record(*msg)})
+	} else {
+		err = a.deliver(ctx, e.Topic(), *msg)
+	}
+	if err != nil {
 		return a.hub.fail("dispatch", e.Topic(), err)
 	}
 	a.hub.forwardTo(ctx, a.far, addressed{Event: *msg})
 	return nil
 }
 
+// isKept tells whether what is dispatched to the audience stands in a log that hubs share.
+func (a Audience) isKept() bool {
+	return a.hub.journal != nil && a.hub.journal.shared != nil && a.far != (address{})
+}
+
+func (a Audience) record(msg []byte) Record {
+	return Record{Kind: RecordAddressed, Own: true, Group: a.far.Group, Identity: a.far.Identity, Message: bytes.Clone(msg)}
+}
+
 // deliver brings a message to those of the audience who are here.
 func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []byte) error {
-	if a.hub.journal != nil {
+	if a.hub.journal != nil && !a.isKept() {
 		if err := a.hub.sendsOwn(a.choose()...); err != nil {
 			return err
 		}
@@ -93,6 +108,12 @@ func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []by
 
 // Disconnect is [Spoke.Disconnect] for everyone in the audience.
 func (a Audience) Disconnect(reason eventtarget.Reason) {
+	if a.isKept() {
+		r := a.record(nil)
+		r.Close = &reason
+		a.hub.journal.note(r)
+		return
+	}
 	a.disconnect(reason)
 	a.hub.forwardTo(a.hub.ctx, a.far, addressed{Close: &reason})
 }

@@ -64,7 +64,7 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	h.mu.Lock()
 	h.accepting = false
 	h.mu.Unlock()
-	h.journal.drain()
+	h.journal.drain(ctx)
 	h.log.Seal() // so that nothing is accepted behind the closing
 	for s := range h.Spokes() {
 		s.disconnect(reason(), s.behind)

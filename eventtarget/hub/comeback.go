@@ -13,22 +13,24 @@ import (
 func (s *Spoke) replayStored(u framelog.Update) {
 	j, left := s.hub.journal, s.left
 	s.moved(u.Head())
-	if j.misses(left) {
-		s.post(item{at: s.at, msg: s.gapMessage(0)})
-	}
 	var missed []item
+	unsure := j.misses(left)
 	for _, r := range j.recent {
 		if r.Seq <= left.place || slices.Contains(r.Except, s.session.id) {
 			continue
 		}
+		unsure = unsure || r.Group != "" // of which it may have been a member
 		m, err := wire.Decode(r.Message, s.hub.opts.Limits)
 		if err != nil {
 			continue // it cannot be: it was encoded or checked here
 		}
 		topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-		if s.everything || s.wants(topic) {
+		if r.Kind == RecordEvent && (s.everything || s.wants(topic)) || r.Identity != "" && r.Identity == s.meta.Identity {
 			missed = append(missed, item{at: s.at, msg: s.hub.message(topic, r.Message)})
 		}
+	}
+	if unsure {
+		s.post(item{at: s.at, msg: s.gapMessage(0)})
 	}
 	for _, i := range s.fitting(missed) {
 		s.post(i)
@@ -37,11 +39,7 @@ func (s *Spoke) replayStored(u framelog.Update) {
 
 // misses tells whether a session may miss what the store has not. Inside the log's Update.
 func (j *journal) misses(x *returning) bool {
-	next := j.seq + 1
-	if len(j.recent) > 0 {
-		next = j.recent[0].Seq
-	}
-	return x.own || x.place+1 < next
+	return x.own || x.place < j.floor
 }
 
 // sendsOwn notes, before that happens, that the spokes are sent something of their own,
@@ -54,7 +52,7 @@ func (h *Hub) sendsOwn(spokes ...*Spoke) error {
 		if s.session == nil || s.session.own.Load() {
 			continue
 		}
-		if err := h.journal.keep(entry{record: Record{Kind: RecordOwn, Session: s.session.id}}); err != nil {
+		if err := h.journal.keep(h.ctx, entry{record: Record{Kind: RecordOwn, Session: s.session.id}}); err != nil {
 			return err
 		}
 		s.session.own.Store(true)
@@ -67,7 +65,7 @@ func (s *Spoke) takeIn() error {
 	if s.hub.journal == nil || s.session == nil {
 		return nil
 	}
-	return s.hub.journal.keep(entry{record: Record{
+	return s.hub.journal.keep(s.hub.ctx, entry{record: Record{
 		Kind: RecordReceived, Session: s.session.id, Received: s.session.in.Load() + 1,
 	}})
 }

@@ -36,7 +36,7 @@ func run(t *testing.T, name string, relay bool, o link.Options, on ...busOf) {
 	bus := append(on, nil)[0]
 	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Backplane: bus != nil, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: notJoined(bus), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-		return (&rig{caps: caps, link: o, bus: bus, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
+		return (&rig{caps: caps, link: o, bus: bus, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}, dials: map[int]int{}}).start(ctx, s)
 	}})
 }
 
@@ -46,6 +46,8 @@ type rig struct {
 	hub     *hub.Hub
 	hubs    []*hub.Hub
 	bus     busOf // that hubs are joined by; nil: one is alone
+	log     *sharedLog
+	dials   map[int]int
 	ways    []eventtarget.Endpoint
 	ends    map[int]*link.PipeConn
 	severed map[int]bool

@@ -166,7 +166,7 @@ var laneSeed = maphash.MakeSeed()
 // same dispatcher names it by the same text.
 func (h *Hub) forward(ctx context.Context, dispatcher, kind string, e *eventtarget.Event[eventtarget.Raw]) {
 	m := h.joined.Load()
-	if m == nil || strings.HasPrefix(e.Type, ownType) {
+	if m == nil || strings.HasPrefix(e.Type, ownType) || h.sharesLog() {
 		return
 	}
 	sent := wire.Clone(e)
@@ -291,7 +291,7 @@ type addressed struct {
 // forwardTo is forward for an audience. Without an address it is one of this hub alone.
 func (h *Hub) forwardTo(ctx context.Context, to address, p addressed) {
 	m := h.joined.Load()
-	if m == nil || to == (address{}) {
+	if m == nil || to == (address{}) || h.sharesLog() {
 		return
 	}
 	p.address, p.Hub = to, m.id

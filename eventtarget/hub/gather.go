@@ -135,7 +135,7 @@ func (m *Membership) expire() {
 	}
 	m.mu.Unlock()
 	for _, o := range gone {
-		m.tellGap(0, fmt.Errorf("%w: %s", errVanished, o.Name))
+		m.hub.tellGap(0, fmt.Errorf("%w: %s", errVanished, o.Name))
 	}
 }
 
@@ -160,7 +160,7 @@ func (m *Membership) notice(e eventtarget.Event[eventtarget.Raw]) {
 	case noticeNew:
 		m.post(n.Hub, notice{Kind: noticeHere, Spokes: m.hub.Len()})
 	case noticeLost:
-		m.tellGap(n.Count, fmt.Errorf("%w: %s", errNotPassed, n.Name), n.Types...)
+		m.hub.tellGap(n.Count, fmt.Errorf("%w: %s", errNotPassed, n.Name), n.Types...)
 	case noticeAsk:
 		m.post(n.Hub, m.answer(n))
 	case noticeAnswer:

@@ -101,14 +101,13 @@ func (m *Membership) malformed(e eventtarget.Event[eventtarget.Raw], err error) 
 // busFault hears what the bus tells of itself.
 func (m *Membership) busFault(f eventtarget.Fault) {
 	if f.Kind == eventtarget.FaultGap {
-		m.tellGap(f.Count, f.Err)
+		m.hub.tellGap(f.Count, f.Err)
 	}
 }
 
 // tellGap tells the spokes that want any of some types, or anything at all, that so many
 // events are missing, or an unknown number, and the hub's owner why.
-func (m *Membership) tellGap(count uint64, why error, types ...string) {
-	h := m.hub
+func (h *Hub) tellGap(count uint64, why error, types ...string) {
 	spokes := h.Spokes()
 	h.log.Update(func(u framelog.Update) {
 		for s := range spokes {

@@ -89,12 +89,16 @@ func New(opts Options) (*Hub, error) {
 			h.registry.Close()
 			return nil, h.fail("open", eventtarget.Topic{}, err)
 		}
-		h.wg.Go(h.journal.run)
 	}
 	for range opts.Sweepers {
 		s := newShard(h)
 		h.shards = append(h.shards, s)
 		h.wg.Go(s.loop)
+	}
+	if err := h.journal.begin(); err != nil {
+		_ = h.Close()
+		go h.reap()
+		return nil, h.fail("open", eventtarget.Topic{}, err)
 	}
 	if opts.Heartbeat > 0 {
 		h.wg.Go(h.heartbeats)
@@ -126,7 +130,7 @@ func (h *Hub) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.Li
 		return nil, err
 	}
 	h.wants.add(key, 1)
-	if m := h.joined.Load(); m != nil {
+	if m := h.joined.Load(); m != nil && !h.sharesLog() {
 		if err := m.await(ctx, key); err != nil {
 			h.Remove(r)
 			return nil, h.fail("add", topic, err)

@@ -126,16 +126,28 @@ func (m *Membership) begin(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	if err := m.want(ctx); err != nil {
+		return err
+	}
+	if err := m.announce(ctx); err != nil {
+		return err
+	}
+	m.hub.wg.Go(m.renew)
+	return nil
+}
+
+// want asks the bus for what is wanted here, from now on: nothing, if events come in a log
+// that the hubs share.
+func (m *Membership) want(ctx context.Context) error {
+	if m.hub.sharesLog() {
+		return nil
+	}
 	m.hub.wg.Go(m.seek)
 	for _, key := range m.hub.wants.tell(m.touch) {
 		if err := m.await(ctx, key); err != nil {
 			return err
 		}
 	}
-	if err := m.announce(ctx); err != nil {
-		return err
-	}
-	m.hub.wg.Go(m.renew)
 	return nil
 }
 

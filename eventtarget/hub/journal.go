@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -13,9 +14,10 @@ import (
 // journal is what a hub with a store keeps there, and what it has found there. One
 // goroutine writes, as much at once as has come together.
 type journal struct {
-	hub   *Hub
-	store Store
-	name  string
+	hub    *Hub
+	store  Store
+	shared *shared // nil: the store is this hub's alone
+	name   string  // with a shared store: under mu
 
 	writing sync.Mutex // by whoever is in write
 	kept    uint64     // the number of the last event that the store was given. Under writing
@@ -32,7 +34,9 @@ type journal struct {
 	// time may come back; nil: they may not any more. Inside the log's Update.
 	recent []Record
 	size   int
-	// returning are the sessions of that time. Under mu.
+	floor  uint64 // what has a greater number, and is to be remembered, is among them
+	// returning are the sessions of that time; with a shared store all that there are.
+	// Under mu.
 	returning map[string]*returning
 }
 
@@ -50,6 +54,7 @@ type returning struct {
 	received uint64
 	own      bool // it was sent something that is not kept
 	place    uint64
+	hub      string // that it is at, with a shared store
 }
 
 // newJournal reads what the store has.
@@ -58,13 +63,24 @@ func newJournal(h *Hub) (*journal, error) {
 		hub: h, store: h.opts.Store, wake: make(chan struct{}, 1),
 		recent: []Record{}, returning: make(map[string]*returning),
 	}
+	if all, is := j.store.(SharedStore); is {
+		j.shared = newShared(j, all)
+	}
+	first := true
 	for r, err := range j.store.Restore() {
 		if err != nil {
 			return nil, fmt.Errorf("the store: %w", err)
 		}
+		if first && r.Seq > 0 {
+			j.floor = r.Seq - 1
+		}
+		first = false
 		j.restore(r)
 	}
 	j.kept = j.seq
+	if j.shared != nil {
+		return j, nil
+	}
 	if len(j.returning) == 0 {
 		j.recent, j.size = nil, 0
 	}
@@ -78,17 +94,42 @@ func newJournal(h *Hub) (*journal, error) {
 }
 
 func (j *journal) restore(r Record) {
+	if j.shared != nil && !j.shared.counts(r) {
+		return
+	}
+	j.account(r)
+	switch r.Kind {
+	case RecordName:
+		j.seq, j.floor = max(j.seq, r.Seq), max(j.floor, r.Seq)
+	case RecordEvent, RecordAddressed:
+		j.seq = r.Seq
+		if j.shared != nil {
+			r.Message = j.shared.stamped(r)
+		}
+		j.remember(r)
+	}
+}
+
+// account follows which sessions there are. Under mu, but for Restore.
+func (j *journal) account(r Record) {
 	x := j.returning[r.Session]
 	switch r.Kind {
 	case RecordName:
-		j.name, j.seq = r.Name, max(j.seq, r.Seq)
+		if j.name == "" || j.shared == nil {
+			j.name = r.Name
+		}
 	case RecordOpened:
-		j.returning[r.Session] = &returning{identity: r.Name, received: r.Received}
+		if x == nil {
+			x = &returning{identity: r.Name}
+			j.returning[r.Session] = x
+		}
+		x.hub = r.Hub
+	case RecordMoved:
+		if x != nil {
+			x.hub = r.Hub
+		}
 	case RecordEnded:
 		delete(j.returning, r.Session)
-	case RecordEvent:
-		j.seq = r.Seq
-		j.remember(r)
 	}
 	if x != nil {
 		x.received = max(x.received, r.Received)
@@ -103,13 +144,30 @@ func (j *journal) remember(r Record) {
 	j.size += len(r.Message)
 	for len(j.recent) > 1 && (j.size > j.hub.opts.LogBytes || len(j.recent) > j.hub.opts.LogEvents) {
 		j.size -= len(j.recent[0].Message)
+		j.floor = j.recent[0].Seq
 		j.recent[0] = Record{}
 		j.recent = j.recent[1:]
 	}
 }
 
+// begin begins to keep what is to be kept.
+func (j *journal) begin() error {
+	if j == nil {
+		return nil
+	}
+	j.hub.wg.Go(j.run)
+	if j.shared == nil {
+		return nil
+	}
+	return j.shared.begin()
+}
+
 // run keeps what is to be kept until the hub ends.
 func (j *journal) run() {
+	if j.shared != nil {
+		j.shared.run()
+		return
+	}
 	late := time.NewTimer(j.hub.opts.SessionTimeout)
 	defer late.Stop()
 	for {
@@ -154,7 +212,9 @@ func (j *journal) write() {
 		records := make([]Record, len(batch))
 		for i := range batch {
 			e := &batch[i]
-			if e.record.Kind == RecordEvent {
+			if j.shared != nil {
+				j.shared.number(e)
+			} else if e.record.Kind == RecordEvent {
 				j.kept++ // also where it comes to nothing: no number is given twice
 				e.record.Seq = j.kept
 				e.record.Message = wire.Stamp(nil, e.record.Message, e.decoded, j.kept)
@@ -165,6 +225,10 @@ func (j *journal) write() {
 			if err = j.store.Append(records); err != nil { // it may have some of them
 				err = fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, j.fail(err))
 			}
+		}
+		if j.shared != nil {
+			j.shared.appended(batch, err)
+			continue
 		}
 		for _, e := range batch {
 			if err == nil && e.apply != nil {
@@ -215,11 +279,15 @@ func (j *journal) close() {
 	j.closed = true
 }
 
-// drain is close, and keeps what waits.
-func (j *journal) drain() {
-	if j != nil {
-		j.close()
-		j.write()
+// drain is close, and keeps what waits, bounded by ctx.
+func (j *journal) drain(ctx context.Context) {
+	if j == nil {
+		return
+	}
+	j.close()
+	j.write()
+	if j.shared != nil {
+		j.shared.settle(ctx)
 	}
 }
 
@@ -241,13 +309,18 @@ func (j *journal) put(e entry) error {
 	return nil
 }
 
-// keep keeps a record and waits for that.
-func (j *journal) keep(e entry) error {
+// keep keeps a record and waits for that; when ctx ends first the outcome is unknown.
+func (j *journal) keep(ctx context.Context, e entry) error {
 	e.done = make(chan error, 1)
 	if err := j.put(e); err != nil {
 		return err
 	}
-	return <-e.done
+	select {
+	case err := <-e.done:
+		return err
+	case <-ctx.Done():
+		return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, context.Cause(ctx))
+	}
 }
 
 // note keeps a record some time soon.
@@ -258,16 +331,19 @@ func (j *journal) note(r Record) {
 }
 
 // publish keeps an event and makes it one of the log's.
-func (j *journal) publish(r Record, m *wire.Message, apply func(u framelog.Update, msg []byte)) error {
+func (j *journal) publish(ctx context.Context, r Record, m *wire.Message, apply func(u framelog.Update, msg []byte)) error {
 	r.Kind = RecordEvent
-	return j.keep(entry{record: r, decoded: m, apply: apply})
+	return j.keep(ctx, entry{record: r, decoded: m, apply: apply})
 }
 
 // comesBack tells whether a peer is one of a session that another process has left, and
 // takes that out.
 func (j *journal) comesBack(hello *wire.HelloPayload, identity string) *returning {
-	if j == nil || hello.Place == nil || hello.Place.Store != j.name {
+	if j == nil || hello.Place == nil || hello.Place.Store != j.storeName() {
 		return nil
+	}
+	if j.shared != nil {
+		return j.shared.comesBack(hello, identity)
 	}
 	var ahead bool
 	j.hub.log.Update(func(framelog.Update) { ahead = hello.Place.Seq > j.seq })
@@ -288,7 +364,13 @@ func (j *journal) place() *wire.Place {
 	if j == nil {
 		return nil
 	}
-	return &wire.Place{Store: j.name, Seq: j.seq}
+	return &wire.Place{Store: j.storeName(), Seq: j.seq}
+}
+
+func (j *journal) storeName() string {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return j.name
 }
 
 // opened keeps that a session begins, or goes on in this process.

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"slices"
@@ -78,8 +79,9 @@ func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, 
 				r.Except = append(r.Except, s.session.id)
 			}
 		}
-		r.Message = msg
-		err = h.journal.publish(r, m, apply)
+		r.Message = bytes.Clone(msg) // who stops waiting may use its buffer again
+		r.Own = m == nil
+		err = h.journal.publish(ctx, r, m, apply)
 	} else {
 		h.log.Update(func(u framelog.Update) {
 			if u.Sealed() {

@@ -34,7 +34,11 @@ func (r *rig) dial(id string, keep func(*link.PipeConn)) (link.Conn, error) {
 		return nil, errors.New("severed")
 	}
 	keep(near)
-	at := r.hubs[max(n-1, 0)%len(r.hubs)]
+	// With a log in common each connection is to another hub.
+	at := r.hubs[(max(n-1, 0)+r.dials[n])%len(r.hubs)]
+	if r.log != nil && n > 0 {
+		r.dials[n]++
+	}
 	meta := hub.Meta{Identity: r.who, Values: map[any]any{endpoint{}: id}}
 	if id != "" && r.caps.Resumes { // Attach waits for the greeting
 		go at.Attach(negotiated{far}, meta)
@@ -112,6 +116,7 @@ func (r *rig) join(ctx context.Context, o hub.Options) error {
 	for n := range joinedHubs {
 		if n > 0 {
 			other := o
+			other.Store = r.store()
 			other.OnFault = func(eventtarget.Fault) {}
 			h, err := hub.New(other)
 			if err != nil {
@@ -148,8 +153,14 @@ func (r *rig) close() {
 
 // store is that of the hub, if it is to have one.
 func (r *rig) store() hub.Store {
-	if r.link.Adapter == "store" {
+	switch {
+	case r.link.Adapter == "store":
 		return &memory{}
+	case r.link.Adapter == "shared" && r.log == nil:
+		r.log = newSharedLog()
+		fallthrough
+	case r.link.Adapter == "shared":
+		return r.log.open()
 	}
 	return nil
 }

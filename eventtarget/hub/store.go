@@ -1,6 +1,11 @@
 package hub
 
-import "iter"
+import (
+	"context"
+	"iter"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
 
 // Store keeps what a hub needs to go on with its sessions when its process has died: the
 // events that were dispatched to all, which sessions there are, and how much their peers'
@@ -23,9 +28,40 @@ type Store interface {
 	Append(records []Record) error
 }
 
+// SharedStore is a Store that several hubs have at once, which makes them one hub: a log.
+// What any of them appends, all apply, in the one order in which it stands there; accepted
+// means that the log has it and that the hub has applied it. So a session goes on at any of
+// them, also while the hub that it was at lives, with nothing lost: whoever a peer comes back
+// to says so in the log, and from there on nothing counts that the other one says. What is
+// dispatched to a group or an identity is kept, too.
+//
+// It is for hubs that relay: what a spoke sends to the listeners of one that does not, those
+// of others do not hear. See [Hub.Join] for joining hubs without waiting for a log, and for
+// counting over all of them.
+type SharedStore interface {
+	Store
+	// Follow yields what the hubs have appended, this one's included, behind what Restore
+	// has yielded, each with its number in Seq, which grow. Where the log has lost some it
+	// yields a RecordLost. It ends with ctx; an error ends it, too, and the hub accepts
+	// nothing more. A record that was appended twice, because the outcome of the first
+	// attempt was not known, it yields once. Append tries again by itself as long as that
+	// may be of use.
+	Follow(ctx context.Context) iter.Seq2[Record, error]
+}
+
 // Record is one thing that a [Store] keeps.
 type Record struct {
 	Kind RecordKind `json:"kind"`
+	// Hub is the hub that appended it, and Ref its own number for it, in a [SharedStore].
+	Hub string `json:"hub,omitempty"`
+	Ref uint64 `json:"ref,omitempty"`
+	// Own tells that an event was dispatched by a hub's own process, in a SharedStore.
+	Own bool `json:"own,omitempty"`
+	// Group or Identity is whom a RecordAddressed is for, and Close what it is instead of
+	// a message.
+	Group    string              `json:"group,omitempty"`
+	Identity string              `json:"identity,omitempty"`
+	Close    *eventtarget.Reason `json:"close,omitempty"`
 	// Session is the session that the record is about; for an event that of the spoke
 	// that dispatched it, or empty.
 	Session string `json:"session,omitempty"`
@@ -34,7 +70,7 @@ type Record struct {
 	// Name is the store's name, or the identity that opened a session.
 	Name string `json:"name,omitempty"`
 	// Seq is the number of an event, which grow by one; with the name, that of the last
-	// event before.
+	// event before. In a SharedStore, which gives it, it is that of any record.
 	Seq uint64 `json:"seq,omitempty"`
 	// Except are the sessions that an event is not for.
 	Except []string `json:"except,omitempty"`
@@ -53,4 +89,11 @@ const (
 	RecordOpened                         // a session begins
 	RecordOwn                            // a session is sent something of its own
 	RecordEnded                          // a session is over
+
+	// In a SharedStore only:
+
+	RecordMoved     // a session goes on at the hub that says so
+	RecordAddressed // an event for a group or an identity, or that those are to go
+	RecordAlive     // a sign of life
+	RecordLost      // not appended: what stood before this number is lost
 )

@@ -156,7 +156,7 @@ func (m *Membership) ask(key string, since time.Time) {
 		return
 	}
 	if m.has(key, reg) && time.Since(since) >= confirmWait { // somebody may have counted on it
-		m.tellGap(0, errLateBus, key)
+		m.hub.tellGap(0, errLateBus, key)
 	}
 }
 
@@ -215,7 +215,7 @@ func (m *Membership) covers(keys []string) (bool, error) {
 // unconfirmed returns those of some topics that are wanted and that the bus has not confirmed.
 func (h *Hub) unconfirmed(topics []eventtarget.Topic) (late []eventtarget.Topic) {
 	m := h.joined.Load()
-	if m == nil {
+	if m == nil || h.sharesLog() {
 		return nil
 	}
 	m.mu.Lock()
@@ -246,7 +246,7 @@ func (s *Spoke) answerLate(late []eventtarget.Topic, refused map[string]string, 
 // awaitBus waits until the bus has confirmed what the spoke wants, for a short time.
 func (s *Spoke) awaitBus() {
 	m := s.hub.joined.Load()
-	if m == nil {
+	if m == nil || s.hub.sharesLog() {
 		return
 	}
 	var keys []string

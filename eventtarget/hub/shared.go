@@ -1,0 +1,422 @@
+package hub
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+)
+
+const (
+	// nameWait is how long a shared store may take to yield the first record of its own.
+	nameWait = 10 * time.Second
+	// sayAgain is after how many records a hub says again which sessions it has: what is
+	// older may have left the log when another hub begins.
+	sayAgain = 16384
+)
+
+// shared is what a journal does with a store that other hubs have, too: nothing is applied
+// but what comes back out of it.
+type shared struct {
+	*journal
+	log   SharedStore
+	id    string // names this hub in the log
+	ears  ears
+	named chan struct{} // closed when the store has a name
+
+	ref   uint64               // of the last record of this hub's. Under writing
+	said  uint64               // the number of the record behind which sessions were said. The follower's
+	idle  chan struct{}        // closed when sent has become empty; nil: nobody waits. Under mu
+	heard map[string]time.Time // when a hub last said something. Under mu
+	sent  map[uint64]entry     // by ref, what has not come back yet. Under mu
+}
+
+func newShared(j *journal, log SharedStore) *shared {
+	x := &shared{
+		journal: j, log: log, id: newID()[:10], named: make(chan struct{}),
+		heard: make(map[string]time.Time), sent: make(map[uint64]entry),
+	}
+	x.ears.hub = j.hub
+	return x
+}
+
+// begin follows the log, and waits until that has a name.
+func (x *shared) begin() error {
+	if x.storeName() != "" {
+		close(x.named)
+	} else {
+		x.note(Record{Kind: RecordName, Name: newID()[:10]}) // the first one in the log counts
+	}
+	x.hub.wg.Go(x.followAll)
+	late := time.NewTimer(nameWait)
+	defer late.Stop()
+	select {
+	case <-x.named:
+		return nil
+	case <-late.C:
+		return fmt.Errorf("the store: %w", context.DeadlineExceeded)
+	case <-x.hub.ctx.Done():
+		return context.Cause(x.hub.ctx)
+	}
+}
+
+// run appends what is to be kept, and gives signs of life, until the hub ends.
+func (x *shared) run() {
+	tick := time.NewTicker(max(x.hub.opts.SessionTimeout/3, time.Second))
+	defer tick.Stop()
+	for {
+		select {
+		case <-x.wake:
+			x.write()
+		case <-tick.C:
+			x.note(Record{Kind: RecordAlive})
+			x.prune()
+		case <-x.hub.ctx.Done():
+			x.close()
+			x.write()
+			return
+		}
+	}
+}
+
+// number gives a record what it is known by when it comes back.
+func (x *shared) number(e *entry) {
+	x.ref++
+	e.record.Hub, e.record.Ref = x.id, x.ref
+	x.mu.Lock()
+	x.sent[x.ref] = *e
+	x.mu.Unlock()
+}
+
+// appended tells those who wait that the store could not.
+func (x *shared) appended(batch []entry, err error) {
+	if err == nil {
+		return
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for _, e := range batch {
+		delete(x.sent, e.record.Ref)
+		e.finish(err)
+	}
+}
+
+func (e *entry) finish(err error) {
+	if e.done != nil {
+		e.done <- err
+	}
+}
+
+// followAll applies what comes out of the log until the hub ends.
+func (x *shared) followAll() {
+	defer x.giveUp()
+	for r, err := range x.log.Follow(x.hub.ctx) {
+		if err != nil {
+			_ = x.fail(err)
+			return
+		}
+		x.follow(r)
+		if r.Seq >= x.said+sayAgain {
+			x.said = r.Seq
+			x.say()
+		}
+	}
+}
+
+// giveUp tells those who wait that nothing comes back any more.
+func (x *shared) giveUp() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	for ref, e := range x.sent {
+		delete(x.sent, ref)
+		e.finish(fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, eventtarget.ErrClosed))
+	}
+}
+
+// counts notes that a hub lives, and tells whether a record is of one that may say this:
+// not of a session that has moved elsewhere. Under mu, but for Restore.
+func (x *shared) counts(r Record) bool {
+	x.heard[r.Hub] = time.Now()
+	if r.Session == "" || r.Kind == RecordMoved {
+		return true
+	}
+	s := x.returning[r.Session]
+	return s == nil || s.hub == r.Hub
+}
+
+var errLogLost = errors.New("the log no longer has them")
+
+// follow applies one record.
+func (x *shared) follow(r Record) {
+	if r.Kind == RecordLost {
+		x.hub.log.Update(func(framelog.Update) { x.recent, x.size, x.floor = nil, 0, r.Seq })
+		x.hub.tellGap(0, errLogLost)
+		return
+	}
+	x.mu.Lock()
+	var e entry
+	if r.Hub == x.id {
+		e = x.sent[r.Ref]
+	}
+	if !x.counts(r) {
+		x.mu.Unlock()
+		x.done(e, eventtarget.ErrGone)
+		return
+	}
+	before := ""
+	if s := x.returning[r.Session]; s != nil {
+		before = s.hub
+	}
+	unnamed := x.name == ""
+	x.account(r)
+	x.mu.Unlock()
+	var err error
+	switch r.Kind {
+	case RecordName:
+		if unnamed {
+			close(x.named)
+		}
+	case RecordMoved:
+		if before == x.id && r.Hub != x.id {
+			x.movedAway(r.Session)
+		}
+	case RecordEvent:
+		err = x.event(r, e)
+	case RecordAddressed:
+		err = x.addressed(r)
+	}
+	x.done(e, err)
+}
+
+// done takes out what has come back, and tells who waits for it.
+func (x *shared) done(e entry, err error) {
+	if e.record.Ref == 0 {
+		return // another hub's
+	}
+	x.mu.Lock()
+	delete(x.sent, e.record.Ref)
+	if len(x.sent) == 0 && x.idle != nil {
+		close(x.idle)
+		x.idle = nil
+	}
+	x.mu.Unlock()
+	e.finish(err)
+}
+
+// settle waits until everything that was appended has been applied, bounded by ctx.
+func (x *shared) settle(ctx context.Context) {
+	x.mu.Lock()
+	if len(x.sent) == 0 {
+		x.mu.Unlock()
+		return
+	}
+	if x.idle == nil {
+		x.idle = make(chan struct{})
+	}
+	idle := x.idle
+	x.mu.Unlock()
+	select {
+	case <-idle:
+	case <-ctx.Done():
+	case <-x.hub.ctx.Done():
+	}
+}
+
+// movedAway ends a spoke whose session goes on at another hub.
+func (x *shared) movedAway(session string) {
+	x.hub.mu.Lock()
+	s := x.hub.sessions[session]
+	x.hub.mu.Unlock()
+	if s != nil {
+		s.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on at another hub"})
+	}
+}
+
+// stamped returns the message of a record, with its number.
+func (x *shared) stamped(r Record) []byte {
+	m, err := wire.Decode(r.Message, x.hub.opts.Limits)
+	if err != nil {
+		return r.Message // the caller's to refuse
+	}
+	return wire.Stamp(nil, r.Message, &m, r.Seq)
+}
+
+// event makes an event one of the log's.
+func (x *shared) event(r Record, e entry) (err error) {
+	h := x.hub
+	m, err := wire.Decode(r.Message, h.opts.Limits)
+	if err != nil {
+		return x.malformed(r, err)
+	}
+	own := e.apply != nil
+	if !own {
+		_ = h.pace.wait(h.ctx) // the error is that the hub has ended
+	}
+	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
+	r.Message = wire.Stamp(nil, r.Message, &m, r.Seq)
+	var crowd []*Spoke
+	h.log.Update(func(u framelog.Update) {
+		if u.Sealed() {
+			err = eventtarget.ErrUnknownOutcome // it is kept, so who comes to another hub hears it
+			return
+		}
+		x.seq = r.Seq
+		x.remember(r)
+		if own {
+			e.apply(u, r.Message)
+		} else {
+			crowd = h.append(u, topic, r.Message, nil)
+		}
+	})
+	if own || err != nil {
+		return err
+	}
+	h.wakeAll()
+	h.ease(h.ctx, crowd)
+	if !r.Own || h.opts.Echo {
+		x.ears.hear(eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
+	}
+	return nil
+}
+
+// addressed brings what is for a group or an identity to those who are here.
+func (x *shared) addressed(r Record) error {
+	to := x.hub.Group(r.Group).Audience
+	if r.Identity != "" {
+		to = x.hub.Identity(r.Identity)
+	}
+	if r.Close != nil {
+		to.disconnect(*r.Close)
+		return nil
+	}
+	m, err := wire.Decode(r.Message, x.hub.opts.Limits)
+	if err != nil {
+		return x.malformed(r, err)
+	}
+	r.Message = wire.Stamp(nil, r.Message, &m, r.Seq)
+	x.hub.log.Update(func(framelog.Update) {
+		x.seq = r.Seq
+		x.remember(r)
+	})
+	return to.deliver(x.hub.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, r.Message)
+}
+
+func (x *shared) malformed(r Record, err error) error {
+	x.hub.stats.malformed.Add(1)
+	x.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: fmt.Errorf("record %d of the store: %w", r.Seq, err)})
+	return err
+}
+
+// say says again what the store is called, and which sessions are here.
+func (x *shared) say() {
+	x.mu.Lock()
+	all := []Record{{Kind: RecordName, Name: x.name}}
+	for id, s := range x.returning {
+		if s.hub != x.id {
+			continue
+		}
+		all = append(all, Record{Kind: RecordOpened, Session: id, Name: s.identity, Received: s.received})
+		if s.own {
+			all = append(all, Record{Kind: RecordOwn, Session: id})
+		}
+	}
+	x.mu.Unlock()
+	for _, r := range all {
+		x.note(r)
+	}
+}
+
+// prune forgets the sessions of hubs that have said nothing for longer than a session
+// outlives its connection.
+func (x *shared) prune() {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	silent := time.Now().Add(-2 * max(x.hub.opts.SessionTimeout, time.Second))
+	for hub, last := range x.heard {
+		if hub == x.id || last.After(silent) {
+			continue
+		}
+		delete(x.heard, hub)
+		for id, s := range maps.Clone(x.returning) {
+			if s.hub == hub {
+				delete(x.returning, id)
+			}
+		}
+	}
+}
+
+// comesBack takes a session over from the hub that it was at.
+func (x *shared) comesBack(hello *wire.HelloPayload, identity string) *returning {
+	x.mu.Lock()
+	s := x.returning[hello.Session]
+	possible := s != nil && s.identity == identity // whose it is, is nobody else's to know
+	x.mu.Unlock()
+	if !possible || x.keep(x.hub.ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session}}) != nil {
+		return nil
+	}
+	var seq uint64
+	x.hub.log.Update(func(framelog.Update) { seq = x.seq })
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	s = x.returning[hello.Session]
+	if s == nil || s.hub != x.id || hello.Place.Seq > seq {
+		return nil
+	}
+	left := *s
+	left.place = hello.Place.Seq
+	return &left
+}
+
+// sharesLog tells whether other hubs apply what this one's store has.
+func (h *Hub) sharesLog() bool { return h.journal != nil && h.journal.shared != nil }
+
+// ears bring events of other hubs to the listeners of this one: not on the goroutine that
+// follows the log, on which a listener's own dispatch waits.
+type ears struct {
+	hub   *Hub
+	queue []eventtarget.Event[eventtarget.Raw]
+	runs  bool
+}
+
+// mostHeard bounds what waits for listeners that hold up delivery.
+const mostHeard = 1 << 16
+
+func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
+	h := x.hub
+	h.mu.Lock()
+	full := len(x.queue) >= mostHeard
+	if !full {
+		x.queue = append(x.queue, e)
+	}
+	start := !x.runs && !full
+	x.runs = x.runs || start
+	h.mu.Unlock()
+	switch {
+	case full:
+		h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Topic: e.Topic(), Count: 1, Err: eventtarget.ErrOverflow})
+	case start:
+		h.wg.Go(x.run)
+	}
+}
+
+func (x *ears) run() {
+	for {
+		x.hub.mu.Lock()
+		batch := slices.Clip(x.queue)
+		x.queue = nil
+		x.runs = len(batch) > 0
+		x.hub.mu.Unlock()
+		if len(batch) == 0 {
+			return
+		}
+		for _, e := range batch {
+			_ = x.hub.registry.Deliver(x.hub.ctx, e) // ErrClosed: nobody is there to hear it
+		}
+	}
+}

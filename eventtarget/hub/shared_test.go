@@ -2,10 +2,14 @@ package hub_test
 
 import (
 	"context"
+	"fmt"
 	"iter"
+	"strconv"
 	"sync"
 	"testing"
+	"testing/synctest"
 
+	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
@@ -83,4 +87,138 @@ func (s *sharedStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // too, although every connection is to another of them.
 func TestConformanceShared(t *testing.T) {
 	run(t, "three hubs, one log", true, link.Options{Adapter: "shared", Subscribe: true}, inMemory)
+}
+
+func sharing(t *testing.T, log *sharedLog, o hub.Options) *hub.Hub {
+	t.Helper()
+	o.Store, o.Relay, o.Heartbeat = log.open(), true, -1
+	return newHub(t, o)
+}
+
+// seq returns the number of the last record.
+func (l *sharedLog) seq() uint64 {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return uint64(len(l.records))
+}
+
+// TestSharedGoesOnElsewhere: a spoke goes on at another hub, while the one that it was at
+// lives and when that is dead, with what it missed, and hears nothing of its own. What
+// arrives over its former connection counts no more.
+func TestSharedGoesOnElsewhere(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
+		p, w := open(t, a, "ada", `,"topics":["n:*"]`)
+		count(t, b, 0, 2)
+		p.send(`{"type":"n","id":"own","payload":1}`)
+		synctest.Wait()
+		p.expect("n:0 0", "n:1 1")
+		at := log.seq()
+		count(t, a, 2, 3)
+		q, again := open(t, b, "ada", resumeAt(w, 2, at)+`,"topics":["n:*"]`)
+		if !again.Resumed || again.Received != 1 {
+			t.Errorf("welcomed with %+v at the other hub", again)
+		}
+		p.expect("n:2 2")
+		if r := p.reason(); r.Code != eventtarget.CodePolicy {
+			t.Errorf("the former connection was closed with %v", r)
+		}
+		q.expect("n:2 2")
+		_ = p.conn.Send([]byte(`{"type":"n","id":"late","payload":1}`)) // an error is as good
+		q.send(`{"type":"n","id":"own2","payload":1}`)
+		count(t, a, 3, 4)
+		q.expect("n:3 3")
+		at = log.seq()
+		count(t, a, 4, 5)
+		b.Close()
+		synctest.Wait()
+
+		q, again = open(t, a, "ada", resumeAt(w, 4, at)+`,"topics":["n:*"]`)
+		if !again.Resumed || again.Received != 2 {
+			t.Errorf("welcomed with %+v after the death of the other hub", again)
+		}
+		q.expect("n:4 4")
+		count(t, a, 5, 6)
+		q.expect("n:5 5")
+		stranger, again := open(t, a, "eve", resumeAt(w, 4, at)+`,"topics":["n:*"]`)
+		if again.Resumed {
+			t.Errorf("a stranger was welcomed with %+v", again)
+		}
+		stranger.expect()
+	})
+}
+
+// TestSharedAudiences: what is dispatched to a group or an identity reaches it at every hub,
+// in order with everything else. Who was away hears what was for its identity; that there
+// may have been something for one of its groups it is told.
+func TestSharedAudiences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		join := func(s *hub.Spoke) { s.Join("room") }
+		a, b := sharing(t, log, hub.Options{OnConnect: join}), sharing(t, log, hub.Options{OnConnect: join})
+		p, w := open(t, a, "ada", "")
+		for n := range 2 {
+			dispatchTo(t, b.Identity("ada"), "i", "", strconv.Itoa(n))
+			dispatchTo(t, b.Group("room").Audience, "g", "", strconv.Itoa(n))
+			dispatch(t, b, "n", "", strconv.Itoa(n))
+		}
+		synctest.Wait()
+		p.expect("i: 0", "g: 0", "n: 0", "i: 1", "g: 1", "n: 1")
+		at := log.seq()
+		p.conn.Cut()
+		dispatchTo(t, a.Identity("ada"), "i", "", "2")
+		q, _ := open(t, b, "ada", resumeAt(w, 6, at))
+		q.expect("i: 2")
+		at = log.seq()
+		q.conn.Cut()
+		dispatchTo(t, a.Group("room").Audience, "g", "", "2")
+		dispatchTo(t, a.Identity("ada"), "i", "", "3")
+		p, _ = open(t, a, "ada", resumeAt(w, 7, at))
+		p.expect(`__gap: {"count":0}`, "i: 3")
+		p.ack(9)
+		b.Identity("ada").Disconnect(eventtarget.Reason{Code: eventtarget.CodePolicy})
+		if r := p.reason(); r.Code != eventtarget.CodePolicy {
+			t.Errorf("closed with %v", r)
+		}
+	})
+}
+
+// TestSharedListeners: the listeners of every hub hear the spokes of all, and may dispatch.
+func TestSharedListeners(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
+		echo := eventtarget.Listener[raw]{Overflow: eventtarget.Block, Queue: 1, Handle: func(ctx context.Context, e eventtarget.Event[raw]) {
+			if err := b.Dispatch(ctx, event("echo", e.ID, string(e.Payload))); err != nil {
+				t.Error(err)
+			}
+		}}
+		if _, err := b.Add(t.Context(), eventtarget.T("n", "*"), echo); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := open(t, a, "", `,"topics":["echo:*"]`)
+		var want []string
+		for n := range 50 { // fewer than are acknowledged at once
+			p.send(fmt.Sprintf(`{"type":"n","id":"","payload":%d}`, n))
+			want = append(want, fmt.Sprint("echo: ", n))
+		}
+		synctest.Wait()
+		p.expect(want...)
+	})
+}
+
+// TestSharedLost: where the log has lost some, all who hear anything are told.
+func TestSharedLost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		a := sharing(t, log, hub.Options{})
+		p, _ := open(t, a, "", `,"topics":["n:*"]`)
+		count(t, a, 0, 1)
+		if err := log.open().Append([]hub.Record{{Kind: hub.RecordLost}}); err != nil {
+			t.Fatal(err)
+		}
+		count(t, a, 1, 2)
+		p.expect("n:0 0", `__gap: {"count":0}`, "n:1 1")
+	})
 }

@@ -101,18 +101,62 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 	}
 	if !r.placed {
 		r.placed, r.at, r.text = true, end, text
+		if r.part.target.sink != nil {
+			return r.placeFirst(ctx, conn, end)
+		}
 		return nil
 	}
 	id := entryID(r.at)
+	if r.text == "" { // nothing was read yet
+		return nil
+	}
 	same, err := conn.Do(ctx, conn.B().Xrange().Key(r.part.target.names.log()).Start(id).End(id).Build()).AsXRange()
 	if err != nil {
 		return err
 	}
 	if end < r.at || len(same) > 0 && same[0].FieldValues[field] != r.text {
 		r.at, r.text = end, text
-		r.part.target.inbox.lost(loss{any: true, err: errRolled})
+		r.lost(loss{any: true, err: errRolled})
 	}
 	return nil
+}
+
+// sink takes what a log has from its beginning on, this target's own messages included.
+type sink interface {
+	// begin is told once how far the log is.
+	begin(end uint64)
+	// entry takes one; an empty text: there is none of that number, or it is a repetition. It may
+	// wait, no longer than ctx.
+	entry(ctx context.Context, n uint64, text string)
+	// lost tells that there is nothing up to a number.
+	lost(ctx context.Context, upto uint64)
+}
+
+// placeFirst puts a reader that reads for a sink at the beginning of the log.
+func (r *logReader) placeFirst(ctx context.Context, conn rueidis.DedicatedClient, end uint64) error {
+	oldest, err := conn.Do(ctx, conn.B().Xrange().Key(r.part.target.names.log()).Start("-").End("+").Count(1).Build()).AsXRange()
+	if err == nil && len(oldest) > 0 {
+		r.text = ""
+		if r.at, err = number(oldest[0].ID); err == nil {
+			r.at--
+		}
+	}
+	if err != nil {
+		r.placed = false
+		return err
+	}
+	r.part.target.sink.begin(end)
+	return nil
+}
+
+// lost tells that entries up to where the reader is are missing.
+func (r *logReader) lost(l loss) {
+	t := r.part.target
+	if t.sink == nil {
+		t.inbox.lost(l)
+		return
+	}
+	t.sink.lost(t.receiving, r.at)
 }
 
 // read returns the next entries, or none when there are none for a while.
@@ -141,16 +185,26 @@ func (r *logReader) take(e rueidis.XRangeEntry) error {
 		return err
 	}
 	if missing := n - r.at - 1; missing > 0 {
-		t.inbox.lost(loss{any: true, count: missing, err: errTrimmed})
+		r.at = n - 1
+		r.lost(loss{any: true, count: missing, err: errTrimmed})
 	}
 	r.at, r.text = n, e.FieldValues[field]
+	repeated := false // stored twice, because the outcome of the first was not known
 	if origin, number, ok := head(r.text); ok {
-		if origin == t.origin {
+		if origin == t.origin && t.sink == nil {
 			return nil // heard when it was dispatched
 		}
-		if _, repeated := r.follower.follow("", origin, number); repeated {
-			return nil // stored twice, because the outcome of the first was not known
-		}
+		_, repeated = r.follower.follow("", origin, number)
+	}
+	switch {
+	case t.sink != nil && repeated:
+		t.sink.entry(t.receiving, n, "")
+		return nil
+	case t.sink != nil:
+		t.sink.entry(t.receiving, n, r.text)
+		return nil
+	case repeated:
+		return nil
 	}
 	if !t.inbox.putWait(t.receiving, t.names.log(), r.text) {
 		return t.receiving.Err()

@@ -75,12 +75,20 @@ const keepText = 64 << 10
 // confirmed it. If ctx ends before that, the message is withdrawn if it was not yet
 // sent, and its outcome is unknown otherwise.
 func (p *publisher) publish(ctx context.Context, m *message) error {
+	if err := p.hand(ctx, m); err != nil {
+		return err
+	}
+	return p.confirmed(ctx, m)
+}
+
+// hand is the first half of publish: it puts m behind those that were handed over before.
+func (p *publisher) hand(ctx context.Context, m *message) error {
 	if err := p.awaitReady(ctx); err != nil {
 		return err
 	}
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.closed {
-		p.mu.Unlock()
 		return eventtarget.ErrClosed
 	}
 	p.waiting = append(p.waiting, m)
@@ -88,7 +96,11 @@ func (p *publisher) publish(ctx context.Context, m *message) error {
 		p.writing = true
 		p.start(p.write)
 	}
-	p.mu.Unlock()
+	return nil
+}
+
+// confirmed is the second half.
+func (p *publisher) confirmed(ctx context.Context, m *message) error {
 	select {
 	case err := <-m.result:
 		if err == nil && !m.held && cap(m.text) <= keepText {

@@ -23,6 +23,7 @@ type Target struct {
 	origin    string
 	registry  *eventtarget.Registry[eventtarget.Raw]
 	member    *member // of a group; nil: it hears everything
+	sink      sink    // that takes the log's entries; nil: listeners do
 	parts     []*part // one, but for shards on a cluster
 	inbox     *inbox
 	malformed atomic.Uint64
@@ -53,11 +54,17 @@ func New(rawURL string, opts *Options) (*Target, error) {
 	if opts != nil {
 		o = *opts
 	}
+	return open(rawURL, o, "", nil)
+}
+
+// open is New, for the bus of the name behind the prefix, whose log goes to a sink if there
+// is one.
+func open(rawURL string, o Options, name string, to sink) (*Target, error) {
 	o, err := o.withDefaults()
 	if err != nil {
 		return nil, fail("open", eventtarget.Topic{}, err)
 	}
-	names, err := newNamespace(o.Prefix)
+	names, err := newNamespace(o.Prefix + name)
 	if err != nil {
 		return nil, fail("open", eventtarget.Topic{}, err)
 	}
@@ -66,7 +73,7 @@ func New(rawURL string, opts *Options) (*Target, error) {
 		return nil, fail("open", eventtarget.Topic{}, err)
 	}
 	t := &Target{
-		opts: o, nodes: nodes, names: names, origin: newOrigin(),
+		opts: o, nodes: nodes, names: names, origin: newOrigin(), sink: to,
 		registry:  eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{Adapter: adapter, OnFault: o.OnFault}),
 		inbox:     newInbox(o.InboxEvents, o.InboxBytes),
 		gate:      newGate(),

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"strconv"
-	"sync"
 	"testing"
 	"time"
 
@@ -32,27 +31,16 @@ func TestConformanceStore(t *testing.T) {
 	run(t, "hub, sessions in a store", true, link.Options{Adapter: "store", Subscribe: true})
 }
 
-func run(t *testing.T, name string, relay bool, o link.Options, on ...busOf) {
+func run(t *testing.T, name string, relay bool, o link.Options, on ...between) {
 	bus := append(on, nil)[0]
 	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Backplane: bus != nil, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: notJoined(bus), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-		return (&rig{caps: caps, link: o, bus: bus, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}, dials: map[int]int{}}).start(ctx, s)
+		r := &rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}, dials: map[int]int{}}
+		if bus != nil {
+			r.way, r.log = bus()
+		}
+		return r.start(ctx, s)
 	}})
-}
-
-type rig struct {
-	caps    conformance.Capabilities
-	link    link.Options
-	hub     *hub.Hub
-	hubs    []*hub.Hub
-	bus     busOf // that hubs are joined by; nil: one is alone
-	log     *sharedLog
-	dials   map[int]int
-	ways    []eventtarget.Endpoint
-	ends    map[int]*link.PipeConn
-	severed map[int]bool
-	who     string // every spoke is
-	sync.Mutex
 }
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {

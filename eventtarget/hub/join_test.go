@@ -166,7 +166,7 @@ func TestConformanceJoined(t *testing.T) {
 }
 
 func TestConformanceJoinedByRedis(t *testing.T) {
-	run(t, "three hubs, joined by Redis", true, link.Options{Adapter: "sessions", Subscribe: true}, overRedis(t))
+	run(t, "three hubs, joined by Redis", true, link.Options{Adapter: "sessions", Subscribe: true}, overRedis(t, false))
 }
 
 // flaky is a bus that takes nothing for a while, or loses something itself.

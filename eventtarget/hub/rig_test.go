@@ -4,11 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"regexp"
 	"strconv"
+	"sync"
 	"sync/atomic"
 	"testing"
 
+	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
@@ -16,6 +19,22 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/redis"
 )
+
+type rig struct {
+	caps    conformance.Capabilities
+	link    link.Options
+	hub     *hub.Hub
+	hubs    []*hub.Hub
+	way     func(eventtarget.Limits) (eventtarget.Endpoint, error) // of one more hub to the bus; nil: one is alone
+	log     func() hub.SharedStore                                 // opens the log that hubs have in common; nil: they have none
+	logs    []hub.SharedStore
+	dials   map[int]int
+	ways    []eventtarget.Endpoint
+	ends    map[int]*link.PipeConn
+	severed map[int]bool
+	who     string // every spoke is
+	sync.Mutex
+}
 
 // negotiated is a connection both of whose ends know sessions.
 type negotiated struct{ *link.PipeConn }
@@ -83,25 +102,42 @@ func (r *rig) spokes() (all []eventtarget.Peer) {
 	return all
 }
 
-// busOf makes the ways of one more rig's hubs to their bus, which carries messages of such
-// a size.
-type busOf func() (way func(limits eventtarget.Limits) (eventtarget.Endpoint, error))
+// between is what joins the hubs of rigs: one more bus, and one more log in common or none.
+type between func() (way func(limits eventtarget.Limits) (eventtarget.Endpoint, error), log func() hub.SharedStore)
 
-func inMemory() func(eventtarget.Limits) (eventtarget.Endpoint, error) {
+func inMemory() (func(eventtarget.Limits) (eventtarget.Endpoint, error), func() hub.SharedStore) {
 	bus := new(inprocess.Bus)
 	return func(limits eventtarget.Limits) (eventtarget.Endpoint, error) {
-		return bus.Join(&inprocess.MemberOptions{NoEcho: true, Limits: limits, OnFault: func(eventtarget.Fault) {}}), nil
-	}
+		return bus.Join(&inprocess.MemberOptions{NoEcho: true, Limits: limits, OnFault: ignore}), nil
+	}, nil
 }
 
-// overRedis is a bus on a server of its own.
-func overRedis(t *testing.T) busOf {
+func logInMemory() (func(eventtarget.Limits) (eventtarget.Endpoint, error), func() hub.SharedStore) {
+	way, _ := inMemory()
+	log := newSharedLog()
+	return way, func() hub.SharedStore { return log.open() }
+}
+
+func ignore(eventtarget.Fault) {}
+
+// overRedis is a bus on a server of the test's own, and a log if there is to be one.
+func overRedis(t *testing.T, shared bool) between {
 	server := redistest.Start(t)
 	var buses atomic.Int32
-	return func() func(eventtarget.Limits) (eventtarget.Endpoint, error) {
+	return func() (way func(eventtarget.Limits) (eventtarget.Endpoint, error), log func() hub.SharedStore) {
 		prefix := fmt.Sprint("bus", buses.Add(1))
-		return func(limits eventtarget.Limits) (eventtarget.Endpoint, error) {
-			return redis.New(server.URL(), &redis.Options{Prefix: prefix, NoEcho: true, Limits: limits, OnFault: func(eventtarget.Fault) {}})
+		way = func(limits eventtarget.Limits) (eventtarget.Endpoint, error) {
+			return redis.New(server.URL(), &redis.Options{Prefix: prefix, NoEcho: true, Limits: limits, OnFault: ignore})
+		}
+		if !shared {
+			return way, nil
+		}
+		return way, func() hub.SharedStore {
+			s, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{Prefix: prefix, OnFault: ignore})
+			if err != nil {
+				panic(err) // the rig's goroutine is not the test's
+			}
+			return s
 		}
 	}
 }
@@ -109,10 +145,9 @@ func overRedis(t *testing.T) busOf {
 // join joins the hub with others, if there are to be some.
 func (r *rig) join(ctx context.Context, o hub.Options) error {
 	r.hubs = []*hub.Hub{r.hub}
-	if r.bus == nil {
+	if r.way == nil {
 		return nil
 	}
-	way := r.bus()
 	for n := range joinedHubs {
 		if n > 0 {
 			other := o
@@ -124,7 +159,7 @@ func (r *rig) join(ctx context.Context, o hub.Options) error {
 			}
 			r.hubs = append(r.hubs, h)
 		}
-		on, err := way(eventtarget.Limits{Message: o.Limits.WithDefaults().Message + 64})
+		on, err := r.way(eventtarget.Limits{Message: o.Limits.WithDefaults().Message + 64})
 		if err != nil {
 			return err
 		}
@@ -149,6 +184,11 @@ func (r *rig) close() {
 		on.Close()
 		<-on.Done()
 	}
+	for _, s := range r.logs {
+		if c, ok := s.(io.Closer); ok {
+			c.Close()
+		}
+	}
 }
 
 // store is that of the hub, if it is to have one.
@@ -156,11 +196,10 @@ func (r *rig) store() hub.Store {
 	switch {
 	case r.link.Adapter == "store":
 		return &memory{}
-	case r.link.Adapter == "shared" && r.log == nil:
-		r.log = newSharedLog()
-		fallthrough
-	case r.link.Adapter == "shared":
-		return r.log.open()
+	case r.log != nil:
+		s := r.log()
+		r.logs = append(r.logs, s)
+		return s
 	}
 	return nil
 }
@@ -182,7 +221,7 @@ func (u unnumbered) Receive() ([]byte, error) {
 }
 
 // notJoined names the laws that hold for one hub only.
-func notJoined(bus busOf) map[string]string {
+func notJoined(bus between) map[string]string {
 	if bus == nil {
 		return nil
 	}

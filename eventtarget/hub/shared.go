@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -32,6 +33,7 @@ type shared struct {
 
 	ref   uint64               // of the last record of this hub's. Under writing
 	said  uint64               // the number of the record behind which sessions were said. The follower's
+	over  bool                 // nothing comes back any more. Under mu
 	idle  chan struct{}        // closed when sent has become empty; nil: nobody waits. Under mu
 	heard map[string]time.Time // when a hub last said something. Under mu
 	sent  map[uint64]entry     // by ref, what has not come back yet. Under mu
@@ -94,18 +96,22 @@ func (x *shared) number(e *entry) {
 	x.mu.Unlock()
 }
 
-// appended tells those who wait that the store could not.
+// appended tells those who wait if the store could not, or if it will not come back any more.
 func (x *shared) appended(batch []entry, err error) {
-	if err == nil {
-		return
-	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if err == nil && !x.over {
+		return
+	}
 	for _, e := range batch {
-		delete(x.sent, e.record.Ref)
-		e.finish(err)
+		if _, waits := x.sent[e.record.Ref]; waits {
+			delete(x.sent, e.record.Ref)
+			e.finish(cmp.Or(err, errOver))
+		}
 	}
 }
+
+var errOver = fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, eventtarget.ErrClosed)
 
 func (e *entry) finish(err error) {
 	if e.done != nil {
@@ -133,9 +139,10 @@ func (x *shared) followAll() {
 func (x *shared) giveUp() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.over = true
 	for ref, e := range x.sent {
 		delete(x.sent, ref)
-		e.finish(fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, eventtarget.ErrClosed))
+		e.finish(errOver)
 	}
 }
 

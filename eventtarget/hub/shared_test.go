@@ -86,7 +86,11 @@ func (s *sharedStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // TestConformanceShared: hubs that have a log in common keep the laws of one, sessions
 // too, although every connection is to another of them.
 func TestConformanceShared(t *testing.T) {
-	run(t, "three hubs, one log", true, link.Options{Adapter: "shared", Subscribe: true}, inMemory)
+	run(t, "three hubs, one log", true, link.Options{Adapter: "shared", Subscribe: true}, logInMemory)
+}
+
+func TestConformanceSharedOnRedis(t *testing.T) {
+	run(t, "three hubs, one log on Redis", true, link.Options{Adapter: "shared", Subscribe: true}, overRedis(t, true))
 }
 
 func sharing(t *testing.T, log *sharedLog, o hub.Options) *hub.Hub {

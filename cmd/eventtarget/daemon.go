@@ -124,7 +124,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	options := d.options()
 	if s := c.Store; s.Folder != "" {
 		if d.store, err = filestore.Open(s.Folder, &filestore.Options{Bytes: int64(s.Bytes), Sync: s.Sync}); err != nil {
-			return fmt.Errorf("%s: store.folder: %w", c.Where("store.folder"), err)
+			return fmt.Errorf("%s: %w", c.Label("store.folder"), err)
 		}
 		options.Store = d.store
 	}
@@ -133,7 +133,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 		return err
 	}
 	if d.http, err = net.Listen("tcp", c.HTTP.Address); err != nil {
-		return fmt.Errorf("%s: http.address: %w", c.Where("http.address"), err)
+		return fmt.Errorf("%s: %w; write another address, or end what listens there (ss -lntup shows it)", c.Label("http.address"), err)
 	}
 	d.certificate.Store(c.HTTP.Certificate)
 	d.routes.Store(d.newRoutes(c))
@@ -155,7 +155,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	}
 	hide, err := d.private.serve(ctx, d.cmd, d.hub.Hub)
 	if err != nil {
-		return fmt.Errorf("%s: metrics: %w", c.Where("metrics"), err)
+		return fmt.Errorf("%s: %w", c.Label("metrics"), err)
 	}
 	d.hide = hide
 	if d.page(c) {

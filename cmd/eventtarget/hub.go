@@ -25,7 +25,7 @@ func newHub() *cobra.Command {
 			"such as EVENTTARGET_LIMITS_SPOKES override the file, and flags override both. SIGHUP makes\n" +
 			"it read the file again: tokens, topics, origins, the numbers of spokes and certificates\n" +
 			"change without a connection being dropped.",
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			source := config.Source{File: file, Environ: os.Environ()}
 			source.Flags, source.Names = hubFlags(cmd)

@@ -92,7 +92,7 @@ func (d *daemon) serveQUIC() (url string, err error) {
 	}
 	l, err := listenQUIC(d.hub.Hub, q.Address, identity.Config{Key: q.Key, Allow: d.policy.allow})
 	if err != nil {
-		return "", fmt.Errorf("%s: quic.address: %w", d.config.Where("quic.address"), err)
+		return "", fmt.Errorf("%s: %w; write another address, or end what listens there (ss -lntup shows it)", d.config.Label("quic.address"), err)
 	}
 	return fmt.Sprintf("quic://%s?pin=%s", l.Addr(), q.Key.Pin()), nil
 }

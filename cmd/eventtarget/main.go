@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -19,7 +20,7 @@ func main() {
 	err := newRoot().ExecuteContext(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "eventtarget:", err)
+		fmt.Fprintln(os.Stderr, "eventtarget:", strings.TrimPrefix(err.Error(), "eventtarget: "))
 		os.Exit(exitStatus(err))
 	}
 }
@@ -38,7 +39,12 @@ func newRoot() *cobra.Command {
 		Short:         "Talk to event targets: run a hub, listen, dispatch, check",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          noCommand,
+
+		SuggestionsMinimumDistance: 2,
 	}
+	root.SetFlagErrorFunc(badFlag)
 	root.SetOut(os.Stdout)
 	root.AddCommand(newHub(), newListen(), newDispatch(), newDemo(), newConform(), newBench(), newDoctor(), newKeygen(), newDemoWorker())
 	return root

@@ -168,7 +168,7 @@ func come(t *testing.T, url, token string) (*wsclient.Client, <-chan eventtarget
 	}
 	c, err := wsclient.New(url, &wsclient.Options{
 		Header:  header,
-		Options: link.Options{Subscribe: true, Heartbeat: 2 * time.Minute, OnFault: func(f eventtarget.Fault) { faults <- f }},
+		Options: link.Options{Subscribe: true, Heartbeat: 2 * time.Minute, WriteTimeout: 2 * time.Minute, OnFault: func(f eventtarget.Fault) { faults <- f }},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +193,9 @@ func knock(t *testing.T, url, token string) int {
 	} {
 		req.Header.Set(name, value)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	transport := &http.Transport{} // of its own: the hub may end one that was used
+	defer transport.CloseIdleConnections()
+	res, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

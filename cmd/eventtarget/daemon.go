@@ -43,7 +43,7 @@ type daemon struct {
 }
 
 func newDaemon(cmd *cobra.Command, s config.Source, c *config.Config) *daemon {
-	d := &daemon{cmd: cmd, source: s, config: c, log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
+	d := &daemon{cmd: cmd, source: s, config: c, log: logger(cmd)}
 	d.policy.set(c)
 	d.private.listen, d.hide = c.Metrics, func() {}
 	return d
@@ -205,14 +205,8 @@ func (d *daemon) reload() {
 	d.tell(systemd.Reloading())
 	defer d.tell(systemd.Ready)
 	c, _, err := config.Load(d.source)
-	if problems, ok := errors.AsType[config.Problems](err); ok {
-		for _, p := range problems {
-			d.log.Error("not reloaded: "+p.Text, "at", p.Position.String(), "key", p.Key)
-		}
-		return
-	}
 	if err != nil {
-		d.log.Error("not reloaded", "err", err)
+		logProblems(d.log, "not reloaded", err)
 		return
 	}
 	for _, key := range config.Changes(d.config, c) {

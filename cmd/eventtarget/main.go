@@ -4,10 +4,8 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
-	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
@@ -17,10 +15,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRoot().ExecuteContext(ctx)
+	cmd, err := newRoot().ExecuteContextC(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "eventtarget:", strings.TrimPrefix(err.Error(), "eventtarget: "))
+		tell(cmd, err)
 		os.Exit(exitStatus(err))
 	}
 }
@@ -42,15 +40,13 @@ func newRoot() *cobra.Command {
 		Args:          cobra.ArbitraryArgs,
 		RunE:          noCommand,
 
+		PersistentPreRunE: checkFormat,
+
 		SuggestionsMinimumDistance: 2,
 	}
 	root.SetFlagErrorFunc(badFlag)
 	root.SetOut(os.Stdout)
+	root.PersistentFlags().String(formatFlag, formats[0], "how faults and errors are written to standard error: text or json")
 	root.AddCommand(newHub(), newListen(), newDispatch(), newDemo(), newConform(), newBench(), newDoctor(), newKeygen(), newDemoWorker())
 	return root
-}
-
-// warn prints what goes wrong to standard error, so that standard output is events.
-func warn(cmd *cobra.Command) func(eventtarget.Fault) {
-	return func(f eventtarget.Fault) { cmd.PrintErrln(f.Error()) }
 }

@@ -43,6 +43,7 @@ type Config struct {
 	FirstMessage   Duration `key:"first-message" off:"true" doc:"A spoke that has sent nothing for so long after it connected is ended." default:"off"`
 	DrainTimeout   Duration `key:"drain-timeout" doc:"How long a hub that was told to end brings its spokes what they lack." default:"10s"`
 
+	LogFormat string   `key:"log-format" enum:"text,json" doc:"How the log is written to standard error." default:"text"`
 	Metrics   string   `key:"metrics" doc:"Address of a listener for those who run the hub: metrics (Prometheus) and profiles. Absent: there is none." example:"127.0.0.1:9090"`
 	Backplane Remote   `key:"backplane" doc:"The bus that joins this hub with others."`
 	Bridges   []Bridge `key:"bridges" doc:"Other targets that are joined with the hub."`
@@ -155,7 +156,7 @@ type Worker struct {
 func defaults() Config {
 	return Config{
 		HTTP: HTTP{Address: "127.0.0.1:8080"}, Relay: true, DrainTimeout: Duration(10 * time.Second),
-		Overflow: "disconnect", Duplicates: "allow", Limits: Limits{MaxHeaderBytes: 16 << 10},
+		Overflow: "disconnect", Duplicates: "allow", LogFormat: "text", Limits: Limits{MaxHeaderBytes: 16 << 10},
 	}
 }
 

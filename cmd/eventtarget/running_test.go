@@ -75,7 +75,10 @@ func runHub(t *testing.T, dir, text string, env ...string) *running {
 			t.Logf("the hub said:\n%s", r.output())
 		}
 	})
-	want := strings.Count(text, "\nquic:") + 1
+	want := 1
+	for _, listener := range []string{"\nquic:", "kind: http", "kind: quic"} {
+		want += strings.Count(text, listener)
+	}
 	for n := range want {
 		_, url, _ := strings.Cut(r.said("ready at ", n+1), "ready at ")
 		r.urls = append(r.urls, url)

@@ -16,11 +16,12 @@ import (
 // for those of an entry that have none, and live marks what a running hub takes over from
 // its file when it is told to read that again.
 type Config struct {
-	HTTP    HTTP     `key:"http" doc:"The listener for WebSocket (/ws), server-sent events (/sse), POST /dispatch and the live page."`
-	QUIC    QUIC     `key:"quic" doc:"The listener for QUIC; absent: there is none."`
-	Origins []string `key:"origins" live:"true" doc:"Origins of web pages that may connect, besides the hub's own; * stands for anything but a slash." example:"https://*.example.com"`
-	Hosts   []string `key:"hosts" doc:"Names, without port, that a request may ask for, or * for any. Absent: any, but on a loopback address only this machine's." example:"hub.example.com"`
-	Proxies []Prefix `key:"trusted-proxies" doc:"Networks whose X-Forwarded-For is believed." example:"10.0.0.0/8"`
+	HTTP    HTTP       `key:"http" doc:"The listener for WebSocket (/ws), server-sent events (/sse), POST /dispatch and the live page."`
+	QUIC    QUIC       `key:"quic" doc:"The listener for QUIC; absent: there is none."`
+	More    []Listener `key:"listeners" doc:"More listeners, beside http, quic and metrics."`
+	Origins []string   `key:"origins" live:"true" doc:"Origins of web pages that may connect, besides the hub's own; * stands for anything but a slash." example:"https://*.example.com"`
+	Hosts   []string   `key:"hosts" doc:"Names, without port, that a request may ask for, or * for any. Absent: any, but on a loopback address only this machine's." example:"hub.example.com"`
+	Proxies []Prefix   `key:"trusted-proxies" doc:"Networks whose X-Forwarded-For is believed." example:"10.0.0.0/8"`
 
 	Tokens         []Token `key:"tokens" live:"true" doc:"Bearer tokens that are known beforehand. With tokens or jwt, a request without a good one is refused."`
 	JWT            JWT     `key:"jwt" live:"true" doc:"Signed bearer tokens (RFC 7519): the identity is the subject."`

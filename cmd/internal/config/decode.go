@@ -63,6 +63,7 @@ var meant = map[string]string{
 	"token":    "a secret does not stand here; write token-file: FILE or token-env: NAME",
 	"secret":   "a secret does not stand here; write the key of a file, or of a variable, that it stands in",
 	"password": "a secret does not stand here; write the key of a file, or of a variable, that it stands in",
+	"key":      "a secret does not stand here; write key-file: and the path of the file that it stands in",
 	"port":     "unknown key; write address: HOST:PORT",
 	"listen":   "unknown key; write http: with address: HOST:PORT in it",
 	"tls":      "unknown key; write tls-cert: FILE and tls-key: FILE in http:",

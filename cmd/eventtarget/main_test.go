@@ -192,12 +192,26 @@ func TestListenAndDispatch(t *testing.T) {
 }
 
 func TestConform(t *testing.T) {
-	url, _ := startHub(t)
-	for _, u := range []string{url, "mem://conform"} {
+	dir := t.TempDir()
+	hubKey, _ := newKey(t, dir, "hub.key")
+	spokeKey, pin := newKey(t, dir, "spoke.key")
+	urls, _ := startHub(t, "--quic", "127.0.0.1:0", "--key", hubKey, "--allow", pin.String())
+	web, quic, _ := strings.Cut(urls, " ")
+	for _, u := range []string{web, quic + "&key=" + spokeKey, "mem://conform?echo=true"} {
 		out, errs, err := run(t, "", "conform", u)
-		if err != nil || !strings.Contains(out, "| A01 | deliver | M | pass |") {
+		name, _, _ := strings.Cut(u, "?")
+		card := "### " + name + "\n\n| topology | ordering | delivery | echo | relay |"
+		if err != nil || !strings.HasPrefix(out, card) || !strings.Contains(out, "| A01 | deliver | M | pass |") || !strings.Contains(out, "| B04 | too-large | M | pass |") {
 			t.Errorf("%s: %v\n%s\n%s", u, err, out, errs)
 		}
+	}
+}
+
+// TestConformSilent: that a hub does not relay is told once, before any law.
+func TestConformSilent(t *testing.T) {
+	hub := runHub(t, t.TempDir(), "relay: false\n")
+	if out, errs, err := run(t, "", "conform", "--wait", "1s", hub.urls[0]); err == nil || out != "" || !strings.Contains(errs, "does the hub relay?") {
+		t.Errorf("%v, %s%s", err, out, errs)
 	}
 }
 

@@ -73,7 +73,7 @@ func TestHints(t *testing.T) {
 		"no token":             {[]string{"listen", ws, "chat:*"}, "401 Unauthorized; write token-file=FILE in the URL"},
 		"no token for events":  {[]string{"listen", sse, "chat:*"}, "401 Unauthorized; write token-file=FILE in the URL"},
 		"no path":              {[]string{"listen", "--wait", "1s", strings.TrimSuffix(ws, "/ws") + "/w" + ann, "chat:*"}, "the server answered 404 Not Found in place of a WebSocket"},
-		"another topic":        {[]string{"listen", ws + ann, "news:*"}, "no rule lets you subscribe news:*"},
+		"another topic":        {[]string{"listen", ws + ann, "news:*"}, "add news:*: forbidden: no rule lets you subscribe news:*"},
 		"another topic to say": {[]string{"dispatch", ws + ann, "news", "1"}, "no rule lets you dispatch news:1"},
 	} {
 		if out, errs, err := run(t, "", c.args...); err == nil || !strings.Contains(errs, c.want) {

@@ -19,20 +19,32 @@ func TestSwapListener(t *testing.T) {
 	hub := relay(t)
 	server := httptest.NewServer(ssehub.NewHandler(hub.Hub.Hub, ssehub.HandlerOptions{}))
 	t.Cleanup(server.Close)
+	secure := httptest.NewTLSServer(ssehub.NewHandler(hub.Hub.Hub, ssehub.HandlerOptions{}))
+	t.Cleanup(secure.Close)
 	speaker := up(t, hub.ws)
-	for _, url := range []string{hub.ws, hub.quic, "sse+" + server.URL} {
+	asks := "?topic=said:*&topic=seen:*&topic=last:*"
+	for _, url := range []string{hub.ws, hub.ws + "?subscribe=true", hub.wss, hub.quic, "sse+" + server.URL, "sse+" + server.URL + asks, "sse+" + secure.URL} {
 		listener := up(t, url)
 		heard, ended := &transcript{heard: map[string][]string{}}, make(chan struct{})
-		if _, err := listener.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) {
-			switch e.Type {
-			case "last":
-				close(ended)
-			case "aside": // of the listener before
-			default:
-				heard.add("it", e)
+		note := func(listener string) eventtarget.Listener[raw] {
+			l := eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) {
+				switch e.Type {
+				case "last":
+					close(ended)
+				case "said", "seen":
+					heard.add(listener, e)
+				}
+			})
+			l.Inline = true // when one has heard the last word, all have heard what was said before
+			return l
+		}
+		for _, l := range []struct {
+			name  string
+			topic eventtarget.Topic
+		}{{"exact", eventtarget.T("said", "1")}, {"type", eventtarget.T("said", "*")}, {"everything", eventtarget.T("*", "*")}} {
+			if _, err := listener.Add(t.Context(), l.topic, note(l.name)); err != nil {
+				t.Fatal(err)
 			}
-		})); err != nil {
-			t.Fatal(err)
 		}
 		for _, e := range append(slices.Clone(said), eventtarget.Event[raw]{Type: "last"}) {
 			if err := speaker.Dispatch(t.Context(), e); err != nil {
@@ -44,8 +56,12 @@ func TestSwapListener(t *testing.T) {
 		case <-time.After(30 * time.Second):
 			t.Fatalf("%s has not heard the last word", url)
 		}
-		if got := heard.heard["it"]; !slices.Equal(got, shown) {
-			t.Errorf("%s heard\n%q, want\n%q", url, got, shown)
+		for name, want := range map[string][]string{
+			"exact": {shown[0], shown[4]}, "type": {shown[0], shown[1], shown[4]}, "everything": shown,
+		} {
+			if got := heard.heard[name]; !slices.Equal(got, want) {
+				t.Errorf("%s: %s heard\n%q, want\n%q", url, name, got, want)
+			}
 		}
 		card, err := open.Card(url)
 		if err != nil {

@@ -252,7 +252,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 	for _, text := range q["pin"] {
 		pin, err := identity.ParsePin(text)
 		if err != nil {
-			return nil, fmt.Errorf("parameter pin: %w", err)
+			return nil, errors.New("parameter pin: this is no pin, which is sha256- and 43 characters") // but maybe a key
 		}
 		who.Pins = append(who.Pins, pin)
 	}
@@ -263,6 +263,9 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 		who.Key, err = identity.Load(file)
 	} else {
 		who.Key, err = identity.New()
+	}
+	if e, ok := errors.AsType[*fs.PathError](err); ok { // without the name: it may be the key
+		return nil, fmt.Errorf("parameter key: the file cannot be read: %w", e.Err)
 	}
 	if err != nil {
 		return nil, err

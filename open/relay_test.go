@@ -20,7 +20,7 @@ import (
 // relaying is a hub that relays, and the URLs that reach it.
 type relaying struct {
 	*wsserver.Hub
-	ws, quic string
+	ws, wss, quic string
 }
 
 // relay returns a hub that ends with the test, after all that was opened in it.
@@ -30,8 +30,8 @@ func relay(t *testing.T) relaying {
 	if err != nil {
 		t.Fatal(err)
 	}
-	server := httptest.NewServer(h)
-	t.Cleanup(func() { h.Close(); <-h.Done(); server.Close() })
+	server, secure := httptest.NewServer(h), httptest.NewTLSServer(h)
+	t.Cleanup(func() { h.Close(); <-h.Done(); server.Close(); secure.Close() })
 	who, url := keys(t)
 	socket, err := (&net.ListenConfig{}).ListenPacket(t.Context(), "udp", "127.0.0.1:0")
 	if err != nil {
@@ -41,7 +41,10 @@ func relay(t *testing.T) relaying {
 	if err != nil {
 		t.Fatal(err)
 	}
-	return relaying{Hub: h, ws: "ws" + strings.TrimPrefix(server.URL, "http"), quic: url(q.Addr())}
+	return relaying{
+		Hub: h, ws: "ws" + strings.TrimPrefix(server.URL, "http"), wss: "wss" + strings.TrimPrefix(secure.URL, "https"),
+		quic: url(q.Addr()),
+	}
 }
 
 // relayQUIC returns the URL of a hub that relays over QUIC alone.

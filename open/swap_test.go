@@ -20,18 +20,36 @@ import (
 func TestSwap(t *testing.T) {
 	both, ws, quic := relay(t), relay(t).ws, relay(t).quic
 	redisURL := redistest.Start(t).URL()
-	for name, urls := range map[string][]string{
+	table := map[string][]string{
 		"mem":                        {"mem://swap"},
 		"ws":                         {relay(t).ws},
+		"wss":                        {relay(t).wss},
 		"quic":                       {relayQUIC(t)},
+		"ws, asked for topics":       {relay(t).ws + "?subscribe=true"},
+		"quic, asked for topics":     {relayQUIC(t) + "&subscribe=true"},
 		"redis":                      {redisURL + "?prefix=plain"},
 		"redis, durable":             {redisURL + "?prefix=durable&durable=true"},
+		"rediss":                     {secureRedis(t)},
+		"redis cluster":              {redistest.StartCluster(t, 3).URL()},
 		"ws and quic, one hub":       {both.ws, both.quic},
 		"two hubs, joined by mem":    {joined(t, "mem://swap-backplane"), joined(t, "mem://swap-backplane")},
 		"two hubs, joined by redis":  {joined(t, redisURL+"?prefix=bp"), joined(t, redisURL+"?prefix=bp")},
 		"two hubs, joined by a hub":  {joined(t, ws), joined(t, ws)},
 		"two hubs, joined over quic": {joined(t, quic), joined(t, quic)},
-	} {
+	}
+	elsewhere := map[string]string{
+		"sse+http": "TestSwapListener", "sse+https": "TestSwapListener", "worker": "one other end, and no relay: package worker",
+		"rediss+cluster": "as redis+cluster, behind the TLS of rediss",
+	}
+	for _, scheme := range open.NewMux(nil).Schemes() {
+		used := slices.ContainsFunc(slices.Concat(slices.Collect(maps.Values(table))...), func(url string) bool {
+			return strings.HasPrefix(url, scheme+"://")
+		})
+		if used == (elsewhere[scheme] != "") {
+			t.Errorf("%s: in the table is %v, and elsewhere %q", scheme, used, elsewhere[scheme])
+		}
+	}
+	for name, urls := range table {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			got, err := program(t, urls)

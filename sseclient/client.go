@@ -117,6 +117,9 @@ func (d *dialer) request(ctx context.Context) (*http.Response, error) {
 		req.Header.Set("Authorization", "Bearer "+token)
 	}
 	res, err := d.client.Do(req)
+	if e, ok := errors.AsType[*url.Error](err); ok {
+		err = e.Err // without the URL, which may have a token in it
+	}
 	if err != nil {
 		return nil, err
 	}

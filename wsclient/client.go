@@ -2,6 +2,7 @@ package wsclient
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -98,6 +99,12 @@ func (d *dialer) dial(ctx context.Context) (link.Conn, error) {
 	if err != nil {
 		if res != nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized && d.token == nil) {
 			return nil, fmt.Errorf("%w: the server answered %s", eventtarget.ErrForbidden, res.Status)
+		}
+		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
+			return nil, fmt.Errorf("the server answered %s in place of a WebSocket", res.Status)
+		}
+		if e, ok := errors.AsType[*url.Error](err); ok {
+			err = e.Err // without the URL, which may have a token in it
 		}
 		return nil, err
 	}

@@ -26,10 +26,13 @@ func newBench() *cobra.Command {
 			"is due, from which its latency counts: a target that falls behind is seen to. Progress goes\n" +
 			"to standard error, a line each second, and the result to standard output. The exit status\n" +
 			"is 1 if anything was missing, repeated or out of order. Ctrl-C ends it early.",
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if spokes < 1 || o.Rate < 0 || o.Time <= 0 {
 				return errors.New("--spokes and --time must be positive, and --rate not negative")
+			}
+			if o.Size < load.MinSize {
+				return fmt.Errorf("--size: %d bytes are too small for what each payload has to say; write at least %d", o.Size, load.MinSize)
 			}
 			if hear == "" {
 				hear = args[0]
@@ -84,14 +87,14 @@ func openAll(cmd *cobra.Command, dispatchURL, hearURL string, spokes int, wait t
 		if n == 0 {
 			raw = dispatchURL
 		}
-		u, err := url.Parse(raw)
+		u, err := parseURL(raw)
 		if err != nil {
-			return opened, errors.New("the URL cannot be parsed") // the error would repeat it
+			return opened, err
 		}
 		q := u.Query()
 		q.Set("echo", "false")
 		u.RawQuery = q.Encode()
-		t, err := openTarget(cmd, u.String(), wait)
+		t, err := openTarget(cmd.Context(), u, wait, warn(cmd))
 		if err != nil {
 			return opened, err
 		}

@@ -5,6 +5,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"net/url"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -16,6 +18,7 @@ import (
 
 func newConform() *cobra.Command {
 	var asJSON bool
+	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "conform URL",
 		Short: "Check a running target against the laws that can be seen from outside",
@@ -23,9 +26,17 @@ func newConform() *cobra.Command {
 			"endpoints and takes them for members of a bus: a hub has to relay. Laws that need\n" +
 			"more than a URL are skipped by name. Other traffic on the target does not disturb.\n" +
 			"The report is Markdown, or JSON with --json; the counts go to standard error.",
-		Args: cobra.ExactArgs(1),
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			report := conformance.Check(cmd.Context(), outside(args[0]))
+			u, err := parseURL(args[0])
+			if err != nil {
+				return err
+			}
+			h := outside(u)
+			if err := reachable(cmd.Context(), h, u, wait); err != nil {
+				return err
+			}
+			report := conformance.Check(cmd.Context(), h)
 			if err := printReport(cmd.OutOrStdout(), report, asJSON); err != nil {
 				return err
 			}
@@ -37,6 +48,7 @@ func newConform() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the report as JSON")
+	cmd.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for the connection, and for what is relayed")
 	return cmd
 }
 
@@ -50,28 +62,45 @@ func printReport(w io.Writer, report conformance.Report, asJSON bool) error {
 	return err
 }
 
+// reachable makes two endpoints hear each other, so that one that is not there, or a hub
+// that does not relay, is told once and not by every law.
+func reachable(ctx context.Context, h conformance.Harness, u *url.URL, wait time.Duration) error {
+	first, err := openTarget(ctx, u, wait, nil)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	rig, err := h.New(ctx, conformance.Setup{Endpoints: 2})
+	for _, t := range append(rig.Endpoints, first) {
+		_ = t.Close()
+	}
+	return err
+}
+
 // outside is a harness for whatever stands behind a URL.
-func outside(url string) conformance.Harness {
+func outside(u *url.URL) conformance.Harness {
 	return conformance.Harness{
-		Name: url,
+		Name: shown(u.String()),
 		Caps: conformance.Capabilities{Topology: conformance.Bus, Wire: true, Echo: true},
 		Skip: map[string]string{"C22": "a URL does not tell who is adjacent"},
 		Open: open.Open,
-		URL:  url,
+		URL:  u.String(),
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			rig := &conformance.Rig{}
 			for i := range s.Endpoints {
-				u := url
-				if s.MaxMessage != 0 {
-					u = fmt.Sprintf("%s?max=%d", url, s.MaxMessage)
+				own := *u
+				if q := u.Query(); s.MaxMessage != 0 {
+					q.Set("max", strconv.Itoa(s.MaxMessage))
+					own.RawQuery = q.Encode()
 				}
-				t, err := open.NewMux(&open.Options{OnFault: s.FaultsOf(i)}).Open(ctx, u)
+				t, err := open.NewMux(&open.Options{OnFault: s.FaultsOf(i)}).Open(ctx, own.String())
 				if err != nil {
-					return nil, err
+					return rig, err
 				}
 				rig.Endpoints = append(rig.Endpoints, t)
 				if err := t.Ready(ctx); err != nil {
-					return nil, err
+					return rig, err
 				}
 			}
 			return rig, joined(ctx, rig.Endpoints)

@@ -2,15 +2,12 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"net/http"
 	"os"
 	"os/signal"
-	"sync/atomic"
+	"slices"
 	"syscall"
 	"time"
 
@@ -32,20 +29,18 @@ type daemon struct {
 	config *config.Config // what it was started with
 	policy policy
 
-	hub         *wsserver.Hub
-	store       *filestore.Store // nil: there is none
-	private     private
-	hide        func() // ends private
-	joined      company
-	http        net.Listener
-	routes      atomic.Pointer[http.ServeMux]
-	certificate atomic.Pointer[tls.Certificate]
+	hub      *wsserver.Hub
+	store    *filestore.Store // nil: there is none
+	private  private
+	hide     func() // ends private
+	joined   company
+	websites []*website
 }
 
 func newDaemon(cmd *cobra.Command, s config.Source, c *config.Config) *daemon {
-	d := &daemon{cmd: cmd, source: s, config: c, log: slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), nil))}
+	d := &daemon{cmd: cmd, source: s, config: c, log: logger(cmd)}
 	d.policy.set(c)
-	d.private.listen, d.hide = c.Metrics, func() {}
+	d.hide = func() {}
 	return d
 }
 
@@ -58,42 +53,45 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 	if err := d.start(ctx); err != nil {
 		d.joined.abandon()
-		if d.http != nil {
-			err = errors.Join(err, d.http.Close())
+		for _, w := range d.websites {
+			err = errors.Join(err, w.socket.Close())
 		}
 		if d.hub != nil {
 			err = errors.Join(err, d.hub.Close())
 		}
 		return errors.Join(err, d.release())
 	}
-	server := &http.Server{
-		Handler:           http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { d.routes.Load().ServeHTTP(w, r) }),
-		ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: int(d.config.Limits.MaxHeaderBytes),
-		ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	failed := make(chan error, len(d.websites))
+	for _, w := range d.websites {
+		go func() { failed <- w.serve() }()
 	}
-	failed := make(chan error, 1)
-	go func() { failed <- d.serve(server) }()
 	d.tell(systemd.Ready)
 	for {
 		select {
 		case err := <-failed:
 			d.joined.abandon()
+			for _, w := range d.websites {
+				err = errors.Join(err, w.server.Close())
+			}
 			return errors.Join(err, d.hub.Close(), d.release())
 		case <-again:
 			d.reload()
 		case <-ctx.Done():
 			d.tell(systemd.Stopping)
-			return d.end(server)
+			return d.end()
 		}
 	}
 }
 
 // end drains what there is.
-func (d *daemon) end(server *http.Server) error {
+func (d *daemon) end() error {
 	drain := time.Duration(d.config.DrainTimeout)
 	ctx, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
-	err := errors.Join(d.hub.Shutdown(ctx), server.Shutdown(ctx))
+	err := d.hub.Shutdown(ctx)
+	for _, w := range d.websites {
+		err = errors.Join(err, w.server.Shutdown(ctx))
+	}
 	leave, cancel := context.WithTimeout(context.Background(), drain)
 	defer cancel()
 	return errors.Join(err, d.joined.leave(leave), d.release())
@@ -124,42 +122,42 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	options := d.options()
 	if s := c.Store; s.Folder != "" {
 		if d.store, err = filestore.Open(s.Folder, &filestore.Options{Bytes: int64(s.Bytes), Sync: s.Sync}); err != nil {
-			return fmt.Errorf("%s: store.folder: %w", c.Where("store.folder"), err)
+			return fmt.Errorf("%s: %w", c.Label("store.folder"), err)
 		}
 		options.Store = d.store
 	}
+	d.private.config = c
 	options.Options = d.private.observe(options.Options)
 	if d.hub, err = wsserver.New(options); err != nil {
 		return err
 	}
-	if d.http, err = net.Listen("tcp", c.HTTP.Address); err != nil {
-		return fmt.Errorf("%s: http.address: %w", c.Where("http.address"), err)
+	if err := d.openWebsites(ctx); err != nil {
+		return err
 	}
-	d.certificate.Store(c.HTTP.Certificate)
-	d.routes.Store(d.newRoutes(c))
 	d.joined = company{hub: d.hub.Hub, onFault: warn(d.cmd)}
 	if err := d.joined.all(ctx, c); err != nil {
 		return err
 	}
-	quicURL, err := d.serveQUIC()
+	urls, err := d.serveQUIC()
 	if err != nil {
 		return err
 	}
-	ws, page := "ws", "http"
-	if c.HTTP.Certificate != nil {
-		ws, page = "wss", "https"
+	if d.hide, err = d.private.serve(ctx, d.log, d.hub.Hub); err != nil {
+		return err
 	}
-	d.cmd.Printf("hub: ready at %s://%s/ws\n", ws, d.http.Addr())
-	if quicURL != "" {
-		d.cmd.Printf("hub: ready at %s\n", quicURL)
+	for _, w := range slices.Backward(d.websites) {
+		urls = slices.Insert(urls, 0, w.url("ws", "/ws"))
 	}
-	hide, err := d.private.serve(ctx, d.cmd, d.hub.Hub)
-	if err != nil {
-		return fmt.Errorf("%s: metrics: %w", c.Where("metrics"), err)
+	for _, url := range urls {
+		d.cmd.Printf("hub: ready at %s\n", url)
 	}
-	d.hide = hide
-	if d.page(c) {
-		d.cmd.Printf("hub: what flows is shown at %s://%s/\n", page, d.http.Addr())
+	for _, url := range d.private.urls {
+		d.cmd.Printf("hub: metrics at %s\n", url)
+	}
+	for _, w := range d.websites {
+		if w.page(c) {
+			d.cmd.Printf("hub: what flows is shown at %s\n", w.url("http", "/"))
+		}
 	}
 	return nil
 }
@@ -205,14 +203,8 @@ func (d *daemon) reload() {
 	d.tell(systemd.Reloading())
 	defer d.tell(systemd.Ready)
 	c, _, err := config.Load(d.source)
-	if problems, ok := errors.AsType[config.Problems](err); ok {
-		for _, p := range problems {
-			d.log.Error("not reloaded: "+p.Text, "at", p.Position.String(), "key", p.Key)
-		}
-		return
-	}
 	if err != nil {
-		d.log.Error("not reloaded", "err", err)
+		logProblems(d.log, "not reloaded", err)
 		return
 	}
 	for _, key := range config.Changes(d.config, c) {
@@ -220,9 +212,8 @@ func (d *daemon) reload() {
 	}
 	d.policy.set(c)
 	d.hub.SetSpokes(c.Limits.Spokes, c.Limits.SpokesPerAddr)
-	d.routes.Store(d.newRoutes(c))
-	if c.HTTP.Certificate != nil {
-		d.certificate.Store(c.HTTP.Certificate)
+	for _, w := range d.websites {
+		d.renew(c, w)
 	}
 	ended := d.policy.enforce(d.hub.Hub)
 	d.log.Info("reloaded", "file", d.source.File, "spokes", d.hub.Len(), "withdrawn", ended)

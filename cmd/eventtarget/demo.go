@@ -33,7 +33,7 @@ func newDemo() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "demo",
 		Short: "Start a hub, join spokes over every transport, and show who hears what",
-		Args:  cobra.NoArgs,
+		Args:  takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			l, err := net.Listen("tcp", "127.0.0.1:0")
 			if err != nil {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -22,13 +23,24 @@ func newDoctor() *cobra.Command {
 		Long: "Look whether this machine has what a hub needs: open files for its spokes, a backlog, buffers\n" +
 			"for QUIC, free ports, a clock that is kept, and the buses that it is to join. Each finding\n" +
 			"is a line, with what to do below. The exit status is 1 if a hub could not run.",
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if o.Spokes < 1 {
-				return errors.New("--spokes must be positive")
+				return fmt.Errorf("--spokes: %d is no number of spokes; write 1 or more", o.Spokes)
+			}
+			if o.Wait <= 0 {
+				return errors.New("--wait: there is no time to wait; write a time such as 5s")
+			}
+			for flag, address := range map[string]string{"listen": o.Listen, "quic": o.QUIC} {
+				if _, port, err := net.SplitHostPort(address); address != "" && (err != nil || port == "") {
+					return fmt.Errorf("--%s: %q is no address; write HOST:PORT, such as 127.0.0.1:8080 or :8080", flag, address)
+				}
 			}
 			o.Reach = map[string]func(context.Context) error{}
 			for _, url := range buses {
+				if _, err := parseURL(url); err != nil {
+					return fmt.Errorf("--backplane: %w", err)
+				}
 				o.Reach[shown(url)] = func(ctx context.Context) error { return reach(ctx, url) }
 			}
 			failed := 0
@@ -42,7 +54,7 @@ func newDoctor() *cobra.Command {
 				}
 			}
 			if failed > 0 {
-				return fmt.Errorf("a hub would not run: %d checks failed", failed)
+				return fmt.Errorf("a hub would not run: %d of the checks failed", failed)
 			}
 			return nil
 		},

@@ -1,9 +1,8 @@
 package main
 
 import (
-	"errors"
-	"fmt"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,18 +24,18 @@ func newHub() *cobra.Command {
 			"such as EVENTTARGET_LIMITS_SPOKES override the file, and flags override both. SIGHUP makes\n" +
 			"it read the file again: tokens, topics, origins, the numbers of spokes and certificates\n" +
 			"change without a connection being dropped.",
-		Args: cobra.NoArgs,
+		Args: takes(0, 0),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			source := config.Source{File: file, Environ: os.Environ()}
 			source.Flags, source.Names = hubFlags(cmd)
 			c, unknown, err := config.Load(source)
+			if c != nil && slices.Contains(formats, c.LogFormat) {
+				_ = cmd.Flags().Set(formatFlag, c.LogFormat) // whatever else is wrong
+			}
 			for _, name := range unknown {
 				if name != "EVENTTARGET_WORKER" { // what a worker is started with
-					cmd.PrintErrf("hub: the variable %s means nothing to a hub\n", name)
+					logger(cmd).Warn("a variable means nothing to a hub", "variable", name)
 				}
-			}
-			if problems, ok := errors.AsType[config.Problems](err); ok && len(problems) > 1 {
-				return fmt.Errorf("the configuration has %d mistakes:\n%w", len(problems), err)
 			}
 			if err != nil {
 				return err
@@ -66,7 +65,7 @@ func newHub() *cobra.Command {
 // hubKeys are the keys of the configuration that have a flag.
 var hubKeys = map[string]string{
 	"listen": "http.address", "live": "http.live", "origin": "origins", "backplane": "backplane.url",
-	"store": "store.folder", "metrics": "metrics",
+	"store": "store.folder", "metrics": "metrics", formatFlag: "log-format",
 	"quic": "quic.address", "key": "quic.key-file", "allow": "quic.allow",
 }
 

@@ -1,13 +1,17 @@
 package main
 
 import (
+	"context"
 	"crypto/tls"
 	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
 	"net/netip"
 	"path"
 	"strings"
+	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/cmd/internal/config"
 	"github.com/eventtarget-go/toolkit/identity"
@@ -16,28 +20,84 @@ import (
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
+// website is a listener for what begins as an HTTP request.
+type website struct {
+	config.Listener // what the hub was started with
+	socket          net.Listener
+	server          *http.Server
+	routes          atomic.Pointer[http.ServeMux]
+	certificate     atomic.Pointer[tls.Certificate]
+}
+
+// openWebsites listens at every address for HTTP. After an error some may be open.
+func (d *daemon) openWebsites(ctx context.Context) error {
+	c := d.config
+	for key, l := range c.Listeners(config.KindHTTP) {
+		socket, err := (&net.ListenConfig{}).Listen(context.WithoutCancel(ctx), "tcp", l.Address)
+		if err != nil {
+			return cannotListen(c, key, err)
+		}
+		w := &website{Listener: l, socket: socket}
+		w.server = &http.Server{
+			Handler:           http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.routes.Load().ServeHTTP(rw, r) }),
+			ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: int(c.Limits.MaxHeaderBytes),
+			ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+		}
+		w.certificate.Store(l.Certificate)
+		w.routes.Store(d.newRoutes(c, w))
+		d.websites = append(d.websites, w)
+	}
+	return nil
+}
+
+func cannotListen(c *config.Config, listener string, err error) error {
+	key := listener
+	if key != config.KindMetrics { // which is an address itself
+		key += ".address"
+	}
+	return fmt.Errorf("%s: %w; write another address, or end what listens there (ss -lntup shows it)", c.Label(key), err)
+}
+
 // serve serves HTTP, over TLS if there is a certificate, until the server is shut down.
-func (d *daemon) serve(server *http.Server) error {
-	if d.config.HTTP.Certificate == nil {
-		return server.Serve(d.http)
+func (w *website) serve() error {
+	if w.Certificate == nil {
+		return w.server.Serve(w.socket)
 	}
-	server.TLSConfig = &tls.Config{
+	w.server.TLSConfig = &tls.Config{
 		MinVersion:     tls.VersionTLS12,
-		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return d.certificate.Load(), nil },
+		GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return w.certificate.Load(), nil },
 	}
-	return server.ServeTLS(d.http, "", "")
+	return w.server.ServeTLS(w.socket, "", "")
+}
+
+// url returns where a path is reached over a scheme or, with TLS, over that with an s.
+func (w *website) url(scheme, path string) string {
+	if w.Certificate != nil {
+		scheme += "s"
+	}
+	return fmt.Sprintf("%s://%s%s", scheme, w.socket.Addr(), path)
 }
 
 // page tells whether the live page is served: it shows who is connected.
-func (d *daemon) page(c *config.Config) bool {
-	addr, ok := d.http.Addr().(*net.TCPAddr)
+func (w *website) page(c *config.Config) bool {
+	addr, ok := w.socket.Addr().(*net.TCPAddr)
 	open := len(c.Tokens) == 0 && c.JWT.Authenticate == nil
-	return d.config.HTTP.Live || open && ok && addr.IP.IsLoopback()
+	return w.Live || open && ok && addr.IP.IsLoopback()
+}
+
+// renew takes over what a running listener can of a configuration.
+func (d *daemon) renew(c *config.Config, w *website) {
+	w.routes.Store(d.newRoutes(c, w))
+	for _, l := range c.Listeners(config.KindHTTP) {
+		if l.Address == w.Address && l.Certificate != nil {
+			w.certificate.Store(l.Certificate)
+		}
+	}
 }
 
 // newRoutes are what this hub serves by a configuration.
-func (d *daemon) newRoutes(c *config.Config) *http.ServeMux {
-	return routes(d.hub, fromOrigins(c.Origins, d.hub), d.page(c), ssehub.HandlerOptions{
+func (d *daemon) newRoutes(c *config.Config, w *website) *http.ServeMux {
+	return routes(d.hub, fromOrigins(c.Origins, d.hub), w.page(c), ssehub.HandlerOptions{
 		Origins: c.Origins, Hosts: d.config.Hosts, TrustedProxies: networks(d.config.Proxies),
 		Authenticate: d.policy.authenticate, Authorize: d.policy.authorizePost,
 	})
@@ -83,16 +143,14 @@ func networks(all []config.Prefix) (prefixes []netip.Prefix) {
 	return prefixes
 }
 
-// serveQUIC makes the hub be reached over QUIC, too, and returns the URL; empty if that
-// is not asked for.
-func (d *daemon) serveQUIC() (url string, err error) {
-	q := d.config.QUIC
-	if q.Key == nil {
-		return "", nil
+// serveQUIC makes the hub be reached over QUIC, too, and returns the URLs.
+func (d *daemon) serveQUIC() (urls []string, err error) {
+	for key, q := range d.config.Listeners(config.KindQUIC) {
+		l, err := listenQUIC(d.hub.Hub, q.Address, identity.Config{Key: q.Key, Allow: d.policy.allow})
+		if err != nil {
+			return nil, cannotListen(d.config, key, err)
+		}
+		urls = append(urls, fmt.Sprintf("quic://%s?pin=%s", l.Addr(), q.Key.Pin()))
 	}
-	l, err := listenQUIC(d.hub.Hub, q.Address, identity.Config{Key: q.Key, Allow: d.policy.allow})
-	if err != nil {
-		return "", fmt.Errorf("%s: quic.address: %w", d.config.Where("quic.address"), err)
-	}
-	return fmt.Sprintf("quic://%s?pin=%s", l.Addr(), q.Key.Pin()), nil
+	return urls, nil
 }

@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -16,10 +15,10 @@ import (
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
-	err := newRoot().ExecuteContext(ctx)
+	cmd, err := newRoot().ExecuteContextC(ctx)
 	stop()
 	if err != nil {
-		fmt.Fprintln(os.Stderr, "eventtarget:", err)
+		tell(cmd, err)
 		os.Exit(exitStatus(err))
 	}
 }
@@ -38,13 +37,16 @@ func newRoot() *cobra.Command {
 		Short:         "Talk to event targets: run a hub, listen, dispatch, check",
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Args:          cobra.ArbitraryArgs,
+		RunE:          noCommand,
+
+		PersistentPreRunE: checkFormat,
+
+		SuggestionsMinimumDistance: 2,
 	}
+	root.SetFlagErrorFunc(badFlag)
 	root.SetOut(os.Stdout)
+	root.PersistentFlags().String(formatFlag, formats[0], "how faults and errors are written to standard error: text or json")
 	root.AddCommand(newHub(), newListen(), newDispatch(), newDemo(), newConform(), newBench(), newDoctor(), newKeygen(), newDemoWorker())
 	return root
-}
-
-// warn prints what goes wrong to standard error, so that standard output is events.
-func warn(cmd *cobra.Command) func(eventtarget.Fault) {
-	return func(f eventtarget.Fault) { cmd.PrintErrln(f.Error()) }
 }

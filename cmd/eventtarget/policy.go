@@ -118,7 +118,7 @@ func (t *terms) may(identity string, op hub.Op, topic eventtarget.Topic) error {
 			}
 		}
 	}
-	return fmt.Errorf("%w: no rule lets you %s %s", eventtarget.ErrForbidden, op, topic)
+	return fmt.Errorf("no rule lets you %s %s", op, topic) // the other end says that this is forbidden
 }
 
 // like tells whether a text is like a pattern, in which * stands for any characters and ?

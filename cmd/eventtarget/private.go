@@ -2,52 +2,62 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"log/slog"
 	"net"
 	"net/http"
+	"sync"
 	"time"
 
-	"github.com/spf13/cobra"
-
+	"github.com/eventtarget-go/toolkit/cmd/internal/config"
 	"github.com/eventtarget-go/toolkit/cmd/internal/metrics"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 )
 
-// private is the listener for those who run a hub: metrics and profiles.
+// private is what listens for those who run a hub: metrics and profiles.
 type private struct {
-	listen  string // empty: there is none
-	metrics *metrics.Metrics
+	config  *config.Config
+	metrics *metrics.Metrics // nil: nobody asks
+	urls    []string         // of the metrics, once they are served
 }
 
-// observe returns the options of a hub that is to be seen.
+// observe returns the options of a hub that is to be seen, if anybody asks.
 func (p *private) observe(o hub.Options) hub.Options {
-	if p.listen == "" {
-		return o
+	for range p.config.Listeners(config.KindMetrics) {
+		p.metrics = metrics.New()
+		return p.metrics.Options(o)
 	}
-	p.metrics = metrics.New()
-	return p.metrics.Options(o)
+	return o
 }
 
-// serve shows the hub that was made with these options until stop is called.
-func (p *private) serve(ctx context.Context, cmd *cobra.Command, h *hub.Hub) (stop func(), err error) {
-	if p.listen == "" {
+// serve shows the hub that was made with these options until stop is called. After an error
+// there is nothing to stop.
+func (p *private) serve(ctx context.Context, log *slog.Logger, h *hub.Hub) (stop func(), err error) {
+	if p.metrics == nil {
 		return func() {}, nil
 	}
 	if err := p.metrics.Watch(ctx, h); err != nil {
-		return nil, err
-	}
-	l, err := (&net.ListenConfig{}).Listen(context.WithoutCancel(ctx), "tcp", p.listen)
-	if err != nil {
-		return nil, err
+		return func() {}, err
 	}
 	server := &http.Server{Handler: p.metrics.Handler(), ReadHeaderTimeout: 5 * time.Second}
-	ended := make(chan struct{})
-	go func() {
-		defer close(ended)
-		_ = server.Serve(l) // the hub goes on without
-	}()
-	cmd.Printf("hub: metrics at http://%s/metrics\n", l.Addr())
-	return func() {
+	var serving sync.WaitGroup
+	stop = func() {
 		_ = server.Close()
-		<-ended
-	}, nil
+		serving.Wait()
+	}
+	for key, l := range p.config.Listeners(config.KindMetrics) {
+		socket, err := (&net.ListenConfig{}).Listen(context.WithoutCancel(ctx), "tcp", l.Address)
+		if err != nil {
+			stop()
+			return func() {}, cannotListen(p.config, key, err)
+		}
+		p.urls = append(p.urls, fmt.Sprintf("http://%s/metrics", socket.Addr()))
+		serving.Go(func() {
+			if err := server.Serve(socket); !errors.Is(err, http.ErrServerClosed) {
+				log.Error("no metrics any more", "at", socket.Addr().String(), "err", err) // the hub goes on without
+			}
+		})
+	}
+	return stop, nil
 }

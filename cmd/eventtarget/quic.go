@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"io/fs"
 	"net"
 
 	"github.com/spf13/cobra"
@@ -12,14 +15,23 @@ import (
 )
 
 func newKeygen() *cobra.Command {
-	return &cobra.Command{
+	var show bool
+	cmd := &cobra.Command{
 		Use:   "keygen FILE",
 		Short: "Make a private key for QUIC and print its pin",
 		Long: "Make a private key for QUIC, in a new file that only its owner can read, and print its\n" +
-			"pin: what the other end is given to know it.",
-		Args: cobra.ExactArgs(1),
+			"pin: what the other end is given to know it. A file that is there is never written\n" +
+			"over; --pin prints the pin of the key in it.",
+		Args: takes(1, 1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			key, err := identity.Create(args[0])
+			keyOf := identity.Create
+			if show {
+				keyOf = identity.Load
+			}
+			key, err := keyOf(args[0])
+			if errors.Is(err, fs.ErrExist) {
+				return fmt.Errorf("%w; write the name of a new file, or --pin to see the pin of this key", err)
+			}
 			if err != nil {
 				return err
 			}
@@ -27,6 +39,8 @@ func newKeygen() *cobra.Command {
 			return nil
 		},
 	}
+	cmd.Flags().BoolVar(&show, "pin", false, "make no key; print the pin of the one that is there")
+	return cmd
 }
 
 func listenQUIC(h *hub.Hub, address string, who identity.Config) (*quichub.Listener, error) {

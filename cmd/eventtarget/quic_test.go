@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bufio"
 	"os/exec"
 	"path/filepath"
 	"strings"
@@ -39,9 +38,7 @@ func TestQUIC(t *testing.T) {
 	if err := listen.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if ready := bufio.NewScanner(errs); !ready.Scan() || ready.Text() != "listening" {
-		t.Fatalf("listen says %q", ready.Text())
-	}
+	awaitListening(t, errs)
 	if _, errs, err := run(t, "", "dispatch", quic+"&key="+spokeKey, "a", "1", "true"); err != nil {
 		t.Fatal(err, errs)
 	}

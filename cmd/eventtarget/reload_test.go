@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -16,16 +17,18 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/nemesis"
 )
 
-const (
-	reloadRate    = 1000 // events a second
-	reloadSeconds = 2
-)
+const reloadRate = 1000 // events a second
 
 // TestReload: while 100 spokes, or 1000 in a soak, hear 1000 events a second the
 // configuration changes again and again. Nobody is dropped, nothing is lost, and what has
-// changed holds.
+// changed holds. The rate that was reached is told and not a condition: Dispatch takes
+// microseconds, but all spokes are in one process, and on a machine with much else to do the
+// goroutine that dispatches is woken up late.
 func TestReload(t *testing.T) {
-	reloadSpokes := nemesis.Times(1000)
+	reloadSpokes, reloadSeconds := nemesis.Times(1000), 2
+	if os.Getenv(nemesis.Soak) != "" {
+		reloadSeconds = 10
+	}
 	dir := t.TempDir()
 	put(t, dir, "ann.token", "ann-"+token)
 	put(t, dir, "bob.token", "bob-"+token)
@@ -43,7 +46,7 @@ func TestReload(t *testing.T) {
 		faults <-chan eventtarget.Fault
 	}
 	all := make([]hearing, reloadSpokes)
-	const events = reloadRate * reloadSeconds
+	events := reloadRate * reloadSeconds
 	var heard sync.WaitGroup
 	for i := range all {
 		c, faults := come(t, url, "ann-"+token)
@@ -64,18 +67,25 @@ func TestReload(t *testing.T) {
 	speaker, speakerFaults := come(t, url, "ann-"+token)
 	spoken := make(chan error, 1)
 	begun := time.Now()
+	var spokenIn, waited, late time.Duration // in all; in Dispatch; the latest wake-up of the driver
 	go func() {
 		tick := time.NewTicker(5 * time.Millisecond)
 		defer tick.Stop()
 		for n := 0; n < events; {
+			before := time.Now()
 			<-tick.C
+			late = max(late, time.Since(before))
+			// All that is due by now, so that a late tick makes no lower rate.
 			for due := int(time.Since(begun).Seconds() * reloadRate); n < min(due, events); n++ {
+				before := time.Now()
 				if err := speaker.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", Payload: raw(strconv.Itoa(n))}); err != nil {
 					spoken <- err
 					return
 				}
+				waited += time.Since(before)
 			}
 		}
+		spokenIn = time.Since(begun)
 		spoken <- nil
 	}()
 
@@ -104,14 +114,13 @@ func TestReload(t *testing.T) {
 	if line := hub.said("not reloaded", 1); !strings.Contains(line, "hub.yaml:3:5") || !strings.Contains(line, "token-file: FILE") {
 		t.Errorf("a broken configuration is told as %s", line)
 	}
-	for n := 5; time.Since(begun) < (reloadSeconds-1)*time.Second; n++ {
+	for n := 5; time.Since(begun) < time.Duration(reloadSeconds-1)*time.Second; n++ {
 		hub.reload(first+"retain: [\"kept:"+strconv.Itoa(n)+"\"]\n", n)
 	}
 
 	if err := <-spoken; err != nil {
 		t.Fatal(err)
 	}
-	took := time.Since(begun)
 	done := make(chan struct{})
 	go func() { heard.Wait(); close(done) }()
 	select {
@@ -119,6 +128,7 @@ func TestReload(t *testing.T) {
 	case <-time.After(2 * time.Minute):
 		t.Error("not everyone heard everything")
 	}
+	heardIn := time.Since(begun)
 	hub.signal(syscall.SIGTERM)
 	if err := hub.end(); err != nil {
 		t.Errorf("the hub ended with %v", err)
@@ -136,7 +146,9 @@ func TestReload(t *testing.T) {
 	if wrong += lost(t, speakerFaults); wrong > 0 {
 		t.Errorf("%d faults before the hub ended", wrong)
 	}
-	t.Logf("%d spokes, %d events in %v, %d reloads", reloadSpokes, events, took, strings.Count(hub.output(), "msg=reloaded"))
+	t.Logf("%d spokes, %d reloads; %d events dispatched at %.0f/s, of which %v in Dispatch, the driver woke up at most %v late; heard by all %v later, %.0f hearings/s",
+		reloadSpokes, strings.Count(hub.output(), "msg=reloaded"), events, float64(events)/spokenIn.Seconds(), waited, late,
+		heardIn-spokenIn, float64(events*reloadSpokes)/heardIn.Seconds())
 }
 
 // lost counts the faults of a spoke but those that tell that the hub has ended.

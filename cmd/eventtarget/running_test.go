@@ -75,7 +75,10 @@ func runHub(t *testing.T, dir, text string, env ...string) *running {
 			t.Logf("the hub said:\n%s", r.output())
 		}
 	})
-	want := strings.Count(text, "\nquic:") + 1
+	want := 1
+	for _, listener := range []string{"\nquic:", "kind: http", "kind: quic"} {
+		want += strings.Count(text, listener)
+	}
 	for n := range want {
 		_, url, _ := strings.Cut(r.said("ready at ", n+1), "ready at ")
 		r.urls = append(r.urls, url)
@@ -168,7 +171,7 @@ func come(t *testing.T, url, token string) (*wsclient.Client, <-chan eventtarget
 	}
 	c, err := wsclient.New(url, &wsclient.Options{
 		Header:  header,
-		Options: link.Options{Subscribe: true, Heartbeat: 2 * time.Minute, OnFault: func(f eventtarget.Fault) { faults <- f }},
+		Options: link.Options{Subscribe: true, Heartbeat: 2 * time.Minute, WriteTimeout: 2 * time.Minute, OnFault: func(f eventtarget.Fault) { faults <- f }},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +196,9 @@ func knock(t *testing.T, url, token string) int {
 	} {
 		req.Header.Set(name, value)
 	}
-	res, err := http.DefaultTransport.RoundTrip(req)
+	transport := &http.Transport{} // of its own: the hub may end one that was used
+	defer transport.CloseIdleConnections()
+	res, err := transport.RoundTrip(req)
 	if err != nil {
 		t.Fatal(err)
 	}

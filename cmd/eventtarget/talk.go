@@ -4,8 +4,10 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -15,16 +17,19 @@ import (
 )
 
 // openTarget opens a URL and waits until the target is up.
-func openTarget(cmd *cobra.Command, url string, wait time.Duration) (eventtarget.Endpoint, error) {
-	t, err := open.NewMux(&open.Options{OnFault: warn(cmd)}).Open(cmd.Context(), url)
+func openTarget(ctx context.Context, u *url.URL, wait time.Duration, onFault func(eventtarget.Fault)) (eventtarget.Endpoint, error) {
+	if wait <= 0 {
+		return nil, errors.New("--wait: there is no time to wait; write a time such as 10s")
+	}
+	t, err := open.NewMux(&open.Options{OnFault: onFault}).Open(ctx, u.String())
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(cmd.Context(), wait)
+	ctx, cancel := context.WithTimeout(ctx, wait)
 	defer cancel()
 	if err := t.Ready(ctx); err != nil {
 		_ = t.Close()
-		return nil, err
+		return nil, hint(err, u)
 	}
 	return t, nil
 }
@@ -44,10 +49,28 @@ func newListen() *cobra.Command {
 		Use:   "listen URL TOPIC...",
 		Short: "Print what is heard on topics, one envelope a line",
 		Long: "Print what is heard on topics (chat:42, chat:*, *) as JSON on standard output, one\n" +
-			"envelope a line, and everything else on standard error.",
-		Args: cobra.MinimumNArgs(2),
+			"envelope a line, and everything else on standard error.\n\n" +
+			"A hub is asked for these topics only; subscribe=false in the URL asks for nothing, as\n" +
+			"for a server that knows no such question.",
+		Args: takes(2, -1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := openTarget(cmd, args[0], wait)
+			if count < 0 {
+				return fmt.Errorf("--count: %d is no number of events; write 0 to go on, or how many", count)
+			}
+			var topics []eventtarget.Topic
+			for _, arg := range args[1:] {
+				topic, err := eventtarget.ParseTopic(arg)
+				if err != nil {
+					return err
+				}
+				topics = append(topics, topic)
+			}
+			u, err := parseURL(args[0])
+			if err != nil {
+				return err
+			}
+			u = asking(u, args[1:])
+			t, err := openTarget(cmd.Context(), u, wait, warn(cmd))
 			if err != nil {
 				return err
 			}
@@ -57,18 +80,14 @@ func newListen() *cobra.Command {
 			out := json.NewEncoder(cmd.OutOrStdout())
 			out.SetEscapeHTML(false)
 			events := make(chan eventtarget.Event[eventtarget.Raw])
-			for _, arg := range args[1:] {
-				topic, err := eventtarget.ParseTopic(arg)
-				if err != nil {
-					return err
-				}
-				if _, err := t.Add(ctx, topic, eventtarget.Func(func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+			for _, topic := range topics {
+				if err := add(ctx, t, topic, wait, eventtarget.Func(func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
 					select {
 					case events <- e:
 					case <-ctx.Done():
 					}
 				})); err != nil {
-					return err
+					return hint(err, u)
 				}
 			}
 			cmd.PrintErrln("listening")
@@ -92,16 +111,42 @@ func newListen() *cobra.Command {
 	return cmd
 }
 
+// add adds a listener, and does not wait for ever for a server that does not confirm it.
+func add(ctx context.Context, t eventtarget.Target, topic eventtarget.Topic, wait time.Duration, l eventtarget.Listener[eventtarget.Raw]) error {
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	_, err := t.Add(ctx, topic, l)
+	if errors.Is(err, context.DeadlineExceeded) {
+		err = fmt.Errorf("%w; write subscribe=false in the URL, if the server knows no subscriptions", err)
+	}
+	return err
+}
+
 func newDispatch() *cobra.Command {
 	var wait time.Duration
 	cmd := &cobra.Command{
 		Use:   "dispatch URL TYPE ID [PAYLOAD|-]",
 		Short: "Dispatch an event, or one for each line of standard input",
 		Long: "Dispatch an event. PAYLOAD is JSON; without it the event has none, and with - there\n" +
-			"is one event for each line of standard input.",
-		Args: cobra.RangeArgs(3, 4),
+			"is one event for each line of standard input. The exit status is 0 when the other end\n" +
+			"has taken everything.",
+		Args: takes(3, 4),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			t, err := openTarget(cmd, args[0], wait)
+			u, err := parseURL(args[0])
+			if err != nil {
+				return err
+			}
+			refused := make(chan error, 1)
+			report := warn(cmd)
+			t, err := openTarget(cmd.Context(), u, wait, func(f eventtarget.Fault) {
+				report(f)
+				if f.Kind == eventtarget.FaultDispatch {
+					select {
+					case refused <- f.Err:
+					default: // one is enough
+					}
+				}
+			})
 			if err != nil {
 				return err
 			}
@@ -115,12 +160,21 @@ func newDispatch() *cobra.Command {
 				}
 				err = t.Dispatch(cmd.Context(), e)
 			}
+			if errors.Is(err, eventtarget.ErrInvalidPayload) {
+				err = fmt.Errorf(`%w; write JSON, such as '"hello"' for a text, 1.5, true or '{"a":1}'`, err)
+			}
 			if err != nil {
 				return err
 			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			return t.Shutdown(ctx)
+			err = t.Shutdown(ctx)
+			select {
+			case no := <-refused:
+				return errors.Join(hint(no, u), err)
+			default:
+				return err
+			}
 		},
 	}
 	cmd.Flags().DurationVar(&wait, "wait", 10*time.Second, "how long to wait for the connection, and for it to take everything")

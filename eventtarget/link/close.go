@@ -2,6 +2,7 @@ package link
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -102,11 +103,11 @@ func (l *Link) State() eventtarget.State {
 }
 
 // Ready waits until the link is connected. It returns the cause if the link was
-// closed, and ctx's cause if ctx ends first.
+// closed, and ctx's cause if ctx ends first, with why the last dial failed.
 func (l *Link) Ready(ctx context.Context) error {
 	for {
 		l.mu.Lock()
-		state, changed := l.state, l.changed
+		state, changed, cause := l.state, l.changed, l.cause
 		l.mu.Unlock()
 		switch state {
 		case eventtarget.StateUp:
@@ -117,7 +118,11 @@ func (l *Link) Ready(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return l.fail("ready", eventtarget.Topic{}, context.Cause(ctx))
+			err := context.Cause(ctx)
+			if cause != nil {
+				err = fmt.Errorf("%w (%w)", err, cause)
+			}
+			return l.fail("ready", eventtarget.Topic{}, err)
 		}
 	}
 }

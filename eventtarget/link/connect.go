@@ -142,7 +142,7 @@ func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 func (l *Link) down(cause error) {
 	l.mu.Lock()
 	wasUp := l.conn != nil
-	l.conn, l.writable = nil, nil
+	l.conn, l.writable, l.cause = nil, nil, cause
 	if wasUp {
 		close(l.ended)
 	}

@@ -36,6 +36,7 @@ type Link struct {
 	changed  chan struct{} // closed and replaced whenever anything below changes
 	draining bool          // Shutdown has begun
 	conn     Conn          // nil while there is none
+	cause    error         // why there is none; of the last connection or dial
 	ended    chan struct{} // closed when conn is no longer in use
 	writable Conn          // conn, until a write on it failed
 	writing  bool          // the writer runs

@@ -1,9 +1,12 @@
 package natstarget_test
 
 import (
+	"encoding/json"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -11,7 +14,10 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
-const guide = "../../docs/writing-an-adapter.md"
+const (
+	guide   = "../../docs/writing-an-adapter.md"
+	imports = "import (" // what the file of the guide begins with
+)
 
 func read(t *testing.T, file string) string {
 	t.Helper()
@@ -32,14 +38,56 @@ func TestGuide(t *testing.T) {
 	for _, file := range files {
 		code.WriteString(plain(read(t, file)))
 	}
-	blocks := regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(read(t, guide), -1)
-	if len(blocks) < 10 {
-		t.Fatalf("the guide has only %d blocks of code", len(blocks))
-	}
-	for _, block := range blocks {
-		if !strings.Contains(code.String(), plain(block[1])) {
-			t.Errorf("this stands in the guide and not in the code:\n%s", block[1])
+	for _, block := range blocks(t) {
+		if !strings.HasPrefix(block, imports) && !strings.Contains(code.String(), plain(block)) {
+			t.Errorf("this stands in the guide and not in the code:\n%s", block)
 		}
+	}
+}
+
+// blocks returns the Go code of the guide.
+func blocks(t *testing.T) (all []string) {
+	t.Helper()
+	for _, m := range regexp.MustCompile("(?ms)^```go\n(.*?)^```$").FindAllStringSubmatch(read(t, guide), -1) {
+		all = append(all, m[1])
+	}
+	if len(all) < 10 {
+		t.Fatalf("the guide has only %d blocks of code", len(all))
+	}
+	return all
+}
+
+// TestGuideIsWhole: who writes down the guide's code in its order has an adapter that
+// compiles, also with the tests.
+func TestGuideIsWhole(t *testing.T) {
+	all := blocks(t)
+	begins := slices.IndexFunc(all, func(block string) bool { return strings.HasPrefix(block, imports) })
+	if begins < 0 {
+		t.Fatal("no block begins the file")
+	}
+	dir := t.TempDir()
+	files := map[string]string{"natstarget.go": "package natstarget\n" + strings.Join(all[begins:], "\n"), "conn.go": "package natstarget\n"}
+	replace := map[string]string{}
+	for name, text := range files {
+		real, err := filepath.Abs(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		replace[real] = filepath.Join(dir, name)
+		if err := os.WriteFile(replace[real], []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	overlay, err := json.Marshal(map[string]any{"Replace": replace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "overlay.json")
+	if err := os.WriteFile(file, overlay, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if out, err := exec.Command("go", "test", "-c", "-overlay", file, "-o", os.DevNull, ".").CombinedOutput(); err != nil {
+		t.Errorf("%v\n%s", err, out)
 	}
 }
 

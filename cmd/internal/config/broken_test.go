@@ -42,7 +42,7 @@ var broken = []struct {
 	{"letters swapped", "limits: {brust: 3}\n", "1:10: limits.brust: unknown key; did you mean burst?", true},
 	{"a capital", "Relay: true\n", "1:1: Relay: unknown key; did you mean relay?", true},
 	{"a key of another section", "relay: true\nspokes: 5\n", "2:1: spokes: unknown key here; write it in limits:", true},
-	{"a key that nobody knows", "relay: true\nzzzzzz: 5\n", "2:1: there is an unknown key; known here: http, quic, origins,", true},
+	{"a key that nobody knows", "relay: true\nzzzzzz: 5\n", "2:1: there is an unknown key; known here: http, quic, listeners, origins,", true},
 	{"a port", "http:\n  port: 8080\n", "2:3: http.port: unknown key; write address: HOST:PORT", true},
 	{"listen", "listen: :8080\n", "1:1: listen: unknown key; write http: with address: HOST:PORT in it", true},
 	{"tls", "tls:\n  cert: a\n", "1:1: tls: unknown key; write tls-cert: FILE and tls-key: FILE in http:", true},

@@ -21,6 +21,10 @@ func changes(a, b reflect.Value, path string) (kept []string) {
 		was, is := a.FieldByIndex(f.Index), b.FieldByIndex(f.Index)
 		if isSection(f.Type) {
 			kept = append(kept, changes(was, is, key)...)
+		} else if l, ok := reflect.TypeAssert[[]Listener](was); ok {
+			if now, _ := reflect.TypeAssert[[]Listener](is); !sameListeners(l, now) {
+				kept = append(kept, key)
+			}
 		} else if !reflect.DeepEqual(was.Interface(), is.Interface()) {
 			kept = append(kept, key)
 		}

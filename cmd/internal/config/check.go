@@ -18,8 +18,9 @@ import (
 // check looks at what the keys say together, and reads the files that they name.
 func (r *reader) check(c *Config) {
 	r.address("http.address", c.HTTP.Address)
-	r.certificate(&c.HTTP)
+	c.HTTP.Certificate = r.certificate("http", c.HTTP.TLSCert, c.HTTP.TLSKey)
 	r.quic(&c.QUIC)
+	r.more(c)
 	for i, o := range c.Origins {
 		r.origin(entry("origins", i), o)
 	}

@@ -16,11 +16,12 @@ import (
 // for those of an entry that have none, and live marks what a running hub takes over from
 // its file when it is told to read that again.
 type Config struct {
-	HTTP    HTTP     `key:"http" doc:"The listener for WebSocket (/ws), server-sent events (/sse), POST /dispatch and the live page."`
-	QUIC    QUIC     `key:"quic" doc:"The listener for QUIC; absent: there is none."`
-	Origins []string `key:"origins" live:"true" doc:"Origins of web pages that may connect, besides the hub's own; * stands for anything but a slash." example:"https://*.example.com"`
-	Hosts   []string `key:"hosts" doc:"Names, without port, that a request may ask for, or * for any. Absent: any, but on a loopback address only this machine's." example:"hub.example.com"`
-	Proxies []Prefix `key:"trusted-proxies" doc:"Networks whose X-Forwarded-For is believed." example:"10.0.0.0/8"`
+	HTTP    HTTP       `key:"http" doc:"The listener for WebSocket (/ws), server-sent events (/sse), POST /dispatch and the live page."`
+	QUIC    QUIC       `key:"quic" doc:"The listener for QUIC; absent: there is none."`
+	More    []Listener `key:"listeners" doc:"More listeners, beside http, quic and metrics."`
+	Origins []string   `key:"origins" live:"true" doc:"Origins of web pages that may connect, besides the hub's own; * stands for anything but a slash." example:"https://*.example.com"`
+	Hosts   []string   `key:"hosts" doc:"Names, without port, that a request may ask for, or * for any. Absent: any, but on a loopback address only this machine's." example:"hub.example.com"`
+	Proxies []Prefix   `key:"trusted-proxies" doc:"Networks whose X-Forwarded-For is believed." example:"10.0.0.0/8"`
 
 	Tokens         []Token `key:"tokens" live:"true" doc:"Bearer tokens that are known beforehand. With tokens or jwt, a request without a good one is refused."`
 	JWT            JWT     `key:"jwt" live:"true" doc:"Signed bearer tokens (RFC 7519): the identity is the subject."`
@@ -43,6 +44,7 @@ type Config struct {
 	FirstMessage   Duration `key:"first-message" off:"true" doc:"A spoke that has sent nothing for so long after it connected is ended." default:"off"`
 	DrainTimeout   Duration `key:"drain-timeout" doc:"How long a hub that was told to end brings its spokes what they lack." default:"10s"`
 
+	LogFormat string   `key:"log-format" enum:"text,json" doc:"How the log is written to standard error." default:"text"`
 	Metrics   string   `key:"metrics" doc:"Address of a listener for those who run the hub: metrics (Prometheus) and profiles. Absent: there is none." example:"127.0.0.1:9090"`
 	Backplane Remote   `key:"backplane" doc:"The bus that joins this hub with others."`
 	Bridges   []Bridge `key:"bridges" doc:"Other targets that are joined with the hub."`
@@ -155,7 +157,7 @@ type Worker struct {
 func defaults() Config {
 	return Config{
 		HTTP: HTTP{Address: "127.0.0.1:8080"}, Relay: true, DrainTimeout: Duration(10 * time.Second),
-		Overflow: "disconnect", Duplicates: "allow", Limits: Limits{MaxHeaderBytes: 16 << 10},
+		Overflow: "disconnect", Duplicates: "allow", LogFormat: "text", Limits: Limits{MaxHeaderBytes: 16 << 10},
 	}
 }
 

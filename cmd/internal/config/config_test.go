@@ -134,9 +134,17 @@ func TestChanges(t *testing.T) {
 	if got := Changes(was, now); !slices.Equal(got, []string{"http.address", "limits.spoke-events", "bridges"}) {
 		t.Errorf("changes of %q wait", got)
 	}
-	plain := load(strings.NewReplacer("  tls-cert: DIR/hub.crt\n", "", "  tls-key: DIR/hub-tls.key\n", "").Replace(full(t)))
+	plain := load(strings.NewReplacer("\n  tls-cert: DIR/hub.crt", "", "\n  tls-key: DIR/hub-tls.key", "").Replace(full(t)))
 	if got := Changes(was, plain); !slices.Equal(got, []string{"http.tls-cert"}) {
 		t.Errorf("changes of %q wait", got)
+	}
+	for want, changed := range map[string]string{
+		"127.0.0.1:8446\n    key-file": "127.0.0.1:8445\n    key-file", "kind: http\n    address: :3": "kind: metrics\n    address: \"[::1]:9090\"",
+		"127.0.0.1:8445\n    live": "127.0.0.1:8445\n    tls-cert: DIR/hub.crt\n    tls-key: DIR/hub-tls.key\n    live",
+	} {
+		if got := Changes(was, load(strings.Replace(full(t), changed, want, 1))); !slices.Equal(got, []string{"listeners"}) {
+			t.Errorf("changes of %q wait", got)
+		}
 	}
 	if got := Changes(was, load(full(t))); len(got) > 0 {
 		t.Errorf("nothing has changed, and %q waits", got)

@@ -49,7 +49,9 @@ func sections() map[string]string {
 		}
 		if isSection(section) {
 			for _, name := range keysOf(section) {
-				homes[name] = place
+				if homes[name] == "" {
+					homes[name] = place
+				}
 			}
 		}
 	}
@@ -58,14 +60,14 @@ func sections() map[string]string {
 
 // meant are names that are written for another one.
 var meant = map[string]string{
-	"token":     "a secret does not stand here; write token-file: FILE or token-env: NAME",
-	"secret":    "a secret does not stand here; write the key of a file, or of a variable, that it stands in",
-	"password":  "a secret does not stand here; write the key of a file, or of a variable, that it stands in",
-	"port":      "unknown key; write address: HOST:PORT",
-	"listen":    "unknown key; write http: with address: HOST:PORT in it",
-	"listeners": "unknown key; write http: with address: HOST:PORT in it",
-	"tls":       "unknown key; write tls-cert: FILE and tls-key: FILE in http:",
-	"path":      "unknown key; write program: FILE",
+	"token":    "a secret does not stand here; write token-file: FILE or token-env: NAME",
+	"secret":   "a secret does not stand here; write the key of a file, or of a variable, that it stands in",
+	"password": "a secret does not stand here; write the key of a file, or of a variable, that it stands in",
+	"key":      "a secret does not stand here; write key-file: and the path of the file that it stands in",
+	"port":     "unknown key; write address: HOST:PORT",
+	"listen":   "unknown key; write http: with address: HOST:PORT in it",
+	"tls":      "unknown key; write tls-cert: FILE and tls-key: FILE in http:",
+	"path":     "unknown key; write program: FILE",
 }
 
 // struct_ reads a section.

@@ -62,6 +62,9 @@ func Load(s Source) (c *Config, unknown []string, err error) {
 // Where tells where a key was given, or else the nearest one around it.
 func (c *Config) Where(key string) Position { return where(c.origins, key) }
 
+// Label names a key and where it was given, if it was.
+func (c *Config) Label(key string) string { return label(c.Where(key), key) }
+
 func where(positions map[string]Position, key string) Position {
 	for {
 		if p, ok := positions[key]; ok {

@@ -30,12 +30,21 @@ type Problem struct {
 	Text string
 }
 
-// Error returns all of it in one line.
+// Error returns all of it in one line. What stands nowhere, as a default does, is told by
+// its key alone.
 func (p Problem) Error() string {
-	if p.Key == "" {
-		return p.Position.String() + ": " + p.Text
+	return label(p.Position, p.Key) + ": " + p.Text
+}
+
+// label names a place and the key that stands there.
+func label(p Position, key string) string {
+	switch {
+	case p.Source == "":
+		return key
+	case key == "":
+		return p.String()
 	}
-	return p.Position.String() + ": " + p.Key + ": " + p.Text
+	return p.String() + ": " + key
 }
 
 // Problems are all mistakes of a configuration, in the order of the file.

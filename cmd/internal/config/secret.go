@@ -194,30 +194,31 @@ func fits(methods []string, key any) error {
 	return nil
 }
 
-// certificate reads the certificate and its key.
-func (r *reader) certificate(h *HTTP) {
+// certificate reads the certificate of a listener and its key; nil: there is none.
+func (r *reader) certificate(listener, certFile, keyFile string) *tls.Certificate {
 	switch {
-	case h.TLSCert == "" && h.TLSKey == "":
-		return
-	case h.TLSCert == "" || h.TLSKey == "":
-		r.bad("http", "tls-cert and tls-key go together; write both")
-		return
+	case certFile == "" && keyFile == "":
+		return nil
+	case certFile == "" || keyFile == "":
+		r.bad(listener, "tls-cert and tls-key go together; write both")
+		return nil
 	}
-	for _, f := range []struct{ key, path string }{{"http.tls-cert", h.TLSCert}, {"http.tls-key", h.TLSKey}} {
+	at := join(listener, "tls-cert")
+	for _, f := range []struct{ key, path string }{{at, certFile}, {join(listener, "tls-key"), keyFile}} {
 		if _, err := os.ReadFile(f.path); err != nil {
 			r.bad(f.key, unreadable(err)+"; write the path of a file in PEM")
-			return
+			return nil
 		}
 	}
-	pair, err := tls.LoadX509KeyPair(h.TLSCert, h.TLSKey)
+	pair, err := tls.LoadX509KeyPair(certFile, keyFile)
 	if err != nil {
-		r.bad("http.tls-cert", strings.TrimPrefix(err.Error(), "tls: ")+"; write a certificate and the key that belongs to it, both in PEM")
-		return
+		r.bad(at, strings.TrimPrefix(err.Error(), "tls: ")+"; write a certificate and the key that belongs to it, both in PEM")
+		return nil
 	}
 	if now := time.Now(); now.After(pair.Leaf.NotAfter) {
-		r.bad("http.tls-cert", "the certificate was good until "+pair.Leaf.NotAfter.Format(time.DateTime)+"; write a newer one")
+		r.bad(at, "the certificate was good until "+pair.Leaf.NotAfter.Format(time.DateTime)+"; write a newer one")
 	}
-	h.Certificate = &pair
+	return &pair
 }
 
 func (r *reader) quic(q *QUIC) {
@@ -235,14 +236,19 @@ func (r *reader) quic(q *QUIC) {
 		return
 	}
 	r.address("quic.address", q.Address)
-	key, err := identity.Load(q.KeyFile)
-	if err != nil {
-		why := "there is no key in it that only its owner can read"
-		if _, statErr := os.Stat(q.KeyFile); statErr != nil {
-			why = unreadable(statErr)
-		}
-		r.bad("quic.key-file", why+"; write the path of one that eventtarget keygen made")
-		return
+	q.Key = r.key("quic.key-file", q.KeyFile)
+}
+
+// key reads a private key for QUIC; nil: it cannot be read.
+func (r *reader) key(at, file string) *identity.Key {
+	key, err := identity.Load(file)
+	if err == nil {
+		return key
 	}
-	q.Key = key
+	why := "there is no key in it that only its owner can read"
+	if _, err := os.Stat(file); err != nil {
+		why = unreadable(err)
+	}
+	r.bad(at, why+"; write the path of one that eventtarget keygen made")
+	return nil
 }

@@ -147,6 +147,9 @@ type Rig struct {
 	// law itself writes and reads messages. One that was let in and closed in
 	// OnConnect is returned with ErrGone.
 	Foreign func() (link.Conn, error)
+	// Session is Foreign for a peer that has negotiated sessions, for laws that write
+	// its greeting themselves. It returns without waiting for that.
+	Session func() (link.Conn, error)
 }
 
 // reaches is the matrix that follows from the capabilities.

@@ -33,6 +33,10 @@ func sessionMutants() []Mutant {
 	}
 	return []Mutant{
 		sessions("has no session", 0, nil),
+		muffled(),
+		visited("keeps its cursor in what users send", []string{"C12"}, byUserData),
+		visited("keeps silent about what it does not know", []string{"C12"}, alwaysResumed),
+		visited("lets the connection that it has fenced speak", []string{"C15"}, speaksOn),
 		sessions("says that it has received less", 1, shift(-1)),
 		sessions("says that it has received more", 1, shift(1)),
 		sessions("sends again what it has sent", 1, func(c *cutter, msg []byte) [][]byte {
@@ -57,7 +61,7 @@ func sessions(name string, protocol int, tamper func(c *cutter, msg []byte) [][]
 		Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			h, err := hub.New(hub.Options{
-				SessionTimeout: s.Session, Limits: s.Limits(), OnFault: s.FaultsOf(0), Heartbeat: s.Heartbeat,
+				SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, OnFault: s.FaultsOf(0), Heartbeat: s.Heartbeat,
 				OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
 			})
 			if err != nil {

@@ -34,6 +34,8 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		s.left = h.journal.comesBack(g.hello, meta.Identity)
 		s.session = h.newSession(g.hello, s.left)
 	}
+	s.resuming.Lock() // not before it has begun: its peer may come back at once
+	defer s.resuming.Unlock()
 	if err := h.join(s); err != nil {
 		s.cancel(err)
 		return nil, h.fail("attach", eventtarget.Topic{}, err)

@@ -117,6 +117,7 @@ func (s *Spoke) detach(a *attachment, reason eventtarget.Reason) {
 	if down {
 		s.att = nil
 		s.session.expire(s, reason)
+		s.shard.remove(s) // under mu: another connection that takes over adds it again
 	}
 	s.mu.Unlock()
 	if !down {
@@ -124,7 +125,6 @@ func (s *Spoke) detach(a *attachment, reason eventtarget.Reason) {
 		s.depart()
 		return
 	}
-	s.shard.remove(s)
 	s.hub.pace.unparked(s)
 	if s.hub.State() == eventtarget.StateClosed { // Shutdown may not have seen it down
 		s.end(reason)

@@ -58,7 +58,7 @@ func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Ri
 	})
 	out := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: r.spoke,
-		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign,
+		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign, Session: r.session,
 	}
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{

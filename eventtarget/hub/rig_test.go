@@ -76,6 +76,13 @@ func (r *rig) foreign() (link.Conn, error) {
 	return unnumbered{c}, err
 }
 
+// session connects a peer that is to greet the hub itself.
+func (r *rig) session() (link.Conn, error) {
+	near, far := link.Pipe()
+	go r.hub.Attach(negotiated{far}, hub.Meta{})
+	return near, nil
+}
+
 type unnumbered struct{ link.Conn }
 
 var number = regexp.MustCompile(`,"seq":\d+}$`)

@@ -14,6 +14,8 @@ import (
 var sessionLaws = []Law{
 	{"C12", "resume-position", Optional, "who goes on from a position hears what came after it, once and in order, then what is new, whatever events say of themselves; a position that is not known, or has gone, is told",
 		"a replay that depends on what users send, and a hole that nobody hears of", lawPosition},
+	{"C31", "at-least-once", Optional, "what the listeners of a process that died had not finished with is heard again, marked Redelivered, and nothing else is",
+		"work that is lost with a process, or done twice by those who could not know", lawAtLeastOnce},
 }
 
 // visitor is a peer with a session of which the law itself does the protocol's part, so

@@ -19,6 +19,7 @@ import (
 // if the hub refuses that, [eventtarget.ErrGone] when the spoke was closed in OnConnect,
 // or says that the id is taken.
 func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
+	h.journal.pass()
 	g, err := h.greet(conn)
 	if err != nil {
 		_ = conn.Close(reasonOf(err))

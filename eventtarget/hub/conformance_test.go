@@ -35,7 +35,7 @@ func TestConformanceStore(t *testing.T) {
 }
 
 func run(t *testing.T, name string, relay bool, o link.Options) {
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Echo: o.Echo}
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", AtLeastOnce: o.Adapter == "store", Relay: relay, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		return (&rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}}).start(ctx, s)
 	}})
@@ -45,6 +45,7 @@ type rig struct {
 	caps    conformance.Capabilities
 	link    link.Options
 	hub     *hub.Hub
+	options hub.Options
 	ends    map[int]*link.PipeConn
 	severed map[int]bool
 	who     string // every spoke is
@@ -52,14 +53,16 @@ type rig struct {
 }
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
-	r.hub, err = hub.New(hub.Options{
+	r.options = hub.Options{
 		Store: r.store(), SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
-	})
+	}
+	r.hub, err = hub.New(r.options)
 	out := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: r.spoke,
 		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign, Session: r.session,
 	}
+	out.Crash = func(_ int, listen func(eventtarget.Endpoint) error) error { return r.crash(out, listen) }
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{
 			Limits: s.Limits(), LogEvents: s.Outgoing, Echo: r.link.Echo, Subscribe: r.link.Subscribe, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 5*time.Millisecond)},

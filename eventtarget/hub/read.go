@@ -75,15 +75,17 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
-	if h.opts.Relay { // before listeners here can spoil the payload for others
-		err = h.relay(s, m, msg)
-	}
+	kept, to, err := s.hand(m, msg) // before listeners here can spoil the payload for others
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)
 	}
-	_ = h.registry.Deliver(s.ctx, e)
-	return h.opts.Relay, err
+	if to.by == nil {
+		_ = h.registry.Deliver(s.ctx, e)
+	} else { // also when the spoke has gone
+		_ = h.registry.DeliverThen(h.ctx, e, to.done)
+	}
+	return kept, err
 }
 
 // mayDispatch tells whether the spoke may dispatch on a topic; the peer is told if not.

@@ -1,10 +1,12 @@
 package hub_test
 
 import (
+	"context"
 	"errors"
 	"regexp"
 	"strconv"
 
+	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
@@ -67,6 +69,23 @@ func (r *rig) store() hub.Store {
 		return &memory{}
 	}
 	return nil
+}
+
+// crash makes another hub go on from the store.
+func (r *rig) crash(rig *conformance.Rig, listen func(eventtarget.Endpoint) error) error {
+	r.Lock()
+	defer r.Unlock()
+	r.options.Store = r.options.Store.(*memory).crash()
+	for _, c := range r.ends {
+		c.Cut()
+	}
+	_ = r.hub.Close()
+	h, err := hub.New(r.options)
+	if err != nil {
+		return err
+	}
+	r.hub, rig.Endpoints[0] = h, h
+	return errors.Join(listen(h), h.Redeliver(context.Background()))
 }
 
 // foreign connects a plain peer. What a store adds to messages is no part of the

@@ -52,6 +52,9 @@ type Capabilities struct {
 	// Replaces tells that a hub's spokes are of one identity where Setup.Replace asks
 	// for that, and that a later one replaces the one before.
 	Replaces bool
+	// AtLeastOnce tells that what an endpoint's listeners had not finished with when its
+	// process died is delivered again: that of a hub, and any of a bus.
+	AtLeastOnce bool
 	// Ordering is what holds beyond each dispatcher's own order, which always
 	// does: "total" or nothing.
 	Ordering string
@@ -139,6 +142,10 @@ type Rig struct {
 	Kill func(endpoint int)
 	// Sever breaks it and Heal lets it connect again; Heal returns when it has.
 	Sever, Heal func(endpoint int)
+	// Crash ends an endpoint that delivers at least once as the death of its process
+	// does, and begins it anew from what it has kept, in the same place of Endpoints:
+	// listen is called with it before anything is delivered.
+	Crash func(endpoint int, listen func(eventtarget.Endpoint) error) error
 	// Stall makes an endpoint stop reading and Resume makes it read again.
 	Stall, Resume func(endpoint int)
 	// Shred makes what an endpoint sends and receives cross a byte at a time.
@@ -147,6 +154,9 @@ type Rig struct {
 	// law itself writes and reads messages. One that was let in and closed in
 	// OnConnect is returned with ErrGone.
 	Foreign func() (link.Conn, error)
+	// Session is Foreign for a peer that has negotiated sessions, for laws that write
+	// its greeting themselves. It returns without waiting for that.
+	Session func() (link.Conn, error)
 }
 
 // reaches is the matrix that follows from the capabilities.

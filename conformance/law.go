@@ -26,5 +26,5 @@ type Law struct {
 // Laws returns all laws, in order.
 func Laws() []Law {
 	return slices.Concat(addLaws, removeLaws, dispatchLaws, failureLaws, closeLaws, leakLaws,
-		payloadLaws, limitLaws, foreignLaws, topologyLaws, hubLaws, spokeLaws, lifeLaws, connectionLaws, gapLaws, loadLaws, slowLaws, busyLaws)
+		payloadLaws, limitLaws, foreignLaws, topologyLaws, hubLaws, spokeLaws, lifeLaws, connectionLaws, sessionLaws, gapLaws, loadLaws, slowLaws, busyLaws)
 }

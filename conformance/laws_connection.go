@@ -13,7 +13,7 @@ import (
 )
 
 var connectionLaws = []Law{
-	{"C15", "replace", Optional, "a second spoke of the same identity ends the first, which is told; nothing is heard from that once it has left",
+	{"C15", "replace", Optional, "a second spoke of the same identity ends the first, which is told, and so does a second connection of a session; nothing is heard from the first once it has left",
 		"two devices where there is one, and orders from the one that was given up", lawReplace},
 	{"C10", "reconnect", Optional, "after a cut listeners hear again without another Add, each event once, and the cut is told; what does not reconnect ends",
 		"half of the subscriptions come back, or twice", lawReconnect},
@@ -95,6 +95,9 @@ func lawResume(t *T) {
 func lawReplace(t *T) {
 	t.onlyHub()
 	t.wire()
+	if t.Harness.Caps.Resumes {
+		t.fence()
+	}
 	t.need(t.Harness.Caps.Replaces, "its spokes cannot be of one identity, or are not replaced")
 	var n notices
 	r := t.rigWith(Setup{Endpoints: 2, Replace: true, OnDisconnect: func(p eventtarget.Peer, reason eventtarget.Reason) {

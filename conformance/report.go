@@ -91,7 +91,12 @@ func (r Report) Markdown() string {
 func (c Capabilities) ordering() string { return cmp.Or(c.Ordering, "per dispatcher") }
 
 // delivery is what the card says of the delivery.
-func (c Capabilities) delivery() string { return cmp.Or(c.Delivery, "at most once") }
+func (c Capabilities) delivery() string {
+	if c.AtLeastOnce {
+		return cmp.Or(c.Delivery, "at least once")
+	}
+	return cmp.Or(c.Delivery, "at most once")
+}
 
 func yes(b bool) string {
 	if b {

@@ -142,15 +142,20 @@ func (r *Registry[T]) deliverMerged(ctx context.Context, e Event[T]) error {
 	if err := e.Topic().Check(); err != nil {
 		return r.wrap("dispatch", e.Topic(), err)
 	}
-	m := merged[T]{lists: [3]*list[T]{
-		open(&r.exact, r, e.Type, e.ID),
-		open(&r.wild, r, e.Type, Wildcard),
-		open(&r.wild, r, Wildcard, Wildcard),
-	}}
+	m := r.merged(e.Topic())
 	if m.lists == [3]*list[T]{} {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
 	return r.walk(ctx, m, e, pass[T]{shares: true})
+}
+
+// merged enters the lists that an event on t reaches.
+func (r *Registry[T]) merged(t Topic) merged[T] {
+	return merged[T]{lists: [3]*list[T]{
+		open(&r.exact, r, t.Type, t.ID),
+		open(&r.wild, r, t.Type, Wildcard),
+		open(&r.wild, r, Wildcard, Wildcard),
+	}}
 }
 
 // walk calls what is left of m and leaves its lists.

@@ -12,6 +12,7 @@ import (
 type cell[T any] struct {
 	event Event[T]
 	refs  atomic.Int32 // own: it belongs to one mailbox
+	done  func()       // nil, or what is called when the last holder has put it back
 }
 
 // own marks a cell that a mailbox made for itself, which costs neither the pool nor
@@ -25,8 +26,12 @@ func (r *Registry[T]) release(c *cell[T], n int32) {
 		return
 	}
 	if c.refs.Add(-n) == 0 {
-		c.event = Event[T]{}
+		done := c.done
+		c.event, c.done = Event[T]{}, nil
 		r.cells.Put(c)
+		if done != nil && !r.discards.Load() {
+			done()
+		}
 	}
 }
 

@@ -41,6 +41,8 @@ type Registry[T any] struct {
 	cells   sync.Pool // of *cell[T]: see mailbox.go
 	workers workers[T]
 
+	discards atomic.Bool // Close was called
+
 	mu      sync.Mutex // serialises everything below
 	all     map[*listener[T]]struct{}
 	seq     uint64
@@ -148,6 +150,7 @@ func (r *Registry[T]) Len() int {
 // still waiting are discarded: they are counted and told in one fault.
 func (r *Registry[T]) Close() {
 	r.refuse()
+	r.discards.Store(true)
 	r.mu.Lock()
 	live := slices.Collect(maps.Keys(r.all))
 	r.mu.Unlock()

@@ -48,8 +48,9 @@ func run(t *testing.T, name string, relay, plain bool) {
 			Endpoints: []eventtarget.Endpoint{h},
 			Kill:      func(i int) { relays[i].Stall() }, Sever: func(i int) { relays[i].Stall() },
 			Heal: func(i int) { relays[i].Heal() }, Stall: func(i int) { relays[i].Stall() },
-			Spokes: func() []eventtarget.Peer { return peers(h) },
-			Spoke:  func(i int) eventtarget.Peer { return spokes[i] },
+			Spokes:  func() []eventtarget.Peer { return peers(h) },
+			Spoke:   func(i int) eventtarget.Peer { return spokes[i] },
+			Session: func() (link.Conn, error) { return dialSession(ctx, h.Addr().String()) },
 			Foreign: func() (link.Conn, error) {
 				c, err := dialForeign(ctx, h.Addr().String())
 				if err == nil {

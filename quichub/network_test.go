@@ -102,6 +102,16 @@ func dialForeign(ctx context.Context, address string) (*quicconn.Conn, error) {
 	return c, errors.Join(c.Greet(), c.Await(ctx))
 }
 
+// dialSession connects a peer that is to greet the hub itself.
+func dialSession(ctx context.Context, address string) (*quicconn.Conn, error) {
+	conn, stream, err := dialRaw(ctx, address, quicconn.SessionProtocol)
+	if err != nil {
+		return nil, err
+	}
+	c := quicconn.New(conn, stream, 1<<21)
+	return c, errors.Join(c.Greet(), c.Await(ctx))
+}
+
 // dialRaw connects a peer that has the spokes' key and otherwise does what it likes.
 func dialRaw(ctx context.Context, address, protocol string) (*quic.Conn, *quic.Stream, error) {
 	security, err := forHub().Client(protocol)

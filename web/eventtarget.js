@@ -10,7 +10,6 @@ const TIMEOUT = 4009; // ends a connection, but no session
 
 const bytes = (text) => new TextEncoder().encode(text).length;
 const make = (name, detail, more) => Object.assign(new CustomEvent(name, { detail }), more);
-const control = (type, payload) => JSON.stringify({ type, id: "", payload });
 
 // parse takes a topic apart, as a hub will that ends the connection for a bad one.
 const parse = (topic) => {
@@ -30,7 +29,7 @@ export class RemoteEventTarget extends EventTarget {
   #since; // when there was the last connection
   #stop = new AbortController();
 
-  #session; // its id
+  #session = {}; // how it was welcomed, with our place in what a hub with a store numbers
   #plain = true;
   #received = 0;
   #unacked = 0; // bytes
@@ -109,11 +108,16 @@ export class RemoteEventTarget extends EventTarget {
     if (this.#state != "closed") this.#end({ code: 1000 }, true);
   }
 
+  // say sends a message of the protocol's own.
+  #say(type, payload) {
+    this.#socket.send(JSON.stringify({ type, id: "", payload }));
+  }
+
   #interest(type, topic) {
     if (this.#options.sse) {
       if (this.#state != "closed") queueMicrotask(() => this.#dial());
     } else if (this.#state == "open") {
-      this.#socket.send(control(type, { topics: [topic] }));
+      this.#say(type, { topics: [topic] });
     }
   }
 
@@ -141,14 +145,15 @@ export class RemoteEventTarget extends EventTarget {
   }
 
   #connect(url) {
-    const socket = (this.#socket = new (this.#options.WebSocket ?? WebSocket)(url, [SUBPROTOCOL]));
+    const socket = (this.#socket = new (this.#options.WebSocket ?? WebSocket)(url, SUBPROTOCOL));
     const on = (name, handle) => socket.addEventListener(name, (event) => socket == this.#socket && handle(event));
     let waiting; // for the answer to the greeting
     on("open", () => {
       if (!socket.protocol) return this.#up();
       waiting = true;
-      const hello = { version: 1, session: this.#session, received: this.#received, window: WINDOW, topics: [...this.#topics.keys()] };
-      socket.send(control("__hello", hello));
+      const { session, place } = this.#session;
+      const hello = { version: 1, session, place, received: this.#received, window: WINDOW, topics: [...this.#topics.keys()] };
+      this.#say("__hello", hello);
       this.#timers.push(setTimeout(() => waiting && this.#up((waiting = false)), 5e3)); // it only echoes what it was offered
     });
     on("message", ({ data }) => {
@@ -193,8 +198,8 @@ export class RemoteEventTarget extends EventTarget {
       // What was sent may have been heard: it is not sent again.
       this.#drop(this.#sent);
       this.#taken = this.#received = this.#unacked = 0;
-      this.#session = welcome?.session;
-      if (!welcome) this.#socket.send(control("__subscribe", { topics: [...this.#topics.keys()] }));
+      this.#session = { ...welcome };
+      if (!welcome) this.#say("__subscribe", { topics: [...this.#topics.keys()] });
     }
     this.#opened(resumed);
     this.#refused(welcome);
@@ -211,25 +216,26 @@ export class RemoteEventTarget extends EventTarget {
   }
 
   #refused(answer) {
-    for (const [topic, reason] of Object.entries({ ...answer?.refused })) this.#tell("refused", { topic, reason });
+    for (const topic in answer?.refused) this.#tell("refused", { topic, reason: answer.refused[topic] });
   }
 
   // beat asks for nothing when nothing was heard, to see whether there is an answer.
   #beat() {
     const beat = () => {
       if (++this.#silent > 2) this.#end({ code: TIMEOUT, reason: "late" });
-      else if (this.#silent == 2) this.#socket.send(control("__subscribe", { topics: [] }));
+      else if (this.#silent == 2) this.#say("__subscribe", { topics: [] });
     };
     this.#timers.push(setInterval(beat, this.#options.heartbeat / 2));
   }
 
-  #message({ type, id, payload, headers }, length) {
+  #message({ type, id, payload, headers, seq }, length) {
     if (type == "__ack") return this.#acknowledged(payload.received);
     if (type == "__gap") this.#tell("gap", payload);
     else if (type == "__refused") this.#tell("refused", payload);
     else if (type == "__subscribed") this.#refused(payload);
     else if (!type.startsWith("__")) this.#deliver(type, make(`${type}:${id}`, payload, { headers }));
     if (this.#plain) return;
+    if (seq > this.#session.place?.seq) this.#session.place.seq = seq;
     this.#received++;
     this.#unacked += length;
     if (this.#unacked > WINDOW / 4 || Date.now() - this.#ackAt > ACK_AFTER) this.#ack();
@@ -238,7 +244,7 @@ export class RemoteEventTarget extends EventTarget {
 
   #ack() {
     if (this.#state != "open" || this.#plain || !this.#unacked) return;
-    this.#socket.send(control("__ack", { received: this.#received }));
+    this.#say("__ack", { received: this.#received });
     this.#unacked = 0;
     this.#ackAt = Date.now();
   }

@@ -10,10 +10,14 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/coder/websocket"
+
 	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/wire"
+	"github.com/eventtarget-go/toolkit/internal/wsconn"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -88,6 +92,15 @@ func (n *network) set(i int, severed bool) {
 	if severed {
 		n.conns[i].Close()
 	}
+}
+
+// dialSession connects a peer that is to greet the hub itself.
+func dialSession(ctx context.Context, url string) (link.Conn, error) {
+	ws, _, err := websocket.Dial(ctx, url, &websocket.DialOptions{Subprotocols: []string{wire.Subprotocol}})
+	if err != nil {
+		return nil, err
+	}
+	return wsconn.New(ws, 1<<21), nil
 }
 
 func peers(h *wsserver.Hub) (all []eventtarget.Peer) {

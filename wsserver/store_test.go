@@ -22,17 +22,23 @@ import (
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
-// storedHub is the child: a hub that relays and keeps what it needs in a folder.
+// storedHub is the child: a hub that relays, unless it is told otherwise, and keeps what
+// it needs in a folder.
 func storedHub(addr, dir string) error {
 	store, err := filestore.Open(dir, nil)
 	if err != nil {
 		return err
 	}
 	h, err := wsserver.New(&wsserver.Options{Options: hub.Options{
-		Relay: true, Store: store, OnFault: func(f eventtarget.Fault) { fmt.Fprintln(os.Stderr, f) },
+		Relay: os.Getenv(storedHubKind) != "own", Store: store, OnFault: func(f eventtarget.Fault) { fmt.Fprintln(os.Stderr, f) },
 	}})
 	if err != nil {
 		return err
+	}
+	if book := os.Getenv(storedHubBook); book != "" {
+		if err := keepBook(h.Hub, book); err != nil {
+			return err
+		}
 	}
 	l, err := net.Listen("tcp", addr)
 	if err != nil {
@@ -45,6 +51,8 @@ func storedHub(addr, dir string) error {
 const (
 	storedHubDir  = "EVENTTARGET_TEST_STORE"
 	storedHubAddr = "EVENTTARGET_TEST_ADDR"
+	storedHubKind = "EVENTTARGET_TEST_KIND"
+	storedHubBook = "EVENTTARGET_TEST_BOOK"
 )
 
 func TestMain(m *testing.M) {

@@ -7,7 +7,6 @@ import (
 	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
-	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
 // hubMutants are hubs and links that mistreat their spokes.
@@ -99,7 +98,6 @@ func hubMutants() []Mutant {
 			spoke := r.Spoke
 			r.Spoke = func(i int) eventtarget.Peer { return deaf{spoke(i)} }
 		}),
-		silent(),
 	}
 }
 
@@ -122,41 +120,6 @@ func joining(name string, caught []string, change func(s *conformance.Setup)) Mu
 	m.Harness.New = func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		change(&s)
 		return hubRig(ctx, s, nil, nil)
-	}
-	return m
-}
-
-// silent reconnects without a word.
-func silent() Mutant {
-	m := hubs("reconnects in silence", []string{"C10"}, nil, nil)
-	m.Harness.Caps.Reconnects = true
-	m.Harness.New = func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-		h, err := hub.New(hub.Options{Limits: s.Limits(), OnFault: s.FaultsOf(0)})
-		if err != nil {
-			return nil, err
-		}
-		var last *link.PipeConn
-		l, err := link.New(link.Options{
-			Backoff: link.Backoff{Max: 1},
-			OnFault: func(eventtarget.Fault) {},
-			Dial: func(context.Context) (link.Conn, error) {
-				near, far := link.Pipe()
-				last = near
-				_, err := h.Attach(far, hub.Meta{})
-				return near, err
-			},
-		})
-		if err != nil {
-			return nil, err
-		}
-		return &conformance.Rig{
-			Endpoints: []eventtarget.Endpoint{h, l},
-			Sever: func(int) {
-				_ = l.Close() // what it has heard of is that it is over
-				last.Cut()
-			},
-			Heal: func(int) {},
-		}, l.Ready(ctx)
 	}
 	return m
 }

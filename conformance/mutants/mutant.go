@@ -31,7 +31,7 @@ type Mutant struct {
 // All returns every mutant.
 func All() []Mutant {
 	var all []Mutant
-	for _, group := range [][]Mutant{dispatchMutants(), listenerMutants(), lifeMutants(), payloadMutants(), naiveMutants(), hubMutants(), spokeMutants(), slowMutants(), busyMutants(), downMutants(), sessionMutants(), foreignMutants()} {
+	for _, group := range [][]Mutant{dispatchMutants(), listenerMutants(), lifeMutants(), payloadMutants(), naiveMutants(), hubMutants(), spokeMutants(), slowMutants(), busyMutants(), downMutants(), sessionMutants(), againMutants(), foreignMutants()} {
 		all = append(all, group...)
 	}
 	return all

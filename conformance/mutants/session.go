@@ -33,6 +33,10 @@ func sessionMutants() []Mutant {
 	}
 	return []Mutant{
 		sessions("has no session", 0, nil),
+		muffled(),
+		visited("keeps its cursor in what users send", []string{"C12"}, byUserData),
+		visited("keeps silent about what it does not know", []string{"C12"}, alwaysResumed),
+		visited("lets the connection that it has fenced speak", []string{"C15"}, speaksOn),
 		sessions("says that it has received less", 1, shift(-1)),
 		sessions("says that it has received more", 1, shift(1)),
 		sessions("sends again what it has sent", 1, func(c *cutter, msg []byte) [][]byte {
@@ -56,41 +60,53 @@ func sessions(name string, protocol int, tamper func(c *cutter, msg []byte) [][]
 		Name: name, Timeout: hangs,
 		Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Reconnects: true, Resumes: true},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
-			h, err := hub.New(hub.Options{
-				SessionTimeout: s.Session, Limits: s.Limits(), OnFault: s.FaultsOf(0), Heartbeat: s.Heartbeat,
-				OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
-			})
-			if err != nil {
-				return nil, err
-			}
-			c := &cutter{hub: h, protocol: protocol, tamper: tamper}
-			l, err := link.New(link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, Backoff: link.Backoff{Max: cmp.Or(s.Backoff, time.Millisecond)}, OnFault: s.FaultsOf(1), Dial: c.dial})
-			if err != nil {
-				return nil, err
-			}
-			return &conformance.Rig{
-				Endpoints: []eventtarget.Endpoint{h, l},
-				Spoke: func(int) (only eventtarget.Peer) {
-					for sp := range h.Spokes() {
-						only = sp
-					}
-					return only
-				},
-				Spokes: func() (all []eventtarget.Peer) {
-					for sp := range h.Spokes() {
-						all = append(all, sp)
-					}
-					return all
-				},
-				Sever: func(int) { c.sever(true) }, Heal: func(int) { c.sever(false) },
-			}, l.Ready(ctx)
+			return sessionRig(ctx, s, protocol, tamper, nil)
 		},
 	}}
+}
+
+// sessionRig is the rig of such a hub; with a shelf it can crash.
+func sessionRig(ctx context.Context, s conformance.Setup, protocol int, tamper func(c *cutter, msg []byte) [][]byte, x *shelf) (*conformance.Rig, error) {
+	o := hub.Options{
+		SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, OnFault: s.FaultsOf(0), Heartbeat: s.Heartbeat,
+		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) },
+	}
+	if x != nil {
+		o.Store = x
+	}
+	h, err := hub.New(o)
+	if err != nil {
+		return nil, err
+	}
+	c := &cutter{hub: h, options: o, protocol: protocol, tamper: tamper}
+	l, err := link.New(link.Options{Limits: s.Limits(), LogEvents: s.Outgoing, Backoff: link.Backoff{Max: cmp.Or(s.Backoff, time.Millisecond)}, OnFault: s.FaultsOf(1), Dial: c.dial})
+	if err != nil {
+		return nil, err
+	}
+	r := &conformance.Rig{
+		Endpoints: []eventtarget.Endpoint{h, l},
+		Spoke: func(int) (only eventtarget.Peer) {
+			for sp := range h.Spokes() {
+				only = sp
+			}
+			return only
+		},
+		Spokes: func() (all []eventtarget.Peer) {
+			for sp := range h.Spokes() {
+				all = append(all, sp)
+			}
+			return all
+		},
+		Sever: func(int) { c.sever(true) }, Heal: func(int) { c.sever(false) },
+	}
+	r.Crash = func(_ int, listen func(eventtarget.Endpoint) error) error { return c.crash(c.options, r, listen) }
+	return r, l.Ready(ctx)
 }
 
 // cutter makes the connections of a link.
 type cutter struct {
 	hub      *hub.Hub
+	options  hub.Options
 	protocol int
 	tamper   func(c *cutter, msg []byte) [][]byte
 	last     []byte // that was sent: the writer's
@@ -116,7 +132,8 @@ func (c *cutter) dial(context.Context) (link.Conn, error) {
 	}
 	near, far := link.Pipe()
 	c.conn = near
-	go func() { _, _ = c.hub.Attach(tampered{far, c, false}, hub.Meta{}) }()
+	h := c.hub
+	go func() { _, _ = h.Attach(tampered{far, c, false}, hub.Meta{}) }()
 	return tampered{near, c, true}, nil
 }
 

@@ -19,6 +19,7 @@ import (
 // if the hub refuses that, [eventtarget.ErrGone] when the spoke was closed in OnConnect,
 // or says that the id is taken.
 func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
+	h.journal.pass()
 	g, err := h.greet(conn)
 	if err != nil {
 		_ = conn.Close(reasonOf(err))
@@ -34,6 +35,8 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		s.left = h.journal.comesBack(g.hello, meta.Identity)
 		s.session = h.newSession(g.hello, s.left)
 	}
+	s.resuming.Lock() // not before it has begun: its peer may come back at once
+	defer s.resuming.Unlock()
 	if err := h.join(s); err != nil {
 		s.cancel(err)
 		return nil, h.fail("attach", eventtarget.Topic{}, err)

@@ -17,9 +17,15 @@ type attachment struct {
 	first   <-chan received // nil, or what is read first: see greet
 	cause   atomic.Pointer[eventtarget.Reason]
 
+	// turn counts what was read and what of that was handled: it is odd while something
+	// is. See relief.
+	turn   atomic.Uint64
+	relief relief
+
 	// Heartbeats: the heartbeat goroutine's.
 	heard  uint64
 	misses int
+	stuck  uint64 // turn at the last beat
 }
 
 // received is what a Receive returned.

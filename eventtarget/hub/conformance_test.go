@@ -33,7 +33,7 @@ func TestConformanceStore(t *testing.T) {
 
 func run(t *testing.T, name string, relay bool, o link.Options, on ...between) {
 	bus := append(on, nil)[0]
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", Relay: relay, Backplane: bus != nil, Echo: o.Echo}
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", AtLeastOnce: o.Adapter == "store", Relay: relay, Backplane: bus != nil, Echo: o.Echo}
 	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: notJoined(bus), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		r := &rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}, dials: map[int]int{}}
 		if bus != nil {
@@ -44,18 +44,19 @@ func run(t *testing.T, name string, relay bool, o link.Options, on ...between) {
 }
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
-	o := hub.Options{
+	r.options = hub.Options{
 		Store: r.store(), SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	}
-	if r.hub, err = hub.New(o); err != nil {
+	if r.hub, err = hub.New(r.options); err != nil {
 		return nil, err
 	}
-	err = r.join(ctx, o)
+	err = r.join(ctx, r.options)
 	out := &conformance.Rig{
 		Endpoints: []eventtarget.Endpoint{r.hub}, Spokes: r.spokes, Stall: func(i int) { r.ends[i].Stall() }, Spoke: r.spoke,
-		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign, Close: r.close,
+		Kill: func(i int) { r.sever(i, true) }, Sever: func(i int) { r.sever(i, true) }, Heal: func(i int) { r.sever(i, false) }, Foreign: r.foreign, Session: r.session, Close: r.close,
 	}
+	out.Crash = func(_ int, listen func(eventtarget.Endpoint) error) error { return r.crash(out, listen) }
 	for i := 1; err == nil && i < s.Endpoints; i++ {
 		l, failed := link.New(link.Options{
 			Limits: s.Limits(), LogEvents: s.Outgoing, Echo: r.link.Echo, Subscribe: r.link.Subscribe, OnFault: s.FaultsOf(i), Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 5*time.Millisecond)},

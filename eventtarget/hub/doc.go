@@ -23,6 +23,9 @@
 // where it was. What the log no longer has by then is told as one gap with the count. A
 // spoke without one is gone with its connection.
 //
+// With a [Store] the sessions outlive the process too, and after [Hub.Redeliver] the hub's
+// own listeners hear what spokes sent at least once.
+//
 // # Ordering
 //
 // What one goroutine dispatches, to all, to some ([Group], [Audience]) or to one

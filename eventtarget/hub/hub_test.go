@@ -211,17 +211,15 @@ func TestConnectPreludeThenLog(t *testing.T) {
 				order = append(order, fmt.Sprint("disconnect ", s.ID(), " ", r.Code))
 			},
 		})
-		l, s, _ := join(t, h, "a")
-		got := listen(t, l, "*")
+		p := attach(t, h, hub.Meta{ID: "a"})
+		s := p.spoke
 		synctest.Wait()
 		if err := h.Dispatch(t.Context(), event("n", "", "6")); err != nil {
 			t.Fatal(err)
 		}
 		synctest.Wait()
-		if p := got.payloads(); len(p) != 7 || !isCounting(p) {
-			t.Errorf("heard %v", p)
-		}
-		l.Close()
+		p.expect(numbers(0, 7)...)
+		_ = p.conn.Close(eventtarget.Reason{})
 		synctest.Wait()
 		if h.Len() != 0 {
 			t.Error("the spoke has not left")
@@ -233,7 +231,7 @@ func TestConnectPreludeThenLog(t *testing.T) {
 		if !errors.Is(err, eventtarget.ErrGone) {
 			t.Errorf("dispatch to a spoke that is gone: %v", err)
 		}
-		if _, err := s.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(got.handle)); !errors.Is(err, eventtarget.ErrClosed) {
+		if _, err := s.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(new(heard).handle)); !errors.Is(err, eventtarget.ErrClosed) {
 			t.Errorf("add on a spoke that is gone: %v", err)
 		}
 	})

@@ -32,9 +32,11 @@ type journal struct {
 	seq uint64
 	// recent are the events since before the hub began, as long as the peers of that
 	// time may come back; nil: they may not any more. Inside the log's Update.
-	recent []Record
-	size   int
-	floor  uint64 // what has a greater number, and is to be remembered, is among them
+	recent   []Record
+	size     int
+	floor    uint64 // what has a greater number, and is to be remembered, is among them
+	handling handling
+
 	// returning are the sessions of that time; with a shared store all that there are.
 	// Under mu.
 	returning map[string]*returning
@@ -45,6 +47,7 @@ type entry struct {
 	record  Record
 	decoded *wire.Message
 	apply   func(u framelog.Update, msg []byte) // of an event
+	handed  *handed                             // nil, or to be numbered for the hub's own listeners
 	done    chan error                          // nil: nobody waits
 }
 
@@ -63,8 +66,10 @@ func newJournal(h *Hub) (*journal, error) {
 		hub: h, store: h.opts.Store, wake: make(chan struct{}, 1),
 		recent: []Record{}, returning: make(map[string]*returning),
 	}
+	j.handling.wake = j.poke
 	if all, is := j.store.(SharedStore); is {
 		j.shared = newShared(j, all)
+		j.handling.state = off // each hub has its own listeners, and dies its own death
 	}
 	first := true
 	for r, err := range j.store.Restore() {
@@ -94,13 +99,16 @@ func newJournal(h *Hub) (*journal, error) {
 }
 
 func (j *journal) restore(r Record) {
+	j.handling.found(r, j.hub.opts.LogEvents, j.hub.opts.LogBytes)
 	if j.shared != nil && !j.shared.counts(r) {
 		return
 	}
 	j.account(r)
 	switch r.Kind {
 	case RecordName:
-		j.seq, j.floor = max(j.seq, r.Seq), max(j.floor, r.Seq)
+		if j.shared == nil {
+			j.seq, j.floor = max(j.seq, r.Seq), max(j.floor, r.Seq)
+		}
 	case RecordEvent, RecordAddressed:
 		j.seq = r.Seq
 		if j.shared != nil {
@@ -206,10 +214,11 @@ func (j *journal) write() {
 		j.queue = nil
 		err := j.failed
 		j.mu.Unlock()
-		if len(batch) == 0 {
+		handled, changed := j.handling.record()
+		if len(batch) == 0 && !changed {
 			return
 		}
-		records := make([]Record, len(batch))
+		records := make([]Record, len(batch), len(batch)+1)
 		for i := range batch {
 			e := &batch[i]
 			if j.shared != nil {
@@ -219,7 +228,13 @@ func (j *journal) write() {
 				e.record.Seq = j.kept
 				e.record.Message = wire.Stamp(nil, e.record.Message, e.decoded, j.kept)
 			}
+			if e.handed != nil {
+				e.record.Local, *e.handed = j.handling.number()
+			}
 			records[i] = e.record
+		}
+		if changed {
+			records = append(records, handled)
 		}
 		if err == nil {
 			if err = j.store.Append(records); err != nil { // it may have some of them
@@ -302,11 +317,16 @@ func (j *journal) put(e entry) error {
 		return eventtarget.ErrClosed
 	}
 	j.queue = append(j.queue, e)
+	j.poke()
+	return nil
+}
+
+// poke makes run look.
+func (j *journal) poke() {
 	select {
 	case j.wake <- struct{}{}:
 	default:
 	}
-	return nil
 }
 
 // keep keeps a record and waits for that; when ctx ends first the outcome is unknown.
@@ -331,9 +351,9 @@ func (j *journal) note(r Record) {
 }
 
 // publish keeps an event and makes it one of the log's.
-func (j *journal) publish(ctx context.Context, r Record, m *wire.Message, apply func(u framelog.Update, msg []byte)) error {
+func (j *journal) publish(ctx context.Context, r Record, m *wire.Message, to *handed, apply func(u framelog.Update, msg []byte)) error {
 	r.Kind = RecordEvent
-	return j.keep(ctx, entry{record: r, decoded: m, apply: apply})
+	return j.keep(ctx, entry{record: r, decoded: m, handed: to, apply: apply})
 }
 
 // comesBack tells whether a peer is one of a session that another process has left, and

@@ -49,15 +49,16 @@ func (h *Hub) encode(ctx context.Context, e *eventtarget.Event[eventtarget.Raw])
 	return msg, nil
 }
 
-// relay passes a message from one spoke on to the others, as it stands.
-func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte) error {
+// relay passes a message from one spoke on to the others, as it stands. to is nil, or
+// becomes what is to be handled here.
+func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte, to *handed) error {
 	var r Record
 	if from.session != nil {
 		r.Session, r.Received = from.session.id, from.session.in.Load()+1
 	}
 	// The reader of that spoke waits for the others here, and so feels that
 	// they are behind. The error says that the hub is closed, or its store broken.
-	err := h.publish(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{from}, m, r)
+	err := h.publishTo(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{from}, m, r, to)
 	if err != nil {
 		h.late.Add(1)
 	}
@@ -67,6 +68,11 @@ func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte) error {
 // publish appends a message to the log, for those who follow it, and puts it into
 // the inboxes of the others who want it; with a store, when that has it.
 func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record) error {
+	return h.publishTo(ctx, topic, msg, except, m, r, nil)
+}
+
+// publishTo is publish of what the hub's own listeners are to have handled.
+func (h *Hub) publishTo(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record, to *handed) error {
 	if err := h.pace.wait(ctx); err != nil {
 		return err
 	}
@@ -81,7 +87,7 @@ func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, 
 		}
 		r.Message = bytes.Clone(msg) // who stops waiting may use its buffer again
 		r.Own = m == nil
-		err = h.journal.publish(ctx, r, m, apply)
+		err = h.journal.publish(ctx, r, m, to, apply)
 	} else {
 		h.log.Update(func(u framelog.Update) {
 			if u.Sealed() {

@@ -11,28 +11,55 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// read delivers what the peer sends over one connection until that ends.
+// read delivers what the peer sends over one connection until that ends, or until the
+// goroutine that has relieved this one meanwhile reads on.
 func (s *Spoke) read(a *attachment) {
-	for {
+	returned := false
+	defer func() {
+		if !returned { // an Inline listener has ended this goroutine (runtime.Goexit)
+			s.end(eventtarget.Reason{Code: eventtarget.CodeInternal})
+			s.detach(a, eventtarget.Reason{Code: eventtarget.CodeInternal})
+			a.relief.end()
+		}
+	}()
+	for reads := true; reads; {
 		msg, err := a.receive()
-		if err != nil {
-			s.detach(a, a.reason(err))
-			return
+		r := received{msg, err}
+		if a.relief.on.Load() && s.putOff(a, r) {
+			reads = err == nil
+			continue
 		}
-		s.lastHeard.Store(time.Now().UnixNano())
-		m, err := wire.Decode(msg, s.hub.opts.Limits)
-		if err == nil && s.session != nil && m.Type == wire.Ack {
-			err = s.receiveAck(m)
-		} else if err == nil && s.throttle.wait(s.ctx) == nil {
-			err = s.receive(a, m, msg)
-		}
-		if err != nil {
-			s.hub.stats.malformed.Add(1)
-			s.endIf(offence(err), func() bool { return s.att == a })
-			s.detach(a, offence(err))
-			return
+		turn := a.turn.Add(1)
+		goes := s.handle(a, r)
+		reads = goes && a.turn.CompareAndSwap(turn, turn+1)
+		if !goes {
+			a.relief.end()
+		} else if !reads {
+			s.makeUp(a)
 		}
 	}
+	returned = true
+}
+
+// handle delivers what was read. It is false when that was the last.
+func (s *Spoke) handle(a *attachment, r received) bool {
+	if r.err != nil {
+		s.detach(a, a.reason(r.err))
+		return false
+	}
+	s.lastHeard.Store(time.Now().UnixNano())
+	m, err := wire.Decode(r.msg, s.hub.opts.Limits)
+	if err == nil && s.session != nil && m.Type == wire.Ack {
+		err = s.receiveAck(m)
+	} else if err == nil && s.throttle.wait(s.ctx) == nil {
+		err = s.receive(a, m, r.msg)
+	}
+	if err != nil {
+		s.hub.stats.malformed.Add(1)
+		s.endIf(offence(err), func() bool { return s.att == a })
+		s.detach(a, offence(err))
+	}
+	return err == nil
 }
 
 // receive handles one message, unless another connection has taken over.
@@ -75,9 +102,7 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
-	if h.opts.Relay { // before listeners here can spoil the payload for others
-		err = h.relay(s, m, msg)
-	}
+	kept, to, err := s.hand(m, msg) // before listeners here can spoil the payload for others
 	if err == nil {
 		h.forward(s.ctx, s.meta.ID, fromSpoke, &e)
 	}
@@ -85,8 +110,12 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)
 	}
-	_ = h.registry.Deliver(s.ctx, e)
-	return h.opts.Relay, err
+	if to.by == nil {
+		_ = h.registry.Deliver(s.ctx, e)
+	} else { // also when the spoke has gone
+		_ = h.registry.DeliverThen(h.ctx, e, to.done)
+	}
+	return kept, err
 }
 
 // mayDispatch tells whether the spoke may dispatch on a topic; the peer is told if not.
@@ -167,7 +196,14 @@ func (h *Hub) heartbeats() {
 // none.
 func (s *Spoke) beat() {
 	a := s.attached()
-	if a == nil || a.pinger == nil {
+	if a == nil {
+		return
+	}
+	if s.relieve(a, a.stuck) {
+		return // nobody can have heard anything meanwhile
+	}
+	a.stuck = a.turn.Load()
+	if a.pinger == nil {
 		return
 	}
 	if now := a.pinger.Heard(); now != a.heard {

@@ -24,6 +24,7 @@ type rig struct {
 	caps    conformance.Capabilities
 	link    link.Options
 	hub     *hub.Hub
+	options hub.Options
 	hubs    []*hub.Hub
 	way     func(eventtarget.Limits) (eventtarget.Endpoint, error) // of one more hub to the bus; nil: one is alone
 	log     func() hub.SharedStore                                 // opens the log that hubs have in common; nil: they have none
@@ -204,11 +205,35 @@ func (r *rig) store() hub.Store {
 	return nil
 }
 
+// crash makes another hub go on from the store.
+func (r *rig) crash(rig *conformance.Rig, listen func(eventtarget.Endpoint) error) error {
+	r.Lock()
+	defer r.Unlock()
+	r.options.Store = r.options.Store.(*memory).crash()
+	for _, c := range r.ends {
+		c.Cut()
+	}
+	_ = r.hub.Close()
+	h, err := hub.New(r.options)
+	if err != nil {
+		return err
+	}
+	r.hub, r.hubs[0], rig.Endpoints[0] = h, h, h
+	return errors.Join(listen(h), h.Redeliver(context.Background()))
+}
+
 // foreign connects a plain peer. What a store adds to messages is no part of the
 // protocol's golden ones.
 func (r *rig) foreign() (link.Conn, error) {
 	c, err := r.dial("", func(*link.PipeConn) {})
 	return unnumbered{c}, err
+}
+
+// session connects a peer that is to greet the hub itself.
+func (r *rig) session() (link.Conn, error) {
+	near, far := link.Pipe()
+	go r.hub.Attach(negotiated{far}, hub.Meta{})
+	return near, nil
 }
 
 type unnumbered struct{ link.Conn }

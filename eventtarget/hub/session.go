@@ -323,6 +323,7 @@ func (s *Spoke) full() bool {
 	blocked := x.blocked
 	x.mu.Unlock()
 	if blocked && !before {
+		s.relieve(s.out, s.out.turn.Load()) // or acknowledgements may wait behind an Inline listener
 		s.hub.pace.parked(s)
 		if s.attached() != s.out { // detach has not seen it
 			s.hub.pace.unparked(s)

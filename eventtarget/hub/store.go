@@ -16,7 +16,7 @@ import (
 // retained, nor a snapshot: a spoke that was sent something of its own is told a gap of
 // unknown size when it comes back to another process, and so is one that hears events
 // conflated. Listeners in the hub's own process die with it, and with them what they had
-// not heard: who must miss nothing listens over a spoke.
+// not heard, unless [Hub.Redeliver] was called.
 type Store interface {
 	// Restore yields what is kept, the oldest first. The hub calls it once, before
 	// anything else.
@@ -76,6 +76,10 @@ type Record struct {
 	Except []string `json:"except,omitempty"`
 	// Message is an event's envelope.
 	Message []byte `json:"message,omitempty"`
+	// Local is the number of an event that the hub's own listeners are to have handled,
+	// which grow by one, in a record of any kind; in a RecordHandled, up to where they
+	// have, and Seq is the last number then.
+	Local uint64 `json:"local,omitempty"`
 }
 
 // RecordKind is what a [Record] is.
@@ -89,6 +93,7 @@ const (
 	RecordOpened                         // a session begins
 	RecordOwn                            // a session is sent something of its own
 	RecordEnded                          // a session is over
+	RecordHandled                        // the hub's own listeners are done with events
 
 	// In a SharedStore only:
 

@@ -10,16 +10,19 @@ import (
 	"github.com/eventtarget-go/toolkit/faultnet"
 )
 
-// TestCut: a page whose network is gone for three seconds hears everything once and in
-// order, and so does who listens to it. The network may go with a word or without.
+// TestCut: a page whose network is gone for three seconds, with a word or without, or
+// whose hub is killed meanwhile and goes on from its store, hears everything once and in
+// order, and so does who listens to it.
 func TestCut(t *testing.T) {
-	for name, cut := range map[string]func(p *faultnet.Proxy){
-		"reset":  func(p *faultnet.Proxy) { p.Cut() },
-		"silent": func(p *faultnet.Proxy) { p.Stall() },
+	for name, cut := range map[string]func(p *faultnet.Proxy, restart func()){
+		"reset":  func(p *faultnet.Proxy, _ func()) { p.Cut() },
+		"silent": func(p *faultnet.Proxy, _ func()) { p.Stall() },
+		"killed": func(_ *faultnet.Proxy, restart func()) { restart() },
 	} {
 		t.Run(name, func(t *testing.T) {
 			const before, during, after = 100, 300, 100
-			at, _ := startHub(t, "127.0.0.1:0")
+			dir := t.TempDir()
+			at, hub := startHub(t, "127.0.0.1:0", "--store", dir)
 			proxy, err := faultnet.NewProxy(at)
 			if err != nil {
 				t.Fatal(err)
@@ -49,7 +52,13 @@ func TestCut(t *testing.T) {
 				}
 			}
 			say(before)
-			cut(proxy)
+			cut(proxy, func() {
+				if err := hub.Process.Kill(); err != nil {
+					t.Fatal(err)
+				}
+				_ = hub.Wait()
+				startHub(t, at, "--store", dir)
+			})
 			say(during)
 			proxy.Heal()
 			say(after)

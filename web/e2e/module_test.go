@@ -20,7 +20,7 @@ func TestModule(t *testing.T) {
 		t.Fatal(err)
 	}
 	made := api.Transform(string(source), api.TransformOptions{
-		MinifyWhitespace: true, MinifyIdentifiers: true, MinifySyntax: true, Target: api.ES2022, Sourcefile: "eventtarget.js",
+		MinifyWhitespace: true, MinifyIdentifiers: true, MinifySyntax: true, Target: api.ES2022, TreeShaking: api.TreeShakingTrue, Sourcefile: "eventtarget.js",
 	})
 	for _, e := range made.Errors {
 		t.Fatal(e.Text)

@@ -109,6 +109,8 @@ type ledger struct {
 	name     string
 	seq      uint64 // of the last event
 	sessions map[string]*session
+
+	numbered, handled uint64 // of the events for the hub's own listeners
 }
 
 type session struct {
@@ -129,7 +131,10 @@ func (l *ledger) add(r hub.Record) {
 		l.sessions[r.Session] = &session{identity: r.Name, received: r.Received}
 	case hub.RecordEnded:
 		delete(l.sessions, r.Session)
+	case hub.RecordHandled:
+		l.handled, l.numbered = r.Local, max(l.numbered, r.Seq)
 	}
+	l.numbered = max(l.numbered, r.Local)
 	if x := l.sessions[r.Session]; x != nil {
 		x.received = max(x.received, r.Received)
 		x.own = x.own || r.Kind == hub.RecordOwn
@@ -139,6 +144,9 @@ func (l *ledger) add(r hub.Record) {
 func (l *ledger) records() (all []hub.Record) {
 	if l.name != "" {
 		all = append(all, hub.Record{Kind: hub.RecordName, Name: l.name, Seq: l.seq})
+	}
+	if l.numbered > 0 {
+		all = append(all, hub.Record{Kind: hub.RecordHandled, Local: l.handled, Seq: l.numbered})
 	}
 	for _, id := range slices.Sorted(maps.Keys(l.sessions)) {
 		x := l.sessions[id]

@@ -121,6 +121,39 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
+// TestRotatesHandled: how far the hub's own listeners are outlives the file that it was
+// told in.
+func TestRotatesHandled(t *testing.T) {
+	dir := t.TempDir()
+	o := &filestore.Options{Bytes: 4000}
+	s := open(t, dir, o)
+	restore(t, s)
+	add(t, s, hub.Record{Kind: hub.RecordName, Name: "x"}, hub.Record{Kind: hub.RecordReceived, Local: 7, Message: []byte("m")},
+		hub.Record{Kind: hub.RecordHandled, Local: 5, Seq: 7})
+	for n := range uint64(20) {
+		add(t, s, event(n+1, strings.Repeat("x", 1000)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	s = open(t, dir, o)
+	handled := hub.Record{Seq: 1}
+	for r, err := range s.Restore() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Local == 7 {
+			t.Error("the file that it was told in is still there")
+		}
+		if r.Kind == hub.RecordHandled {
+			handled = r
+		}
+	}
+	if handled.Local != 5 || handled.Seq != 7 {
+		t.Errorf("the files begin with %+v", handled)
+	}
+}
+
 // TestRotates: the files stay within the bound, and what is known of sessions outlives
 // the file that it was told in.
 func TestRotates(t *testing.T) {

@@ -1,0 +1,88 @@
+package eventtarget_test
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// TestDeliverThen: an event is behind the registry when the last of its listeners has
+// returned, whatever became of it there, and never when Close discarded it.
+func TestDeliverThen(t *testing.T) {
+	type event = eventtarget.Event[int]
+	type listener = eventtarget.Listener[int]
+	for name, c := range map[string]struct {
+		listeners []listener
+		opened    bool // the gate, at the end
+		end       func(r *eventtarget.Registry[int], all []*eventtarget.Registration)
+		before    int32 // how many of three are behind before that
+		after     int32
+	}{
+		"nobody":         {before: 3, after: 3},
+		"inline":         {listeners: []listener{{Inline: true}}, before: 3, after: 3},
+		"queued":         {listeners: []listener{{}}, opened: true, before: 0, after: 3},
+		"two":            {listeners: []listener{{}, {Queue: 1}}, opened: true, before: 0, after: 3},
+		"dropped":        {listeners: []listener{{Queue: 1}}, opened: true, before: 1, after: 3},
+		"dropped oldest": {listeners: []listener{{Queue: 1, Overflow: eventtarget.DropOldest}}, opened: true, before: 1, after: 3},
+		"once":           {listeners: []listener{{Once: true}}, opened: true, before: 2, after: 3},
+		"removed": {listeners: []listener{{}}, before: 0, after: 2, end: func(r *eventtarget.Registry[int], all []*eventtarget.Registration) {
+			r.Remove(all[0])
+		}},
+		"closed": {listeners: []listener{{}}, opened: true, before: 0, after: 0, end: func(r *eventtarget.Registry[int], _ []*eventtarget.Registration) {
+			r.Close()
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := eventtarget.NewRegistry[int](eventtarget.RegistryOptions{Adapter: "test", OnFault: func(eventtarget.Fault) {}})
+				gate := make(chan struct{})
+				var all []*eventtarget.Registration
+				for _, l := range c.listeners {
+					l.Handle = func(context.Context, event) {
+						if !l.Inline {
+							<-gate
+						}
+						panic("behind it all the same")
+					}
+					reg, err := r.Add(t.Context(), eventtarget.T("a", ""), l)
+					if err != nil {
+						t.Fatal(err)
+					}
+					all = append(all, reg)
+				}
+				var behind atomic.Int32
+				for n := range 3 {
+					if err := r.DeliverThen(t.Context(), event{Type: "a", Payload: n}, func() { behind.Add(1) }); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				}
+				if got := behind.Load(); got != c.before {
+					t.Errorf("%d of 3 events are behind it while a listener runs, want %d", got, c.before)
+				}
+				if c.end != nil {
+					c.end(r, all)
+				}
+				if c.opened {
+					close(gate)
+				}
+				synctest.Wait()
+				if got := behind.Load(); got != c.after {
+					t.Errorf("%d of 3 events are behind it in the end, want %d", got, c.after)
+				}
+				if !c.opened {
+					close(gate)
+				}
+				r.Close()
+				<-r.Done()
+				if err := r.DeliverThen(t.Context(), event{Type: "a"}, func() { t.Error("behind what is closed") }); !errors.Is(err, eventtarget.ErrClosed) {
+					t.Errorf("DeliverThen to what is closed: %v", err)
+				}
+			})
+		})
+	}
+}

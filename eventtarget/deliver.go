@@ -22,25 +22,22 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 	if l == nil {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
-	at := 0
+	calling := -1 // which listener, if any
 	p := pass[T]{shares: l.queued > 1}
 	// One deferred call serves all listeners: one that panics is reported and
 	// the rest is called from there.
 	defer func() {
-		if at < len(l.entries) {
+		if calling >= 0 {
 			cause := recover()
 			// Deferred again, because an OnFault may end the goroutine too.
-			defer func() { err = r.resume(ctx, l, at+1, e, p) }()
-			r.caught(l.entries[at].listener, cause, peerID(e.Source))
-			return
-		}
-		r.leave(l)
-		if l.queued > 0 || p.refused {
-			err = p.finish(r, e.Type, e.ID)
+			defer func() { err = r.resume(ctx, l, calling+1, e, p) }()
+			r.caught(l.entries()[calling].listener, cause, peerID(e.Source))
 		}
 	}()
-	for entries := l.entries; at < len(entries); at++ {
-		n := &entries[at]
+	entries := l.entries()
+	for i := range entries {
+		n := &entries[i]
+		calling = i
 		switch {
 		case l.stale() && n.listener.removed.Load():
 			p.refused = true
@@ -49,6 +46,11 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 		default:
 			n.listener.take(ctx, &e, &p)
 		}
+	}
+	calling = -1
+	r.leave(l)
+	if l.queued > 0 || p.refused {
+		return p.finish(r, e.Type, e.ID)
 	}
 	return nil
 }
@@ -188,12 +190,13 @@ func (m *merged[T]) next(r *Registry[T]) *entry[T] {
 		if l == nil {
 			continue
 		}
-		if m.at[i] == len(l.entries) {
+		entries := l.entries()
+		if m.at[i] == len(entries) {
 			m.lists[i] = nil
 			r.leave(l)
 			continue
 		}
-		if n := &l.entries[m.at[i]]; first == nil || n.listener.seq < first.listener.seq {
+		if n := &entries[m.at[i]]; first == nil || n.listener.seq < first.listener.seq {
 			first, which = n, i
 		}
 	}

@@ -14,23 +14,32 @@ import (
 // that has Inline listeners, and a list that was replaced is settled once nobody
 // is inside.
 //
-// The fields are in the order in which Deliver needs them, and fill two cache lines:
-// with many topics a delivery costs little but cache misses.
+// With many topics a delivery costs little but cache misses. So the fields that one to a
+// single listener needs come first and fill one cache line; the whole fills two, which
+// is a size that the allocator aligns.
 type list[T any] struct {
-	hash  uint64
-	topic Topic
-	next  atomic.Pointer[list[T]] // in the table's chain
+	topic  Topic
+	next   atomic.Pointer[list[T]] // in the table's chain
+	inside atomic.Int32            // how many Delivers; and, once it was replaced, staleMark
+	tag    uint16                  // of the topic's hash
+	inline bool                    // any Inline listener in it
+	queued uint8                   // how many listeners are queued: 0, 1 or more
+	single [1]entry[T]             // the entry, if there is only one
 
-	inside atomic.Int32 // how many Delivers; and, once it was replaced, staleMark
-	queued int32        // how many listeners are queued
-	inline bool         // any Inline listener in it
+	several []entry[T] // the entries otherwise
 
-	entries []entry[T]  // never empty
-	single  [1]entry[T] // the entries of most lists, in one piece with it
+	// The listeners that were removed, to be finished when nobody is inside. Under
+	// the registry's lock.
+	waiters []*listener[T]
+	_       [2]uint64
+}
 
-	// The listeners that were removed, to be finished when nobody is inside; nil
-	// is none. Under the registry's lock.
-	waiters *[]*listener[T]
+// entries returns the listeners; there is always one.
+func (l *list[T]) entries() []entry[T] {
+	if l.single[0].scope != nil {
+		return l.single[:]
+	}
+	return l.several
 }
 
 // staleMark is added to inside when the list is replaced. Entries may have been removed
@@ -39,7 +48,7 @@ const staleMark = 1 << 30
 
 func (l *list[T]) stale() bool { return l.inside.Load() >= staleMark }
 
-func (l *list[T]) sel() *selector[T] { return l.entries[0].listener.sel }
+func (l *list[T]) sel() *selector[T] { return l.entries()[0].listener.sel }
 
 // entry holds what a call needs in one place, so that delivering to a plain
 // Inline listener touches nothing else.
@@ -69,11 +78,9 @@ func (r *Registry[T]) drained(l *list[T]) {
 	r.mu.Lock()
 	var free []*listener[T]
 	if l.inside.Load() == staleMark {
-		if l.waiters != nil {
-			for _, w := range *l.waiters {
-				if w.holds--; w.holds == 0 {
-					free = append(free, w)
-				}
+		for _, w := range l.waiters {
+			if w.holds--; w.holds == 0 {
+				free = append(free, w)
 			}
 		}
 		l.waiters = nil
@@ -110,7 +117,7 @@ func (r *Registry[T]) link(n *listener[T]) {
 	}
 	if l := in.Load().find(n.topic.Type, n.topic.ID); l != nil {
 		n.sel = l.sel()
-		r.replace(n.sel, append(slices.Clip(l.entries), e))
+		r.replace(n.sel, append(slices.Clip(l.entries()), e))
 		return
 	}
 	n.sel = &selector[T]{topic: n.topic}
@@ -124,16 +131,14 @@ func (r *Registry[T]) unlink(l *listener[T]) (settled bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if cur := l.sel.current; cur != nil {
-		if i := slices.IndexFunc(cur.entries, func(e entry[T]) bool { return e.listener == l }); i >= 0 {
-			r.replace(l.sel, slices.Concat(cur.entries[:i], cur.entries[i+1:]))
+		entries := cur.entries()
+		if i := slices.IndexFunc(entries, func(e entry[T]) bool { return e.listener == l }); i >= 0 {
+			r.replace(l.sel, slices.Concat(entries[:i], entries[i+1:]))
 		}
 	}
 	if l.inline {
 		for _, old := range l.sel.old {
-			if old.waiters == nil {
-				old.waiters = new([]*listener[T])
-			}
-			*old.waiters = append(*old.waiters, l)
+			old.waiters = append(old.waiters, l)
 			l.holds++
 		}
 	}
@@ -165,16 +170,15 @@ func (r *Registry[T]) replace(s *selector[T], entries []entry[T]) {
 }
 
 func newList[T any](s *selector[T], entries []entry[T]) *list[T] {
-	l := &list[T]{topic: s.topic, entries: entries}
+	l := &list[T]{topic: s.topic, several: entries}
 	if len(entries) == 1 {
-		l.single[0] = entries[0]
-		l.entries = l.single[:]
+		l.single[0], l.several = entries[0], nil
 	}
 	for i := range entries {
 		if entries[i].listener.inline {
 			l.inline = true
 		} else {
-			l.queued++
+			l.queued = min(l.queued+1, 2)
 		}
 	}
 	return l
@@ -203,7 +207,7 @@ func resize[T any](in *atomic.Pointer[table[T]]) {
 	for i := range old.buckets {
 		for l := old.buckets[i].Load(); l != nil; l = l.next.Load() {
 			s := l.sel()
-			s.current = newList(s, l.entries)
+			s.current = newList(s, l.entries())
 			t.set(s.current)
 			retired = append(retired, l)
 		}

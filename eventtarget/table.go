@@ -39,17 +39,21 @@ func (t *table[T]) bucket(hash uint64) *atomic.Pointer[list[T]] {
 func (t *table[T]) find(eventType, id string) *list[T] {
 	h := t.hash(eventType, id)
 	for l := t.bucket(h).Load(); l != nil; l = l.next.Load() {
-		if l.hash == h && l.topic.ID == id && l.topic.Type == eventType {
+		if l.tag == tag(h) && l.topic.ID == id && l.topic.Type == eventType {
 			return l
 		}
 	}
 	return nil
 }
 
+// tag is the part of a hash that a list keeps: bits that do not choose the bucket.
+func tag(hash uint64) uint16 { return uint16(hash >> 48) }
+
 // set puts l in the place of the list that its topic had, if any. Writer only.
 func (t *table[T]) set(l *list[T]) {
-	l.hash = t.hash(l.topic.Type, l.topic.ID)
-	at := t.place(l.topic, l.hash)
+	h := t.hash(l.topic.Type, l.topic.ID)
+	l.tag = tag(h)
+	at := t.place(l.topic, h)
 	if old := at.Load(); old != nil {
 		l.next.Store(old.next.Load())
 	} else {
@@ -70,7 +74,7 @@ func (t *table[T]) remove(topic Topic) {
 // place returns where a topic's list hangs, or where it would, at the end.
 func (t *table[T]) place(topic Topic, hash uint64) *atomic.Pointer[list[T]] {
 	at := t.bucket(hash)
-	for l := at.Load(); l != nil && (l.hash != hash || l.topic != topic); l = at.Load() {
+	for l := at.Load(); l != nil && (l.tag != tag(hash) || l.topic != topic); l = at.Load() {
 		at = &l.next
 	}
 	return at

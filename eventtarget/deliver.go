@@ -62,7 +62,7 @@ func open[T any](in *atomic.Pointer[table[T]], r *Registry[T], eventType, id str
 		if t == nil {
 			return nil
 		}
-		l := t.find(eventType, id)
+		l, _, _ := t.find(eventType, id)
 		if l == nil || l.enter() {
 			return l
 		}

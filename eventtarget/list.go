@@ -20,7 +20,7 @@ type list[T any] struct {
 	topic   Topic
 	inside  atomic.Int32 // how many Delivers; and, once it was replaced, staleMark
 	inline  bool         // any Inline listener in it
-	queued  uint8        // how many listeners are queued: 0, 1 or more
+	queued  bool         // any queued listener in it
 	single  [1]entry[T]  // the entry, if there is only one
 	several *[]entry[T]  // the entries otherwise
 }
@@ -44,7 +44,7 @@ func (l *list[T]) sel() *selector[T] { return l.entries()[0].listener.sel }
 // entry holds what a call needs in one place, so that delivering to a plain
 // Inline listener touches nothing else.
 type entry[T any] struct {
-	handle func(context.Context, Event[T]) // nil: see listener.take
+	handle func(context.Context, Event[T]) // nil if it is queued
 	*scope[T]
 }
 
@@ -86,6 +86,7 @@ func (r *Registry[T]) drained(l *list[T]) {
 type selector[T any] struct {
 	current *list[T]      // nil once the last listener is gone
 	old     []replaced[T] // and somebody may still be inside
+	feed    *feed[T]      // nil until there is a queued listener
 }
 
 // replaced is a list that was, and the Inline listeners that were removed and are to
@@ -105,21 +106,29 @@ func (s *selector[T]) forget(drop func(replaced[T]) bool) {
 
 // link puts n into its selector's list. Under r.mu.
 func (r *Registry[T]) link(n *listener[T]) {
-	e := entry[T]{scope: &n.scope}
-	if n.inline && !n.once {
-		e.handle = n.handle
-	}
 	in := r.tableOf(n.topic)
 	if in.Load() == nil {
 		in.Store(newTable[T](1))
 	}
+	var others []entry[T]
 	if l, _, _ := in.Load().find(n.topic.Type, n.topic.ID); l != nil {
-		n.sel = l.sel()
-		r.replace(n, append(slices.Clip(l.entries()), e))
-		return
+		n.sel, others = l.sel(), slices.Clip(l.entries())
+	} else {
+		n.sel = new(selector[T])
 	}
-	n.sel = new(selector[T])
-	r.replace(n, []entry[T]{e})
+	e := entry[T]{scope: &n.scope}
+	switch {
+	case !n.inline:
+		if n.sel.feed == nil {
+			n.sel.feed = new(feed[T])
+		}
+		n.box.feed = n.sel.feed
+	case n.once:
+		e.handle = n.callOnce
+	default:
+		e.handle = n.handle
+	}
+	r.replace(n, append(others, e))
 }
 
 // unlink takes l out of its selector's list. For an Inline listener it tells
@@ -182,7 +191,7 @@ func newList[T any](topic Topic, entries []entry[T]) *list[T] {
 		if entries[i].listener.inline {
 			l.inline = true
 		} else {
-			l.queued = min(l.queued+1, 2)
+			l.queued = true
 		}
 	}
 	return l

@@ -37,7 +37,7 @@ type Registry[T any] struct {
 	exact atomic.Pointer[table[T]] // topics without wildcards
 	wild  atomic.Pointer[table[T]] // selectors with wildcards; nil while there are none
 
-	cells   sync.Pool // of *cell[T]: see mailbox.go
+	chunks  [len(chunkSizes)]sync.Pool // of *chunk[T]: see mailbox.go
 	workers workers[T]
 
 	mu      sync.Mutex // serialises everything below
@@ -52,7 +52,6 @@ type Registry[T any] struct {
 func NewRegistry[T any](o RegistryOptions) *Registry[T] {
 	r := &Registry[T]{opts: o, all: make(map[*listener[T]]struct{}), done: make(chan struct{})}
 	r.exact.Store(newTable[T](1))
-	r.cells.New = func() any { return new(cell[T]) }
 	r.workers.init(r.tryEnd)
 	return r
 }

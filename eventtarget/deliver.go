@@ -23,37 +23,57 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
 	if l.queued {
-		return r.deliverTo(ctx, [3]*list[T]{l}, e)
+		var p pass
+		r.enqueue(ctx, l, &e, &p)
+		if l.inline && r.walk(merged[T]{lists: [3]*list[T]{l}}, e) {
+			p.refused = true
+		}
+		return r.outcome(&p, &e)
 	}
-	calling, refused := -1, false
-	entries := l.entries()
+	c := calls[T]{registry: r, list: l, at: -1}
 	// One deferred call serves all listeners: one that panics is reported and
 	// the rest is called from there.
 	defer func() {
-		if calling >= 0 {
-			cause := recover()
-			// Deferred again, because an OnFault may end the goroutine too.
-			defer func() {
-				rest := merged[T]{lists: [3]*list[T]{l}, at: [3]int{calling + 1}}
-				err = r.outcome(pass{refused: r.walk(rest, e) || refused}, e.Topic())
-			}()
-			r.caught(entries[calling].listener, cause, peerID(e.Source))
+		if c.at >= 0 {
+			err = c.resume(recover(), e)
 		}
 	}()
+	entries := l.entries()
 	for i := range entries {
 		n := &entries[i]
 		if l.stale() && n.listener.removed.Load() {
-			refused = true
+			c.refused = true
 			continue
 		}
-		calling = i
+		c.at = i
 		n.handle(n.scope, e)
 	}
-	calling = -1
+	c.at = -1
 	r.leave(l)
-	if refused {
+	if c.refused {
 		return r.checkRefused(e.Topic())
 	}
+	return nil
+}
+
+// calls is how far a Deliver to Inline listeners has come.
+type calls[T any] struct {
+	registry *Registry[T]
+	list     *list[T]
+	at       int  // the one that is being called; -1 is none
+	refused  bool // one had ended meanwhile
+}
+
+// resume goes on behind a listener that did not return.
+func (c *calls[T]) resume(cause any, e Event[T]) (err error) {
+	r := c.registry
+	// Deferred, because an OnFault may end the goroutine too.
+	defer func() {
+		if r.walk(merged[T]{lists: [3]*list[T]{c.list}, at: [3]int{c.at + 1}}, e) || c.refused {
+			err = r.checkRefused(e.Topic())
+		}
+	}()
+	r.caught(c.list.entries()[c.at].listener, cause, peerID(e.Source))
 	return nil
 }
 
@@ -115,25 +135,16 @@ func (r *Registry[T]) deliverMerged(ctx context.Context, e Event[T]) error {
 	if lists == [3]*list[T]{} {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
-	return r.deliverTo(ctx, lists, e)
-}
-
-// deliverTo brings e to the listeners in lists that were entered, and leaves them.
-func (r *Registry[T]) deliverTo(ctx context.Context, lists [3]*list[T], e Event[T]) error {
 	var p pass
-	inline := false
 	for _, l := range lists {
-		if l != nil {
-			inline = inline || l.inline
-			if l.queued {
-				r.enqueue(ctx, l, &e, &p)
-			}
+		if l != nil && l.queued {
+			r.enqueue(ctx, l, &e, &p)
 		}
 	}
-	if inline && r.walk(merged[T]{lists: lists}, e) {
+	if r.walk(merged[T]{lists: lists}, e) {
 		p.refused = true
 	}
-	return r.outcome(p, e.Topic())
+	return r.outcome(&p, &e)
 }
 
 // walk calls the Inline listeners of what is left of m and leaves its lists.

@@ -104,7 +104,7 @@ type mailbox[T any] struct {
 
 	_       [64]byte // what follows changes with each event: not in the dispatchers' cache line
 	claimed atomic.Int64
-	blocked atomic.Int32 // dispatchers that wait for room
+	blocked atomic.Bool // room is not nil
 }
 
 // offered is what became of an event that was put into a mailbox.
@@ -289,6 +289,7 @@ func (m *mailbox[T]) signal() {
 	if m.room != nil {
 		close(m.room)
 		m.room = nil
+		m.blocked.Store(false)
 	}
 }
 
@@ -301,12 +302,11 @@ func (m *mailbox[T]) awaitRoom(ctx context.Context) error {
 	}
 	if m.room == nil {
 		m.room = make(chan struct{})
+		m.blocked.Store(true)
 	}
 	room := m.room
-	m.blocked.Add(1)
 	free := m.pending() < m.limit
 	m.feed.mu.Unlock()
-	defer m.blocked.Add(-1)
 	if free { // claimed between offer and here, when nobody was told to signal
 		return nil
 	}
@@ -320,7 +320,7 @@ func (m *mailbox[T]) awaitRoom(ctx context.Context) error {
 
 // madeRoom tells waiting dispatchers that an event was claimed.
 func (m *mailbox[T]) madeRoom() {
-	if m.blocked.Load() > 0 {
+	if m.blocked.Load() {
 		m.feed.mu.Lock()
 		m.signal()
 		m.feed.mu.Unlock()

@@ -61,22 +61,22 @@ func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *p
 	var stored span[T]
 	feed := l.sel().feed
 	feed.mu.Lock()
-	for _, n := range l.entries() {
-		if n.handle != nil { // Inline
+	for _, entry := range l.entries() {
+		if entry.handle != nil { // Inline
 			continue
 		}
-		box := n.listener.box
-		what := box.offer(n.listener, e, &stored)
-		for ; what == full; what = box.offer(n.listener, e, &stored) {
+		n := entry.listener
+		what := n.box.offer(n, e, &stored)
+		for ; what == full; what = n.box.offer(n, e, &stored) {
 			feed.mu.Unlock()
 			err := ErrWouldBlock
 			if CallerOf(ctx) == NotListener {
-				err = box.awaitRoom(ctx)
+				err = n.box.awaitRoom(ctx)
 			}
 			feed.mu.Lock()
 			stored = span[T]{} // the log has gone on
 			if err != nil {
-				n.listener.dropped.Add(1)
+				n.dropped.Add(1)
 				p.fail(r.wrap("dispatch", e.Topic(), err))
 				break
 			}
@@ -98,12 +98,12 @@ func (p *pass) fail(err error) {
 }
 
 // outcome reports what the queues dropped and tells how it went.
-func (r *Registry[T]) outcome(p pass, t Topic) error {
+func (r *Registry[T]) outcome(p *pass, e *Event[T]) error {
 	for range p.overflow {
-		r.ReportFault(Fault{Kind: FaultOverflow, Topic: t, Count: 1, Err: ErrOverflow})
+		r.ReportFault(Fault{Kind: FaultOverflow, Topic: e.Topic(), Count: 1, Err: ErrOverflow})
 	}
 	if p.refused && p.err == nil {
-		return r.checkRefused(t)
+		return r.checkRefused(e.Topic())
 	}
 	return p.err
 }

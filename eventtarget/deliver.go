@@ -18,7 +18,11 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 	if r.wild.Load() != nil {
 		return r.deliverMerged(ctx, e)
 	}
-	l := open(&r.exact, r, e.Type, e.ID)
+	l, _, _ := r.exact.Load().find(e.Type, e.ID)
+	if l != nil && !l.enter() { // as open does, but for the call
+		r.leave(l)
+		l = open(&r.exact, r, e.Type, e.ID)
+	}
 	if l == nil {
 		return r.CheckDispatch(ctx, e.Topic())
 	}

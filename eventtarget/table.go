@@ -50,7 +50,10 @@ func (t *table[T]) locate(eventType, id string) (b *bucket[T], tag uint64) {
 
 // find returns the listeners on a topic, and where they are, or nil.
 func (t *table[T]) find(eventType, id string) (l *list[T], b *bucket[T], slot int) {
-	b, tag := t.locate(eventType, id)
+	b, tag := &t.buckets[0], uint64(1)
+	if len(t.buckets) > 1 { // here too: a call costs as much as all the rest
+		b, tag = t.locate(eventType, id)
+	}
 	for ; b != nil; b = b.more.Load() {
 		// The lowest byte that is the tag is found for sure; one above it may be
 		// found that is not, which the comparison tells.

@@ -5,10 +5,10 @@ import (
 	"sync/atomic"
 )
 
-// Deliver brings e to the listeners on its topic: Inline ones are called, in the
-// order in which they were added, queued ones find it in their queue. It returns
-// [ErrInvalidTopic], [ErrClosed], or ctx's cause if ctx had ended, with nothing
-// delivered. If a listener that asked for [Block] had no room until ctx ended,
+// Deliver brings e to the listeners on its topic: queued ones find it in their
+// queue, then Inline ones are called, in the order in which they were added. It
+// returns [ErrInvalidTopic], [ErrClosed], or ctx's cause if ctx had ended, with
+// nothing delivered. If a listener that asked for [Block] had no room until ctx ended,
 // or had none and Deliver was called inside a listener ([ErrWouldBlock]), that
 // is returned too: the event was dropped for that listener alone.
 func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
@@ -18,38 +18,66 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 	if r.wild.Load() != nil {
 		return r.deliverMerged(ctx, e)
 	}
-	l := open(&r.exact, r, e.Type, e.ID)
+	l, _, _ := r.exact.Load().find(e.Type, e.ID)
+	if l != nil && !l.enter() { // as open does, but for the call
+		r.leave(l)
+		l = open(&r.exact, r, e.Type, e.ID)
+	}
 	if l == nil {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
-	at := 0
-	p := pass[T]{shares: l.queued > 1}
+	if l.queued {
+		var p pass
+		r.enqueue(ctx, l, &e, &p)
+		if l.inline && r.walk(merged[T]{lists: [3]*list[T]{l}}, e) {
+			p.refused = true
+		}
+		return r.outcome(&p, &e)
+	}
+	c := calls[T]{registry: r, list: l, at: -1}
 	// One deferred call serves all listeners: one that panics is reported and
 	// the rest is called from there.
 	defer func() {
-		if at < len(l.entries) {
-			cause := recover()
-			// Deferred again, because an OnFault may end the goroutine too.
-			defer func() { err = r.resume(ctx, l, at+1, e, p) }()
-			r.caught(l.entries[at].listener, cause, peerID(e.Source))
-			return
-		}
-		r.leave(l)
-		if l.queued > 0 || p.refused {
-			err = p.finish(r, e.Type, e.ID)
+		if c.at >= 0 {
+			err = c.resume(recover(), e)
 		}
 	}()
-	for entries := l.entries; at < len(entries); at++ {
-		n := &entries[at]
-		switch {
-		case l.stale() && n.listener.removed.Load():
-			p.refused = true
-		case n.handle != nil:
-			n.handle(n.scope, e)
-		default:
-			n.listener.take(ctx, &e, &p)
+	entries := l.entries()
+	for i := range entries {
+		n := &entries[i]
+		if l.stale() && n.listener.removed.Load() {
+			c.refused = true
+			continue
 		}
+		c.at = i
+		n.handle(n.scope, e)
 	}
+	c.at = -1
+	r.leave(l)
+	if c.refused {
+		return r.checkRefused(e.Topic())
+	}
+	return nil
+}
+
+// calls is how far a Deliver to Inline listeners has come.
+type calls[T any] struct {
+	registry *Registry[T]
+	list     *list[T]
+	at       int  // the one that is being called; -1 is none
+	refused  bool // one had ended meanwhile
+}
+
+// resume goes on behind a listener that did not return.
+func (c *calls[T]) resume(cause any, e Event[T]) (err error) {
+	r := c.registry
+	// Deferred, because an OnFault may end the goroutine too.
+	defer func() {
+		if r.walk(merged[T]{lists: [3]*list[T]{c.list}, at: [3]int{c.at + 1}}, e) || c.refused {
+			err = r.checkRefused(e.Topic())
+		}
+	}()
+	r.caught(c.list.entries()[c.at].listener, cause, peerID(e.Source))
 	return nil
 }
 
@@ -60,7 +88,7 @@ func open[T any](in *atomic.Pointer[table[T]], r *Registry[T], eventType, id str
 		if t == nil {
 			return nil
 		}
-		l := t.find(eventType, id)
+		l, _, _ := t.find(eventType, id)
 		if l == nil || l.enter() {
 			return l
 		}
@@ -79,55 +107,15 @@ func (r *Registry[T]) CheckDispatch(ctx context.Context, t Topic) error {
 	if err := t.Check(); err != nil {
 		return r.wrap("dispatch", t, err)
 	}
+	return r.checkRefused(t)
+}
+
+// checkRefused tells why a listener that had ended meanwhile did.
+func (r *Registry[T]) checkRefused(t Topic) error {
 	if r.Closed() {
 		return r.wrap("dispatch", t, ErrClosed)
 	}
 	return nil
-}
-
-// pass is what a Deliver holds on its way through the listeners.
-type pass[T any] struct {
-	shares  bool     // there may be more than one queue
-	refused bool     // by a listener that ended meanwhile
-	shared  *cell[T] // the event, for the queues that share it; nil until the first
-	handed  int32    // how many queues hold it
-	err     error    // the first
-}
-
-// reserve is the references that a pass holds while it does not know yet how
-// many there will be.
-const reserve = 1 << 30
-
-func (p *pass[T]) cell(r *Registry[T], e *Event[T]) *cell[T] {
-	if p.shared == nil {
-		p.shared = r.cells.Get().(*cell[T])
-		p.shared.refs.Store(reserve)
-		p.shared.event = *e
-	}
-	return p.shared
-}
-
-func (p *pass[T]) fail(err error) {
-	if p.err == nil {
-		p.err = err
-	}
-}
-
-// finish gives up what the pass holds and tells how it went.
-func (p *pass[T]) finish(r *Registry[T], eventType, id string) error {
-	if p.shared != nil {
-		r.release(p.shared, reserve-p.handed)
-	}
-	if p.refused && p.err == nil && r.Closed() {
-		return r.wrap("dispatch", Topic{eventType, id}, ErrClosed)
-	}
-	return p.err
-}
-
-// resume goes on behind a listener that did not return.
-func (r *Registry[T]) resume(ctx context.Context, l *list[T], from int, e Event[T], p pass[T]) error {
-	m := merged[T]{lists: [3]*list[T]{l}, at: [3]int{from}}
-	return r.walk(ctx, m, e, p)
 }
 
 // merged walks the up to three lists that an event reaches once wildcards are in
@@ -138,54 +126,59 @@ type merged[T any] struct {
 	current *listener[T] // the one that is being called
 }
 
+// deliverMerged is Deliver while there are selectors with wildcards.
 func (r *Registry[T]) deliverMerged(ctx context.Context, e Event[T]) error {
 	if err := e.Topic().Check(); err != nil {
 		return r.wrap("dispatch", e.Topic(), err)
 	}
-	m := r.merged(e.Topic())
-	if m.lists == [3]*list[T]{} {
+	return r.deliverAll(ctx, e, nil)
+}
+
+// deliverAll delivers an event that was checked.
+func (r *Registry[T]) deliverAll(ctx context.Context, e Event[T], then *then) error {
+	lists := [3]*list[T]{
+		open(&r.exact, r, e.Type, e.ID),
+		open(&r.wild, r, e.Type, Wildcard),
+		open(&r.wild, r, Wildcard, Wildcard),
+	}
+	if lists == [3]*list[T]{} {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
-	return r.walk(ctx, m, e, pass[T]{shares: true})
+	p := pass{then: then}
+	for _, l := range lists {
+		if l != nil && l.queued {
+			r.enqueue(ctx, l, &e, &p)
+		}
+	}
+	if r.walk(merged[T]{lists: lists}, e) {
+		p.refused = true
+	}
+	return r.outcome(&p, &e)
 }
 
-// merged enters the lists that an event on t reaches.
-func (r *Registry[T]) merged(t Topic) merged[T] {
-	return merged[T]{lists: [3]*list[T]{
-		open(&r.exact, r, t.Type, t.ID),
-		open(&r.wild, r, t.Type, Wildcard),
-		open(&r.wild, r, Wildcard, Wildcard),
-	}}
-}
-
-// walk calls what is left of m and leaves its lists.
-func (r *Registry[T]) walk(ctx context.Context, m merged[T], e Event[T], p pass[T]) (err error) {
+// walk calls the Inline listeners of what is left of m and leaves its lists.
+func (r *Registry[T]) walk(m merged[T], e Event[T]) (refused bool) {
 	defer func() {
 		if l := m.current; l != nil {
 			m.current = nil
 			cause := recover()
-			defer func() { err = r.walk(ctx, m, e, p) }()
+			defer func() { refused = r.walk(m, e) || refused }()
 			r.caught(l, cause, peerID(e.Source))
-			return
 		}
-		err = p.finish(r, e.Type, e.ID)
 	}()
 	for n := m.next(r); n != nil; n = m.next(r) {
-		m.current = n.listener
-		switch {
-		case n.listener.removed.Load():
-			p.refused = true
-		case n.handle != nil:
-			n.handle(n.scope, e)
-		default:
-			n.listener.take(ctx, &e, &p)
+		if n.listener.removed.Load() {
+			refused = true
+			continue
 		}
+		m.current = n.listener
+		n.handle(n.scope, e)
 		m.current = nil
 	}
-	return nil
+	return refused
 }
 
-// next returns the entry that was added first among those not yet called.
+// next returns the entry that was added first among the Inline ones not yet called.
 func (m *merged[T]) next(r *Registry[T]) *entry[T] {
 	var first *entry[T]
 	which := 0
@@ -193,12 +186,16 @@ func (m *merged[T]) next(r *Registry[T]) *entry[T] {
 		if l == nil {
 			continue
 		}
-		if m.at[i] == len(l.entries) {
+		entries := l.entries()
+		for m.at[i] < len(entries) && entries[m.at[i]].handle == nil { // queued
+			m.at[i]++
+		}
+		if m.at[i] == len(entries) {
 			m.lists[i] = nil
 			r.leave(l)
 			continue
 		}
-		if n := &l.entries[m.at[i]]; first == nil || n.listener.seq < first.listener.seq {
+		if n := &entries[m.at[i]]; first == nil || n.listener.seq < first.listener.seq {
 			first, which = n, i
 		}
 	}

@@ -14,23 +14,23 @@ import (
 // that has Inline listeners, and a list that was replaced is settled once nobody
 // is inside.
 //
-// The fields are in the order in which Deliver needs them, and fill two cache lines:
-// with many topics a delivery costs little but cache misses.
+// With many topics a delivery costs little but cache misses, so a list fills just one
+// cache line.
 type list[T any] struct {
-	hash  uint64
-	topic Topic
-	next  atomic.Pointer[list[T]] // in the table's chain
+	topic   Topic
+	inside  atomic.Int32 // how many Delivers; and, once it was replaced, staleMark
+	inline  bool         // any Inline listener in it
+	queued  bool         // any queued listener in it
+	single  [1]entry[T]  // the entry, if there is only one
+	several *[]entry[T]  // the entries otherwise
+}
 
-	inside atomic.Int32 // how many Delivers; and, once it was replaced, staleMark
-	queued int32        // how many listeners are queued
-	inline bool         // any Inline listener in it
-
-	entries []entry[T]  // never empty
-	single  [1]entry[T] // the entries of most lists, in one piece with it
-
-	// The listeners that were removed, to be finished when nobody is inside; nil
-	// is none. Under the registry's lock.
-	waiters *[]*listener[T]
+// entries returns the listeners; there is always one.
+func (l *list[T]) entries() []entry[T] {
+	if l.several == nil {
+		return l.single[:]
+	}
+	return *l.several
 }
 
 // staleMark is added to inside when the list is replaced. Entries may have been removed
@@ -39,12 +39,12 @@ const staleMark = 1 << 30
 
 func (l *list[T]) stale() bool { return l.inside.Load() >= staleMark }
 
-func (l *list[T]) sel() *selector[T] { return l.entries[0].listener.sel }
+func (l *list[T]) sel() *selector[T] { return l.entries()[0].listener.sel }
 
 // entry holds what a call needs in one place, so that delivering to a plain
 // Inline listener touches nothing else.
 type entry[T any] struct {
-	handle func(context.Context, Event[T]) // nil: see listener.take
+	handle func(context.Context, Event[T]) // nil if it is queued
 	*scope[T]
 }
 
@@ -66,19 +66,16 @@ func (r *Registry[T]) leave(l *list[T]) {
 
 // drained finishes the listeners that waited for the last Deliver inside l.
 func (r *Registry[T]) drained(l *list[T]) {
-	r.mu.Lock()
 	var free []*listener[T]
-	if l.inside.Load() == staleMark {
-		if l.waiters != nil {
-			for _, w := range *l.waiters {
-				if w.holds--; w.holds == 0 {
-					free = append(free, w)
-				}
+	r.mu.Lock()
+	l.sel().forget(func(old replaced[T]) bool {
+		for _, w := range old.waiters {
+			if w.holds--; w.holds == 0 {
+				free = append(free, w)
 			}
 		}
-		l.waiters = nil
-		l.sel().prune()
-	}
+		return true
+	})
 	r.mu.Unlock()
 	for _, w := range free {
 		r.finish(w)
@@ -87,34 +84,51 @@ func (r *Registry[T]) drained(l *list[T]) {
 
 // selector is a topic that has listeners. All of it is under the registry's lock.
 type selector[T any] struct {
-	topic   Topic
-	current *list[T]   // nil once the last listener is gone
-	old     []*list[T] // replaced, and somebody may still be inside
+	current *list[T]      // nil once the last listener is gone
+	old     []replaced[T] // and somebody may still be inside
+	feed    *feed[T]      // nil until there is a queued listener
 }
 
-// prune forgets the replaced lists that nobody is inside. A Deliver that enters
-// one from now on finds it stale and turns back.
-func (s *selector[T]) prune() {
-	s.old = slices.DeleteFunc(s.old, func(l *list[T]) bool { return l.inside.Load() == staleMark })
+// replaced is a list that was, and the Inline listeners that were removed and are to
+// be finished when nobody is inside any more.
+type replaced[T any] struct {
+	*list[T]
+	waiters []*listener[T]
+}
+
+// forget drops the replaced lists that nobody is inside, if drop agrees. A Deliver
+// that enters one from now on finds it stale and turns back.
+func (s *selector[T]) forget(drop func(replaced[T]) bool) {
+	s.old = slices.DeleteFunc(s.old, func(l replaced[T]) bool {
+		return l.inside.Load() == staleMark && drop(l)
+	})
 }
 
 // link puts n into its selector's list. Under r.mu.
 func (r *Registry[T]) link(n *listener[T]) {
-	e := entry[T]{scope: &n.scope}
-	if n.inline && !n.once {
-		e.handle = n.handle
-	}
 	in := r.tableOf(n.topic)
 	if in.Load() == nil {
 		in.Store(newTable[T](1))
 	}
-	if l := in.Load().find(n.topic.Type, n.topic.ID); l != nil {
-		n.sel = l.sel()
-		r.replace(n.sel, append(slices.Clip(l.entries), e))
-		return
+	var others []entry[T]
+	if l, _, _ := in.Load().find(n.topic.Type, n.topic.ID); l != nil {
+		n.sel, others = l.sel(), slices.Clip(l.entries())
+	} else {
+		n.sel = new(selector[T])
 	}
-	n.sel = &selector[T]{topic: n.topic}
-	r.replace(n.sel, []entry[T]{e})
+	e := entry[T]{scope: &n.scope}
+	switch {
+	case !n.inline:
+		if n.sel.feed == nil {
+			n.sel.feed = new(feed[T])
+		}
+		n.box.feed = n.sel.feed
+	case n.once:
+		e.handle = n.callOnce
+	default:
+		e.handle = n.handle
+	}
+	r.replace(n, append(others, e))
 }
 
 // unlink takes l out of its selector's list. For an Inline listener it tells
@@ -124,94 +138,63 @@ func (r *Registry[T]) unlink(l *listener[T]) (settled bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if cur := l.sel.current; cur != nil {
-		if i := slices.IndexFunc(cur.entries, func(e entry[T]) bool { return e.listener == l }); i >= 0 {
-			r.replace(l.sel, slices.Concat(cur.entries[:i], cur.entries[i+1:]))
+		entries := cur.entries()
+		if i := slices.IndexFunc(entries, func(e entry[T]) bool { return e.listener == l }); i >= 0 {
+			r.replace(l, slices.Concat(entries[:i], entries[i+1:]))
 		}
 	}
 	if l.inline {
-		for _, old := range l.sel.old {
-			if old.waiters == nil {
-				old.waiters = new([]*listener[T])
-			}
-			*old.waiters = append(*old.waiters, l)
+		for i := range l.sel.old {
+			old := &l.sel.old[i]
+			old.waiters = append(old.waiters, l)
 			l.holds++
 		}
 	}
 	return l.holds == 0
 }
 
-// replace gives a selector other entries. Under r.mu.
-func (r *Registry[T]) replace(s *selector[T], entries []entry[T]) {
-	in := r.tableOf(s.topic)
+// replace gives the selector of l, which was added or removed, other entries. Under
+// r.mu.
+func (r *Registry[T]) replace(l *listener[T], entries []entry[T]) {
+	in, s := r.tableOf(l.topic), l.sel
 	before := s.current
 	s.current = nil
 	if len(entries) > 0 {
-		s.current = newList(s, entries)
+		s.current = newList(l.topic, entries)
 	}
-	switch {
-	case r.closing: // the tables are gone
-	case s.current != nil:
-		in.Load().set(s.current)
-	default:
-		in.Load().remove(s.topic)
+	if !r.closing { // the tables are gone then
+		if s.current != nil {
+			in.Load().set(s.current)
+		} else {
+			in.Load().remove(l.topic)
+		}
+		in.Store(in.Load().fitted())
 	}
-	s.retire(before)
-	if !r.closing {
-		resize(in)
+	if before != nil {
+		before.inside.Add(staleMark)
+		s.old = append(s.old, replaced[T]{list: before})
 	}
+	s.forget(func(old replaced[T]) bool { return old.waiters == nil }) // else drained will
 	if r.wild.Load() != nil && r.wild.Load().count == 0 {
 		r.wild.Store(nil) // so that looking for wildcards costs nothing again
 	}
 }
 
-func newList[T any](s *selector[T], entries []entry[T]) *list[T] {
-	l := &list[T]{topic: s.topic, entries: entries}
+func newList[T any](topic Topic, entries []entry[T]) *list[T] {
+	l := &list[T]{topic: topic}
 	if len(entries) == 1 {
 		l.single[0] = entries[0]
-		l.entries = l.single[:]
+	} else {
+		l.several = &entries
 	}
 	for i := range entries {
 		if entries[i].listener.inline {
 			l.inline = true
 		} else {
-			l.queued++
+			l.queued = true
 		}
 	}
 	return l
-}
-
-// retire marks a list that was replaced.
-func (s *selector[T]) retire(before *list[T]) {
-	if before != nil {
-		before.inside.Add(staleMark)
-		s.old = append(s.old, before)
-	}
-	s.prune()
-}
-
-// resize puts a table of the right size in the place of one that was outgrown. A
-// list hangs in one chain only, so each gets a successor. Under r.mu.
-func resize[T any](in *atomic.Pointer[table[T]]) {
-	old := in.Load()
-	size := old.fit()
-	if size == len(old.buckets) {
-		return
-	}
-	t := newTable[T](size)
-	t.seed = old.seed
-	var retired []*list[T]
-	for i := range old.buckets {
-		for l := old.buckets[i].Load(); l != nil; l = l.next.Load() {
-			s := l.sel()
-			s.current = newList(s, l.entries)
-			t.set(s.current)
-			retired = append(retired, l)
-		}
-	}
-	in.Store(t)
-	for _, l := range retired {
-		l.sel().retire(l)
-	}
 }
 
 func (r *Registry[T]) tableOf(t Topic) *atomic.Pointer[table[T]] {

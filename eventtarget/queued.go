@@ -1,6 +1,9 @@
 package eventtarget
 
-import "context"
+import (
+	"cmp"
+	"context"
+)
 
 // listener is a [Listener] that was added.
 type listener[T any] struct {
@@ -13,8 +16,8 @@ type listener[T any] struct {
 	cancel   context.CancelFunc
 	inline   bool
 	once     bool
-	holds    int        // Inline: lists that a Deliver may be inside; under registry.mu
-	box      mailbox[T] // queued
+	holds    int         // Inline: lists that a Deliver may be inside; under registry.mu
+	box      *mailbox[T] // nil if Inline
 }
 
 // scope is the context that a listener is called with. It is a type of its own so
@@ -38,76 +41,91 @@ func (s *scope[T]) Value(key any) any {
 func newListener[T any](ctx context.Context, r *Registry[T], topic Topic, l Listener[T]) *listener[T] {
 	n := &listener[T]{registry: r, handle: l.Handle, inline: l.Inline, once: l.Once}
 	n.topic, n.owner, n.done = topic, n, make(chan struct{})
-	n.box.policy = l.Overflow
-	n.box.limit = l.Queue
-	if l.Queue == 0 {
-		n.box.limit = DefaultQueue
+	if !l.Inline {
+		n.box = &mailbox[T]{policy: l.Overflow, limit: cmp.Or(l.Queue, DefaultQueue)}
 	}
 	n.scope.listener = n
 	n.scope.Context, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
 	return n
 }
 
-// take brings e to a listener that is not simply called: one that is queued, or
-// Inline and Once.
-func (l *listener[T]) take(ctx context.Context, e *Event[T], p *pass[T]) {
-	if l.inline {
-		l.callOnce(*e)
-		return
-	}
-	r := l.registry
-	var c *cell[T] // nil: the mailbox's own
-	if p.shares {
-		c = p.cell(r, e)
-	}
-	for {
-		what := l.box.offer(l, c, e)
-		switch what {
-		case acceptedIdle:
-			r.workers.push(l)
-			p.handed++
-		case accepted:
-			p.handed++
-		case refused:
-			p.refused = true
-		case dropped, droppedFirst:
-			if l.box.policy == DropOldest {
-				p.handed++
-			}
-			if what == droppedFirst {
-				r.ReportFault(Fault{Kind: FaultOverflow, Topic: e.Topic(), Count: 1, Err: ErrOverflow})
-			}
-		case full:
+// pass is what a Deliver learns on its way through the queues.
+type pass struct {
+	refused  bool  // by a listener that ended meanwhile
+	overflow int   // how many queues dropped their first event since they were empty
+	err      error // the first
+	then     *then // nil: nobody waits for the event
+}
+
+// enqueue brings e to the queued listeners of a list.
+func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *pass) {
+	var stored span[T]
+	feed := l.sel().feed
+	feed.mu.Lock()
+	for _, entry := range l.entries() {
+		if entry.handle != nil { // Inline
+			continue
+		}
+		n := entry.listener
+		what := n.box.offer(n, e, &stored, p.then)
+		for ; what == full; what = n.box.offer(n, e, &stored, p.then) {
+			feed.mu.Unlock()
 			err := ErrWouldBlock
 			if CallerOf(ctx) == NotListener {
-				err = l.box.awaitRoom(ctx)
+				err = n.box.awaitRoom(ctx)
 			}
-			if err == nil {
-				continue
+			feed.mu.Lock()
+			stored = span[T]{} // the log has gone on
+			if err != nil {
+				n.dropped.Add(1)
+				p.fail(r.wrap("dispatch", e.Topic(), err))
+				break
 			}
-			l.dropped.Add(1)
-			p.fail(r.wrap("dispatch", e.Topic(), err))
 		}
-		return
+		switch what {
+		case refused:
+			p.refused = true
+		case droppedFirst:
+			p.overflow++
+		}
 	}
+	feed.mu.Unlock()
+}
+
+func (p *pass) fail(err error) {
+	if p.err == nil {
+		p.err = err
+	}
+}
+
+// outcome reports what the queues dropped and tells how it went.
+func (r *Registry[T]) outcome(p *pass, e *Event[T]) error {
+	for range p.overflow {
+		r.ReportFault(Fault{Kind: FaultOverflow, Topic: e.Topic(), Count: 1, Err: ErrOverflow})
+	}
+	if p.refused && p.err == nil {
+		return r.checkRefused(e.Topic())
+	}
+	return p.err
 }
 
 // callOnce handles the one event of an Inline listener with Once. Its Done waits
 // for the Deliver that we are in.
-func (l *listener[T]) callOnce(e Event[T]) {
+func (l *listener[T]) callOnce(ctx context.Context, e Event[T]) {
 	if !l.removed.CompareAndSwap(false, true) {
 		return
 	}
 	defer l.cancel()
 	l.registry.unlink(l)
-	l.handle(&l.scope, e)
+	l.handle(ctx, e)
 }
 
 // drainHand handles what waits, up to one hand of it, and tells whether there is
 // more to come back for.
 func (l *listener[T]) drainHand() (again bool) {
 	r := l.registry
-	more, ended := l.box.refill()
+	l.settle() // what was discarded, or is behind a listener that ended its goroutine
+	more, ended := l.box.refill(r)
 	if !more {
 		if ended {
 			r.end(l)
@@ -123,33 +141,43 @@ func (l *listener[T]) drainHand() (again bool) {
 // handleHand handles the events of the worker's hand. It is true when a listener
 // panicked on the way, and there may be more. One deferred call serves them all.
 func (l *listener[T]) handleHand() (again bool) {
-	r := l.registry
-	var c *cell[T]
+	var e *Event[T]
 	defer func() {
-		if c != nil {
-			r.caught(l, recover(), peerID(c.event.Source))
-			r.release(c, 1)
+		if e != nil {
+			l.registry.caught(l, recover(), peerID(e.Source))
 			again = true
 		}
 	}()
-	for c = l.box.claim(); c != nil; c = l.box.claim() {
+	for e = l.next(); e != nil; e = l.next() {
 		l.box.madeRoom()
 		switch {
 		case l.once:
-			l.handleOnce(c)
+			l.handleOnce(*e)
 		case !l.removed.Load():
-			l.handle(&l.scope, c.event)
+			l.handle(&l.scope, *e)
 		}
-		r.release(c, 1)
 	}
 	return false
 }
 
-func (l *listener[T]) handleOnce(c *cell[T]) {
+// next returns the next event of the worker's hand, and tells those who wait for the ones
+// before.
+func (l *listener[T]) next() *Event[T] {
+	l.settle()
+	return l.box.claim()
+}
+
+func (l *listener[T]) settle() {
+	if l.box.watched.Load() {
+		l.box.settle(l.registry)
+	}
+}
+
+func (l *listener[T]) handleOnce(e Event[T]) {
 	if l.removed.CompareAndSwap(false, true) {
 		defer l.registry.retire(l)
 		l.registry.unlink(l)
-		l.handle(&l.scope, c.event)
+		l.handle(&l.scope, e)
 	}
 }
 

@@ -38,7 +38,7 @@ type Registry[T any] struct {
 	wild  atomic.Pointer[table[T]] // selectors with wildcards; nil while there are none
 
 	watched observers
-	cells   sync.Pool // of *cell[T]: see mailbox.go
+	chunks  [len(chunkSizes)]sync.Pool // of *chunk[T]: see mailbox.go
 	workers workers[T]
 
 	discards atomic.Bool // Close was called
@@ -55,7 +55,6 @@ type Registry[T any] struct {
 func NewRegistry[T any](o RegistryOptions) *Registry[T] {
 	r := &Registry[T]{opts: o, all: make(map[*listener[T]]struct{}), done: make(chan struct{})}
 	r.exact.Store(newTable[T](1))
-	r.cells.New = func() any { return new(cell[T]) }
 	r.workers.init(r.tryEnd)
 	return r
 }

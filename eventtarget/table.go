@@ -2,94 +2,123 @@ package eventtarget
 
 import (
 	"hash/maphash"
+	"math/bits"
 	"sync/atomic"
 )
 
-// table maps topics to their listeners: a chained hash table that is read without
-// a lock and written under the registry's, one topic at a time, so that Add and
-// Remove never copy what they do not change. The lists themselves are the nodes of
-// the chains, which saves a look-up a cache miss. A reader that still walks a
-// chain, or a table, that was replaced meanwhile sees lists as they were; one that
-// was replaced is marked stale, and that is all that a reader needs to know.
+// table maps topics to their listeners: a hash table that is read without a lock and
+// written under the registry's, one topic at a time, so that Add and Remove never copy
+// what they do not change. With many topics a look-up costs one cache miss for the
+// bucket and one for the list. A reader that still looks at a table that was replaced
+// meanwhile finds lists as they were; one that was replaced too is marked stale, and
+// that is all that a reader needs to know.
 type table[T any] struct {
 	seed    maphash.Seed
-	buckets []atomic.Pointer[list[T]]
+	buckets []bucket[T]
 	count   int // of topics; the writer's
 }
+
+// bucket holds the lists whose hashes choose it, and fills a cache line.
+type bucket[T any] struct {
+	tags  atomic.Uint64 // a byte of the hash of each of lists; 0 where there is none
+	lists [slots]atomic.Pointer[list[T]]
+	more  atomic.Pointer[bucket[T]] // when slots are not enough
+}
+
+const (
+	slots    = 6
+	usual    = 4                  // topics in a bucket, at most, on average
+	eachSlot = 0x0101_0101_0101   // 1 in the byte of each slot
+	topBits  = eachSlot << 7      // the highest bit in the byte of each slot
+	mix      = 0x9e3779b97f4a7c15 // 2^64 / golden ratio: ("a","b") is not ("b","a")
+)
 
 // newTable returns an empty table. With one bucket, as it begins, there is nothing to
 // hash.
 func newTable[T any](buckets int) *table[T] {
-	return &table[T]{seed: maphash.MakeSeed(), buckets: make([]atomic.Pointer[list[T]], buckets)}
+	return &table[T]{seed: maphash.MakeSeed(), buckets: make([]bucket[T], buckets)}
 }
 
-func (t *table[T]) hash(eventType, id string) uint64 {
+// locate returns the bucket where a topic's search begins, and its tag.
+func (t *table[T]) locate(eventType, id string) (b *bucket[T], tag uint64) {
 	if len(t.buckets) == 1 {
-		return 0
+		return &t.buckets[0], 1
 	}
-	const mix = 0x9e3779b97f4a7c15 // 2^64 / golden ratio: ("a","b") is not ("b","a")
-	return maphash.String(t.seed, eventType)*mix ^ maphash.String(t.seed, id)
+	h := maphash.String(t.seed, eventType)*mix ^ maphash.String(t.seed, id)
+	return &t.buckets[h&uint64(len(t.buckets)-1)], max(h>>56, 1)
 }
 
-func (t *table[T]) bucket(hash uint64) *atomic.Pointer[list[T]] {
-	return &t.buckets[hash&uint64(len(t.buckets)-1)]
-}
-
-// find returns the listeners on a topic, or nil.
-func (t *table[T]) find(eventType, id string) *list[T] {
-	h := t.hash(eventType, id)
-	for l := t.bucket(h).Load(); l != nil; l = l.next.Load() {
-		if l.hash == h && l.topic.ID == id && l.topic.Type == eventType {
-			return l
+// find returns the listeners on a topic, and where they are, or nil.
+func (t *table[T]) find(eventType, id string) (l *list[T], b *bucket[T], slot int) {
+	b, tag := &t.buckets[0], uint64(1)
+	if len(t.buckets) > 1 { // here too: a call costs as much as all the rest
+		b, tag = t.locate(eventType, id)
+	}
+	for ; b != nil; b = b.more.Load() {
+		// The lowest byte that is the tag is found for sure; one above it may be
+		// found that is not, which the comparison tells.
+		differ := b.tags.Load() ^ tag*eachSlot
+		for found := (differ - eachSlot) &^ differ & topBits; found != 0; found &= found - 1 {
+			slot = bits.TrailingZeros64(found) / 8
+			l = b.lists[slot].Load()
+			if l != nil && l.topic.ID == id && l.topic.Type == eventType {
+				return l, b, slot
+			}
 		}
 	}
-	return nil
+	return nil, nil, 0
 }
 
 // set puts l in the place of the list that its topic had, if any. Writer only.
 func (t *table[T]) set(l *list[T]) {
-	l.hash = t.hash(l.topic.Type, l.topic.ID)
-	at := t.place(l.topic, l.hash)
-	if old := at.Load(); old != nil {
-		l.next.Store(old.next.Load())
-	} else {
-		t.count++
+	if _, b, slot := t.find(l.topic.Type, l.topic.ID); b != nil {
+		b.lists[slot].Store(l)
+		return
 	}
-	at.Store(l)
+	t.count++
+	for b, tag := t.locate(l.topic.Type, l.topic.ID); ; b = b.more.Load() {
+		for slot := range slots {
+			if b.lists[slot].Load() == nil {
+				b.lists[slot].Store(l)
+				b.tags.Store(b.tags.Load() | tag<<(8*slot))
+				return
+			}
+		}
+		if b.more.Load() == nil {
+			b.more.Store(new(bucket[T]))
+		}
+	}
 }
 
 // remove takes a topic out. Writer only.
 func (t *table[T]) remove(topic Topic) {
-	at := t.place(topic, t.hash(topic.Type, topic.ID))
-	if old := at.Load(); old != nil {
-		at.Store(old.next.Load())
+	if _, b, slot := t.find(topic.Type, topic.ID); b != nil {
+		b.tags.Store(b.tags.Load() &^ (0xff << (8 * slot)))
+		b.lists[slot].Store(nil)
 		t.count--
 	}
 }
 
-// place returns where a topic's list hangs, or where it would, at the end.
-func (t *table[T]) place(topic Topic, hash uint64) *atomic.Pointer[list[T]] {
-	at := t.bucket(hash)
-	for l := at.Load(); l != nil && (l.hash != hash || l.topic != topic); l = at.Load() {
-		at = &l.next
-	}
-	return at
-}
-
-// fit returns how many buckets the table should have: one while there are few
-// topics, and then about one for each.
-func (t *table[T]) fit() int {
-	const few, smallest = 4, 8
+// fitted returns t, or one of the right size with the same lists. Writer only.
+func (t *table[T]) fitted() *table[T] {
 	size := len(t.buckets)
 	switch {
-	case size == 1 && t.count > few:
-		return smallest
-	case size > 1 && t.count > size:
-		return size * 4
-	case size == smallest && t.count < few/2:
-		return 1
-	case size > smallest && t.count < size/16:
-		return size / 4
+	case t.count > usual*size:
+		size *= 2
+	case t.count < size/2:
+		size /= 2
+	default:
+		return t
 	}
-	return size
+	other := newTable[T](size)
+	for i := range t.buckets {
+		for b := &t.buckets[i]; b != nil; b = b.more.Load() {
+			for slot := range slots {
+				if l := b.lists[slot].Load(); l != nil {
+					other.set(l)
+				}
+			}
+		}
+	}
+	return other
 }

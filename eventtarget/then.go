@@ -1,26 +1,71 @@
 package eventtarget
 
-import "context"
+import (
+	"context"
+	"slices"
+	"sync/atomic"
+)
 
 // DeliverThen is Deliver that calls done when the event is behind it: when every listener
-// that was to hear it has returned, or has dropped it, as its policy says, or was removed.
-// What Close discards is never behind it. For adapters that confirm what they have
-// delivered. done is called once, on any goroutine, perhaps before DeliverThen returns; it
-// must be quick and call nothing of the registry's. With an error of ctx's, [ErrClosed] or
-// [ErrInvalidTopic] it is not called.
+// that was to hear it, and has heard what came before, has returned, or has dropped it, as
+// its policy says, or was removed. What Close discards is never behind it. For adapters
+// that confirm what they have delivered. done is called once, on any goroutine, perhaps
+// before DeliverThen returns; it must be quick and call nothing of the registry's. With an
+// error of ctx's, [ErrClosed] or [ErrInvalidTopic] it is not called.
 func (r *Registry[T]) DeliverThen(ctx context.Context, e Event[T], done func()) error {
 	if err := r.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
 	}
-	m := r.merged(e.Topic())
-	if m.lists == [3]*list[T]{} {
-		if err := r.CheckDispatch(ctx, e.Topic()); err != nil { // closed meanwhile
-			return err
-		}
-		done()
-		return nil
+	then := &then{done: done}
+	then.left.Store(1) // ours
+	err := r.deliverAll(ctx, e, then)
+	if r.Closed() {
+		return r.checkRefused(e.Topic())
 	}
-	p := pass[T]{shares: true}
-	p.cell(r, &e).done = done
-	return r.walk(ctx, m, e, p)
+	r.behind(then)
+	return err
+}
+
+// then is who waits until an event is behind the listeners.
+type then struct {
+	left atomic.Int32 // how many of them have not finished with it
+	done func()
+}
+
+// behind tells that one listener has finished with an event.
+func (r *Registry[T]) behind(t *then) {
+	if t.left.Add(-1) == 0 && !r.discards.Load() {
+		t.done()
+	}
+}
+
+// awaited is an event of a mailbox that somebody waits for.
+type awaited struct {
+	number int // of the event among all that the mailbox has had
+	then   *then
+}
+
+// await notes that somebody waits for the event that was put last. Under the lock.
+func (m *mailbox[T]) await(t *then) {
+	t.left.Add(1)
+	m.awaited = append(m.awaited, awaited{m.taken + m.count, t})
+	m.watched.Store(true)
+}
+
+// settle tells those who wait for events that are finished with: all that are out of the
+// mailbox and of the worker's hand. The worker calls it between two events.
+func (m *mailbox[T]) settle(r *Registry[T]) {
+	m.feed.mu.Lock()
+	finished := m.taken - (m.hand.to - int(m.claimed.Load()))
+	n := 0
+	for n < len(m.awaited) && m.awaited[n].number <= finished {
+		n++
+	}
+	behind := slices.Clone(m.awaited[:n])
+	m.awaited = slices.Delete(m.awaited, 0, n)
+	m.watched.Store(len(m.awaited) > 0)
+	m.feed.mu.Unlock()
+	for _, a := range behind {
+		r.behind(a.then)
+	}
 }

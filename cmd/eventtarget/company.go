@@ -59,24 +59,6 @@ func place(rawURL string) string {
 	return (&url.URL{Scheme: u.Scheme, Host: u.Host, Path: u.Path}).String()
 }
 
-// join joins the hub with those that are on the same bus.
-func (j *company) join(ctx context.Context, rawURL string) error {
-	limits := j.hub.Limits()
-	limits.Message += busRoom
-	end, err := open.NewMux(&open.Options{OnFault: j.onFault, Limits: limits}).Open(ctx, rawURL)
-	if err != nil {
-		return redacted{err, rawURL}
-	}
-	j.ends = append(j.ends, end)
-	if _, err := j.hub.Join(ctx, end, nil); err != nil {
-		return redacted{err, rawURL}
-	}
-	return nil
-}
-
-// busRoom is by how much a message is longer on the bus: see [hub.Hub.Join].
-const busRoom = 64
-
 func (j *company) open(ctx context.Context, rawURL string, opts *eventtarget.BridgeOptions) error {
 	end, err := open.NewMux(&open.Options{OnFault: j.onFault}).Open(ctx, rawURL)
 	if err != nil {

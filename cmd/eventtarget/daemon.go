@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/signal"
@@ -17,7 +16,6 @@ import (
 	"github.com/eventtarget-go/toolkit/cmd/internal/systemd"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
-	"github.com/eventtarget-go/toolkit/eventtarget/hub/filestore"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
@@ -30,7 +28,7 @@ type daemon struct {
 	policy policy
 
 	hub      *wsserver.Hub
-	store    *filestore.Store // nil: there is none
+	store    store // nil: there is none
 	private  private
 	hide     func() // ends private
 	joined   company
@@ -120,10 +118,10 @@ func (d *daemon) tell(state string) {
 func (d *daemon) start(ctx context.Context) (err error) {
 	c := d.config
 	options := d.options()
-	if s := c.Store; s.Folder != "" {
-		if d.store, err = filestore.Open(s.Folder, &filestore.Options{Bytes: int64(s.Bytes), Sync: s.Sync}); err != nil {
-			return fmt.Errorf("%s: %w", c.Label("store.folder"), err)
-		}
+	if d.store, err = openStore(ctx, c, warn(d.cmd)); err != nil {
+		return err
+	}
+	if d.store != nil {
 		options.Store = d.store
 	}
 	d.private.config = c

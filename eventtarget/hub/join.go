@@ -78,7 +78,10 @@ type Membership struct {
 // Local delivery never waits for the bus. What it did not get, because it was away for
 // longer than Patience or too much waited, is told at the other hubs as a gap, and so is
 // what a bus that is an [eventtarget.FaultSource] tells to have lost itself. When a hub
-// vanishes without [Membership.Leave], the others tell a gap of unknown size.
+// vanishes without [Membership.Leave], the others tell a gap of unknown size when its lease
+// has ended: it may have accepted what it never handed over. Sessions end with their hub.
+// Where that is not enough, let the hubs share a log: see [SharedStore]. With one, Join is
+// for [Membership.Group] and the like alone.
 //
 // A subscription is acknowledged when the bus has confirmed it. A spoke that opens its
 // connection with topics waits for that for a second at most; if it takes longer, a gap is

@@ -53,6 +53,9 @@ func (r *reader) check(c *Config) {
 	if c.Backplane != (Remote{}) {
 		r.remote("backplane", &c.Backplane, "redis", "rediss", "redis+cluster", "rediss+cluster")
 	}
+	if u, err := url.Parse(c.Backplane.URL); err == nil && c.Store.Folder != "" && u.Query().Get("durable") != "" {
+		r.bad("store.folder", "a durable backplane keeps what sessions need; leave store out, or durable")
+	}
 	for i := range c.Bridges {
 		at := entry("bridges", i)
 		r.remote(at, &c.Bridges[i].Remote, "ws", "wss", "quic", "sse+http", "sse+https", "redis", "rediss", "redis+cluster", "rediss+cluster", "mem")

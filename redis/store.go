@@ -189,7 +189,7 @@ func (s *Store) record(e storeEntry) (hub.Record, bool) {
 		Message json.RawMessage `json:"message"`
 	}
 	err := json.Unmarshal(envelope(e.text), &stored)
-	if err == nil && (stored.Kind == 0 || stored.Kind == hub.RecordLost || stored.Hub == "") {
+	if err == nil && (stored.Kind == 0 || stored.Kind >= hub.RecordLost || stored.Hub == "") {
 		err = errors.New("no record of a hub")
 	}
 	if err != nil {

@@ -110,10 +110,16 @@ func (j *journal) restore(r Record) {
 			j.seq, j.floor = max(j.seq, r.Seq), max(j.floor, r.Seq)
 		}
 	case RecordEvent, RecordAddressed:
-		j.seq = r.Seq
-		if j.shared != nil {
-			r.Message = j.shared.stamped(r)
+		if r.Close != nil {
+			return // whoever it was for has gone
 		}
+		if j.shared != nil {
+			var err error
+			if _, r.Message, err = j.shared.read(r); err != nil {
+				return
+			}
+		}
+		j.seq = r.Seq
 		j.remember(r)
 	}
 }

@@ -245,28 +245,34 @@ func (x *shared) movedAway(session string) {
 	}
 }
 
-// stamped returns the message of a record, with its number.
-func (x *shared) stamped(r Record) []byte {
-	m, err := wire.Decode(r.Message, x.hub.opts.Limits)
-	if err != nil {
-		return r.Message // the caller's to refuse
+// read returns the event of a record, and its message with the number.
+func (x *shared) read(r Record) (m wire.Message, msg []byte, err error) {
+	m, err = wire.Decode(r.Message, x.hub.opts.Limits)
+	if err == nil && m.Control() {
+		err = fmt.Errorf("%w: %s", eventtarget.ErrInvalidTopic, m.Type)
 	}
-	return wire.Stamp(nil, r.Message, &m, r.Seq)
+	if err != nil {
+		x.hub.stats.malformed.Add(1)
+		err = fmt.Errorf("record %d of the store: %w", r.Seq, err)
+		x.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: err})
+		return m, nil, err
+	}
+	return m, wire.Stamp(nil, r.Message, &m, r.Seq), nil
 }
 
 // event makes an event one of the log's.
 func (x *shared) event(r Record, e entry) (err error) {
 	h := x.hub
-	m, err := wire.Decode(r.Message, h.opts.Limits)
+	m, msg, err := x.read(r)
 	if err != nil {
-		return x.malformed(r, err)
+		return err
 	}
+	r.Message = msg
 	own := e.apply != nil
 	if !own {
 		_ = h.pace.wait(h.ctx) // the error is that the hub has ended
 	}
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-	r.Message = wire.Stamp(nil, r.Message, &m, r.Seq)
 	var crowd []*Spoke
 	h.log.Update(func(u framelog.Update) {
 		if u.Sealed() {
@@ -302,22 +308,16 @@ func (x *shared) addressed(r Record) error {
 		to.disconnect(*r.Close)
 		return nil
 	}
-	m, err := wire.Decode(r.Message, x.hub.opts.Limits)
+	m, msg, err := x.read(r)
 	if err != nil {
-		return x.malformed(r, err)
+		return err
 	}
-	r.Message = wire.Stamp(nil, r.Message, &m, r.Seq)
+	r.Message = msg
 	x.hub.log.Update(func(framelog.Update) {
 		x.seq = r.Seq
 		x.remember(r)
 	})
 	return to.deliver(x.hub.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, r.Message)
-}
-
-func (x *shared) malformed(r Record, err error) error {
-	x.hub.stats.malformed.Add(1)
-	x.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: fmt.Errorf("record %d of the store: %w", r.Seq, err)})
-	return err
 }
 
 // say says again what the store is called, and which sessions are here.

@@ -1,0 +1,215 @@
+package redis_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
+	"github.com/eventtarget-go/toolkit/internal/redistest"
+	"github.com/eventtarget-go/toolkit/redis"
+)
+
+// sharing returns a hub that shares the log of a server.
+func sharing(t *testing.T, url string) *hub.Hub {
+	t.Helper()
+	store, err := redis.OpenStore(t.Context(), url, &redis.Options{OnFault: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := hub.New(hub.Options{Relay: true, Store: store, OnFault: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = h.Close()
+		<-h.Done()
+		_ = store.Close()
+	})
+	return h
+}
+
+// negotiated is a connection both of whose ends know sessions.
+type negotiated struct{ *link.PipeConn }
+
+func (negotiated) Protocol() int { return 1 }
+
+// spoke connects to each of some hubs in turn.
+func spoke(t *testing.T, first int, hubs []*hub.Hub, o link.Options) *link.Link {
+	t.Helper()
+	next := first
+	o.Subscribe, o.Backoff = true, link.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}
+	o.Dial = func(context.Context) (link.Conn, error) {
+		near, far := link.Pipe()
+		go hubs[next%len(hubs)].Attach(negotiated{far}, hub.Meta{})
+		next++
+		return negotiated{near}, nil
+	}
+	l, err := link.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = l.Close()
+		<-l.Done()
+	})
+	if err := l.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l
+}
+
+// TestNemesisStore: spokes of three hubs talk to each other while the server with the hubs'
+// log is killed and started again: nothing is lost, doubled or out of order.
+func TestNemesisStore(t *testing.T) {
+	server := redistest.Start(t, keeps...)
+	hubs := []*hub.Hub{sharing(t, server.URL()), sharing(t, server.URL()), sharing(t, server.URL())}
+	var history nemesis.History
+	var publishers []*nemesis.Publisher
+	for n := range hubs {
+		publishers = append(publishers, history.Publisher(fmt.Sprint("spoke", n)))
+	}
+	topic := eventtarget.T("n", "")
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, len(hubs))
+	var links []*link.Link
+	for n := range hubs {
+		var others []*nemesis.Publisher
+		for i, p := range publishers {
+			if i != n {
+				others = append(others, p)
+			}
+		}
+		l := history.Listener(fmt.Sprint("spoke", n), others...)
+		s := spoke(t, n, hubs, link.Options{OnFault: l.Fault})
+		if _, err := s.Add(t.Context(), topic, eventtarget.Func(l.Handle)); err != nil {
+			t.Fatal(err)
+		}
+		links = append(links, s)
+	}
+	for n, p := range publishers {
+		go func() { ended <- p.Traffic(ctx, links[n], topic, 2*time.Millisecond) }()
+	}
+	for range nemesis.Times(50) {
+		pause := time.NewTimer(300 * time.Millisecond)
+		<-pause.C
+		server.Kill()
+		pause.Reset(down)
+		<-pause.C
+		server.Restart()
+	}
+	stop()
+	for range hubs {
+		if err := <-ended; err != nil {
+			t.Error(err)
+		}
+	}
+	if v := history.Await(t, 30*time.Second); v.LostAnnounced > 0 {
+		t.Errorf("%d events were lost, and that was told", v.LostAnnounced)
+	}
+}
+
+// TestStoreForeignWriters: what somebody else writes into the log is counted and passed over,
+// by hubs that are there and by one that begins later.
+func TestStoreForeignWriters(t *testing.T) {
+	server := redistest.Start(t)
+	var stores []*redis.Store
+	decoded := make(chan eventtarget.Fault, 100)
+	begin := func() *hub.Hub {
+		store, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{OnFault: func(f eventtarget.Fault) {
+			if f.Kind == eventtarget.FaultDecode {
+				decoded <- f
+			}
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		stores = append(stores, store)
+		h, err := hub.New(hub.Options{Relay: true, Store: store, OnFault: func(f eventtarget.Fault) { decoded <- f }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() {
+			_ = h.Close()
+			<-h.Done()
+			_ = store.Close()
+		})
+		return h
+	}
+	h := begin()
+	heard := make(chan eventtarget.Event[raw], 10)
+	listener := spoke(t, 0, []*hub.Hub{h}, link.Options{OnFault: quiet})
+	if _, err := listener.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) { heard <- e })); err != nil {
+		t.Fatal(err)
+	}
+	bad := []string{
+		"x", "[]", "null", `{}`, `{"kind":1}`, `{"kind":99,"hub":""}`, `{"kind":300,"hub":"x"}`, `{"kind":"2","hub":"x"}`,
+		`{"kind":12,"hub":"x"}`, `{"kind":2,"hub":"x"}`, `{"kind":2,"hub":"x","message":5}`, `{"kind":2,"hub":"x","message":{"type":"__ack","id":""}}`,
+		`{"kind":2,"hub":"x","message":{"type":"n"}}`, `{"kind":9,"hub":"x","identity":"a","message":[]}`, `{"kind":2,"hub":1}`,
+	}
+	for _, text := range bad {
+		server.Do("XADD", "et:hubs:log", "0-*", "m", text)
+	}
+	server.Do("XADD", "et:hubs:log", "0-*", "else", "x")
+	if err := h.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", Payload: raw("1")}); err != nil {
+		t.Fatal(err)
+	}
+	for late := time.After(10 * time.Second); ; {
+		select {
+		case e := <-heard:
+			if string(e.Payload) != "1" {
+				t.Errorf("heard %s", e.Payload)
+			}
+		case <-late:
+			t.Fatal("heard nothing")
+		}
+		break
+	}
+	if n := len(decoded); n < len(bad) {
+		t.Errorf("%d of %d bad records were told", n, len(bad))
+	}
+	if err := begin().Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", Payload: raw("2")}); err != nil {
+		t.Errorf("a hub that begins later: %v", err)
+	}
+}
+
+// TestSmallestHubACL: the rights that docs/redis.md shows are enough for hubs that share a
+// log and are joined, and not for another prefix.
+func TestSmallestHubACL(t *testing.T) {
+	url := allow(t, redistest.Start(t), "hub")
+	h := sharing(t, url)
+	bus, err := redis.New(url, &redis.Options{OnFault: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { bus.Close(); <-bus.Done() })
+	m, err := h.Join(t.Context(), bus, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n"}); err != nil {
+		t.Error(err)
+	}
+	if n := len(m.Hubs()); n != 1 {
+		t.Errorf("%d hubs", n)
+	}
+	if _, err := redis.OpenStore(t.Context(), url, &redis.Options{OnFault: quiet, Prefix: "other"}); !errors.Is(err, eventtarget.ErrForbidden) {
+		t.Errorf("a log that is not allowed: %v", err)
+	}
+}
+
+// TestOpenStoreOptions: an option that means nothing here is an error.
+func TestOpenStoreOptions(t *testing.T) {
+	for n, o := range []redis.Options{{Durable: true}, {Group: "g"}, {NoEcho: true}, {Shards: 2}, {RetryFor: time.Second}, {InboxBytes: 1}, {Prefix: "a b"}, {LogEvents: -1}} {
+		if s, err := redis.OpenStore(t.Context(), "redis://127.0.0.1:1", &o); err == nil {
+			_ = s.Close()
+			t.Error("no error for options", strconv.Itoa(n))
+		}
+	}
+}

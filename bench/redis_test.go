@@ -8,6 +8,9 @@ import (
 	"sync/atomic"
 	"testing"
 
+	"github.com/ThreeDotsLabs/watermill"
+	"github.com/ThreeDotsLabs/watermill-redisstream/pkg/redisstream"
+	"github.com/ThreeDotsLabs/watermill/message"
 	goredis "github.com/redis/go-redis/v9"
 	"github.com/redis/rueidis"
 
@@ -42,6 +45,7 @@ func redisPeers(b *testing.B, s *redistest.Server) namedPeers {
 		{"rueidis", rueidisPeer(b, s, false)},
 		{"rueidis-domulti", rueidisPeer(b, s, true)},
 		{"go-redis", goRedisPeer(b, s)},
+		{"watermill", watermillPeer(b, s)},
 	}
 }
 
@@ -164,6 +168,42 @@ func goRedisPeer(b *testing.B, s *redistest.Server) redisPeer {
 			go func() {
 				for range messages {
 					heard()
+				}
+			}()
+		},
+	}
+}
+
+// watermillPeer is Watermill on a Redis stream, which everybody reads.
+func watermillPeer(b *testing.B, s *redistest.Server) redisPeer {
+	dial := func() *goredis.Client {
+		c := goredis.NewClient(&goredis.Options{Addr: s.Addr, PoolSize: publishers})
+		b.Cleanup(func() { _ = c.Close() })
+		return c
+	}
+	from, err := redisstream.NewPublisher(redisstream.PublisherConfig{Client: dial()}, watermill.NopLogger{})
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() { _ = from.Close() })
+	return redisPeer{
+		func(context.Context) error {
+			return from.Publish("watermill", message.NewMessage(watermill.NewUUID(), []byte(redisPayload)))
+		},
+		func(b *testing.B, heard func()) {
+			to, err := redisstream.NewSubscriber(redisstream.SubscriberConfig{Client: dial()}, watermill.NopLogger{})
+			if err != nil {
+				b.Fatal(err)
+			}
+			b.Cleanup(func() { _ = to.Close() })
+			messages, err := to.Subscribe(b.Context(), "watermill")
+			if err != nil {
+				b.Fatal(err)
+			}
+			go func() {
+				for m := range messages {
+					heard()
+					m.Ack()
 				}
 			}()
 		},

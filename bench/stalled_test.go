@@ -21,27 +21,35 @@ import (
 const (
 	watchEnv = "BENCH_WATCH"
 
-	watchers   = 100
-	watchRate  = 2000 // events in a second
-	watchCount = 3 * watchRate
-	stampSize  = 19 // digits of a time in nanoseconds
+	watchers  = 100
+	watchRate = 2000 // events in a second
+	stampSize = 19   // digits of a time in nanoseconds
+)
+
+var (
+	watchSeconds = fromEnv("BENCH_SECONDS", 3)
+	watchCount   = watchSeconds * watchRate
 )
 
 // BenchmarkOneStalled: how long events are on their way to 100 spokes at 2000 events in
-// a second, when all of them read and when one does not. A round takes 3 s.
+// a second, when all of them read and when one does not, which stays, or is cut after a
+// second.
 func BenchmarkOneStalled(b *testing.B) {
-	for _, stalled := range []bool{false, true} {
-		b.Run(fmt.Sprintf("stalled=%v", stalled), func(b *testing.B) {
+	for _, stalled := range []string{"none", "stays", "cut"} {
+		b.Run("stalled="+stalled, func(b *testing.B) {
 			for b.Loop() {
-				watch(b, stalled)
+				watch(b, stalled != "none", stalled == "cut")
 			}
 		})
 	}
 }
 
-func watch(b *testing.B, stalls bool) {
+func watch(b *testing.B, stalls, cut bool) {
 	o, joined := count(watchers)
-	o.WriteTimeout = time.Minute // the stalled one is to stay
+	o.WriteTimeout = time.Hour
+	if cut {
+		o.WriteTimeout = time.Second
+	}
 	var stalled atomic.Pointer[hub.Spoke]
 	counted := o.OnConnect
 	o.OnConnect = func(s *hub.Spoke) {
@@ -55,7 +63,7 @@ func watch(b *testing.B, stalls bool) {
 		b.Fatal(err)
 	}
 	defer closeHub(h.Hub)()
-	addr, stop := serve(b, h)
+	addr, stop := serve(b, h, false)
 	defer stop()
 	c := start(b, watchEnv, fmt.Sprintf("%s %v", addr, stalls))
 	c.expect("up")
@@ -75,7 +83,11 @@ func watch(b *testing.B, stalls bool) {
 		b.Fatal(err)
 	}
 	busy := float64(processorTime()-used) / float64(time.Since(begin))
-	if s := stalled.Load(); s != nil && s.Stats().Waiting < watchCount {
+	switch s := stalled.Load(); {
+	case s == nil:
+	case cut != (s.State() == eventtarget.StateClosed):
+		b.Fatalf("the stalled spoke is %v", s.State())
+	case !cut && s.Stats().Waiting < uint64(watchCount):
 		b.Fatalf("the stalled spoke has been sent all but %d events", s.Stats().Waiting)
 	}
 	c.wait()

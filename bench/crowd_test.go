@@ -21,7 +21,7 @@ import (
 
 const (
 	crowdEnv = "BENCH_CROWD"
-	// marker stands in every message once and nowhere else, whatever frames it: a
+	// marker stands at the end of every message and nowhere else, whatever frames it: a
 	// client counts it. It is no byte of a frame's header, whose length is 126 as a
 	// rule, and no digit of a chunk's.
 	marker = '@'
@@ -42,7 +42,7 @@ func fromEnv(name string, otherwise int) int {
 }
 
 // payload is JSON of payloadSize bytes with a marker.
-func payload() string { return `"` + string(marker) + strings.Repeat("x", payloadSize-3) + `"` }
+func payload() string { return `"` + strings.Repeat("x", payloadSize-3) + string(marker) + `"` }
 
 // envelope is what the hub makes of payload; everybody sends it.
 func envelope() []byte { return []byte(`{"type":"bench","id":"x","payload":` + payload() + `}`) }

@@ -44,7 +44,7 @@ func BenchmarkFanOutPeers(b *testing.B) {
 				if s.sweeps { // so that it takes as long
 					bursts = inFlight.sweeps
 				}
-				bursts = max(3, bursts*1000/connections)
+				bursts = max(1, bursts*1000/connections)
 				for b.Loop() {
 					race(b, s.begin(b), "/ws", connections, bursts, inFlight.burst)
 				}
@@ -211,7 +211,7 @@ func gorillaHub(b *testing.B) side {
 		go func() {
 			defer c.Close()
 			for msg := range queue {
-				_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetWriteDeadline(time.Now().Add(time.Minute))
 				if c.WritePreparedMessage(msg) != nil {
 					return
 				}
@@ -270,6 +270,7 @@ func gwsBroadcaster(b *testing.B) side {
 func melodyBroadcast(b *testing.B) side {
 	r := newRoom[*melody.Session](connections)
 	m := melody.New()
+	m.Config.WriteWait = time.Minute
 	m.HandleConnect(r.enter)
 	m.HandleError(func(_ *melody.Session, err error) {
 		if errors.Is(err, melody.ErrMessageBufferFull) {

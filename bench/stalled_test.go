@@ -46,6 +46,7 @@ func BenchmarkOneStalled(b *testing.B) {
 
 func watch(b *testing.B, stalls, cut bool) {
 	o, joined := count(watchers)
+	o.Heartbeat = -1 // nobody answers pings
 	o.WriteTimeout = time.Hour
 	if cut {
 		o.WriteTimeout = time.Second

@@ -79,11 +79,7 @@ func watch(b *testing.B, stalls, cut bool) {
 	pace(b, h.Hub, watchRate, func(sent int) (stamped, more bool) { return false, sent < watchRate })
 	used, begin := processorTime(), time.Now()
 	pace(b, h.Hub, watchRate, func(sent int) (stamped, more bool) { return true, sent < watchCount })
-	var p50, p99, most float64
-	if _, err := fmt.Sscan(c.expect("waited"), &p50, &p99, &most); err != nil {
-		b.Fatal(err)
-	}
-	busy := float64(processorTime()-used) / float64(time.Since(begin))
+	// Before the clients leave, and it with them.
 	switch s := stalled.Load(); {
 	case s == nil:
 	case cut != (s.State() == eventtarget.StateClosed):
@@ -91,6 +87,11 @@ func watch(b *testing.B, stalls, cut bool) {
 	case !cut && s.Stats().Waiting < uint64(watchCount):
 		b.Fatalf("the stalled spoke has been sent all but %d events", s.Stats().Waiting)
 	}
+	var p50, p99, most float64
+	if _, err := fmt.Sscan(c.expect("waited"), &p50, &p99, &most); err != nil {
+		b.Fatal(err)
+	}
+	busy := float64(processorTime()-used) / float64(time.Since(begin))
 	c.wait()
 	b.ReportMetric(p50/1e3, "p50-us")
 	b.ReportMetric(p99/1e3, "p99-us")

@@ -12,6 +12,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -20,14 +21,28 @@ import (
 
 const (
 	crowdEnv = "BENCH_CROWD"
-	// marker stands in every message once and nowhere else, whatever frames it: a
+	// marker stands at the end of every message and nowhere else, whatever frames it: a
 	// client counts it. It is no byte of a frame's header, whose length is 126 as a
 	// rule, and no digit of a chunk's.
 	marker = '@'
 )
 
+// What is compared at 1000 connections and 128 B can be compared at others.
+var (
+	connections = fromEnv("BENCH_CONNECTIONS", 1000)
+	payloadSize = fromEnv("BENCH_PAYLOAD", 128)
+)
+
+// fromEnv is a number that the environment may set, for this process and its clients.
+func fromEnv(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
+
 // payload is JSON of payloadSize bytes with a marker.
-func payload() string { return `"` + string(marker) + strings.Repeat("x", payloadSize-3) + `"` }
+func payload() string { return `"` + strings.Repeat("x", payloadSize-3) + string(marker) + `"` }
 
 // envelope is what the hub makes of payload; everybody sends it.
 func envelope() []byte { return []byte(`{"type":"bench","id":"x","payload":` + payload() + `}`) }
@@ -45,7 +60,7 @@ type side struct {
 // flight for every side.
 func race(b *testing.B, s side, path string, clients, bursts, burst int) {
 	b.Helper()
-	addr, stop := serve(b, s.handler)
+	addr, stop := serve(b, s.handler, isSecure(path))
 	defer s.close()
 	defer stop()
 	c := start(b, crowdEnv, fmt.Sprintf("%s %s %d %d %d", addr, path, clients, bursts, burst))
@@ -66,12 +81,9 @@ func race(b *testing.B, s side, path string, clients, bursts, burst int) {
 }
 
 // serve returns the address of a server and what stops it.
-func serve(b *testing.B, handler http.Handler) (addr string, stop func()) {
+func serve(b *testing.B, handler http.Handler, secure bool) (addr string, stop func()) {
 	b.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		b.Fatal(err)
-	}
+	l := listen(b, secure)
 	server := &http.Server{
 		Handler: handler, ReadHeaderTimeout: 5 * time.Second,
 		ErrorLog: log.New(io.Discard, "", 0), // go-sse answers again when all is over
@@ -107,7 +119,7 @@ func start(b *testing.B, env, spec string) *clients {
 // expect waits for a line that begins with a word, and returns what follows.
 func (c *clients) expect(word string) string {
 	c.b.Helper()
-	late := time.AfterFunc(30*time.Second, func() { _ = c.cmd.Process.Kill() })
+	late := time.AfterFunc(time.Minute, func() { _ = c.cmd.Process.Kill() })
 	defer late.Stop()
 	c.lines.Scan()
 	first, rest, _ := strings.Cut(c.lines.Text(), " ")
@@ -175,7 +187,7 @@ func crowd(spec string) error {
 // enter asks for a stream: a WebSocket, or else events. What comes right behind the
 // answer stands in the reader and holds no message.
 func enter(addr, path string) (net.Conn, *bufio.Reader, error) {
-	c, err := net.Dial("tcp", addr)
+	c, err := dial(addr, isSecure(path))
 	if err != nil {
 		return nil, nil, err
 	}

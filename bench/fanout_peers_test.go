@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	coder "github.com/coder/websocket"
 	"github.com/gorilla/websocket"
 	"github.com/lxzan/gws"
 	"github.com/olahol/melody"
@@ -20,7 +21,7 @@ import (
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
 
-// BenchmarkFanOutPeers: the same messages to 1000 WebSocket connections through raw
+// BenchmarkFanOutPeers: the same messages to so many WebSocket connections through raw
 // TCP, the hub and others, with 200 messages in flight, with 16 and with one.
 func BenchmarkFanOutPeers(b *testing.B) {
 	sides := []struct {
@@ -31,6 +32,7 @@ func BenchmarkFanOutPeers(b *testing.B) {
 		{"tcp-write", func(*testing.B) side { return rawTCP(connections, switching, frame(), false) }, false},
 		{"tcp-sweep", func(*testing.B) side { return rawTCP(connections, switching, frame(), true) }, true},
 		{"hub", ourWebSockets, true},
+		{"coder", coderLoop, false},
 		{"gorilla", gorillaHub, false},
 		{"gws", gwsBroadcaster, false},
 		{"melody", melodyBroadcast, false},
@@ -42,6 +44,7 @@ func BenchmarkFanOutPeers(b *testing.B) {
 				if s.sweeps { // so that it takes as long
 					bursts = inFlight.sweeps
 				}
+				bursts = max(1, bursts*1000/connections)
 				for b.Loop() {
 					race(b, s.begin(b), "/ws", connections, bursts, inFlight.burst)
 				}
@@ -165,6 +168,34 @@ func ourWebSockets(b *testing.B) side {
 	return side{h, joined, dispatcher(b, h.Hub), closeHub(h.Hub)}
 }
 
+// coderLoop is a loop over the connections that writes to each, with the library that
+// the hub is made of.
+func coderLoop(b *testing.B) side {
+	r := newRoom[*coder.Conn](connections)
+	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		c, err := coder.Accept(w, req, nil)
+		if err != nil {
+			return
+		}
+		go func() { _, _, _ = c.Read(context.Background()) }()
+		r.enter(c)
+	})
+	text := envelope()
+	return side{handler, r.joined, func(n int) {
+		for range n {
+			for _, c := range r.conns {
+				if err := c.Write(context.Background(), coder.MessageText, text); err != nil {
+					b.Error(err)
+				}
+			}
+		}
+	}, func() {
+		for _, c := range r.conns {
+			_ = c.CloseNow()
+		}
+	}}
+}
+
 // gorillaHub is the library's chat example with prepared messages: a goroutine and a
 // channel for each connection. It waits for one that is behind, where the example would
 // drop it.
@@ -180,7 +211,7 @@ func gorillaHub(b *testing.B) side {
 		go func() {
 			defer c.Close()
 			for msg := range queue {
-				_ = c.SetWriteDeadline(time.Now().Add(10 * time.Second))
+				_ = c.SetWriteDeadline(time.Now().Add(time.Minute))
 				if c.WritePreparedMessage(msg) != nil {
 					return
 				}
@@ -239,6 +270,7 @@ func gwsBroadcaster(b *testing.B) side {
 func melodyBroadcast(b *testing.B) side {
 	r := newRoom[*melody.Session](connections)
 	m := melody.New()
+	m.Config.WriteWait = time.Minute
 	m.HandleConnect(r.enter)
 	m.HandleError(func(_ *melody.Session, err error) {
 		if errors.Is(err, melody.ErrMessageBufferFull) {

@@ -25,10 +25,8 @@ import (
 )
 
 const (
-	connections = 1000
-	messages    = 200 // of a round of the loop over Write; the hub gets more
-	payloadSize = 128
-	readerEnv   = "BENCH_READER"
+	messages  = 200 // of a round of the loop over Write; the hub gets more
+	readerEnv = "BENCH_READER"
 )
 
 // TestMain makes this binary its own client: cheap readers on many connections.
@@ -176,7 +174,7 @@ func event() eventtarget.Event[eventtarget.Raw] {
 }
 
 // envelopeSize is what event is on the wire, with the frame's header.
-const envelopeSize = len(`{"type":"bench","id":"x","payload":}`) + payloadSize + 4
+var envelopeSize = len(`{"type":"bench","id":"x","payload":}`) + payloadSize + 4
 
 // BenchmarkFanOut: deliveries per second to 1000 WebSocket connections, the hub
 // beside a loop over the library's Write.
@@ -225,7 +223,7 @@ func fanOutOfHub(b *testing.B, session bool) {
 		joined := make(chan struct{})
 		h, err := wsserver.New(&wsserver.Options{Options: hub.Options{
 			OnConnect: func(*hub.Spoke) {
-				if spokes.Add(1) == connections {
+				if spokes.Add(1) == int64(connections) {
 					close(joined)
 				}
 			},

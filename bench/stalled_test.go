@@ -21,27 +21,36 @@ import (
 const (
 	watchEnv = "BENCH_WATCH"
 
-	watchers   = 100
-	watchRate  = 2000 // events in a second
-	watchCount = 3 * watchRate
-	stampSize  = 19 // digits of a time in nanoseconds
+	watchers  = 100
+	watchRate = 2000 // events in a second
+	stampSize = 19   // digits of a time in nanoseconds
+)
+
+var (
+	watchSeconds = fromEnv("BENCH_SECONDS", 3)
+	watchCount   = watchSeconds * watchRate
 )
 
 // BenchmarkOneStalled: how long events are on their way to 100 spokes at 2000 events in
-// a second, when all of them read and when one does not. A round takes 3 s.
+// a second, when all of them read and when one does not, which stays, or is cut after a
+// second.
 func BenchmarkOneStalled(b *testing.B) {
-	for _, stalled := range []bool{false, true} {
-		b.Run(fmt.Sprintf("stalled=%v", stalled), func(b *testing.B) {
+	for _, stalled := range []string{"none", "stays", "cut"} {
+		b.Run("stalled="+stalled, func(b *testing.B) {
 			for b.Loop() {
-				watch(b, stalled)
+				watch(b, stalled != "none", stalled == "cut")
 			}
 		})
 	}
 }
 
-func watch(b *testing.B, stalls bool) {
+func watch(b *testing.B, stalls, cut bool) {
 	o, joined := count(watchers)
-	o.WriteTimeout = time.Minute // the stalled one is to stay
+	o.Heartbeat = -1 // nobody answers pings
+	o.WriteTimeout = time.Hour
+	if cut {
+		o.WriteTimeout = time.Second
+	}
 	var stalled atomic.Pointer[hub.Spoke]
 	counted := o.OnConnect
 	o.OnConnect = func(s *hub.Spoke) {
@@ -55,7 +64,7 @@ func watch(b *testing.B, stalls bool) {
 		b.Fatal(err)
 	}
 	defer closeHub(h.Hub)()
-	addr, stop := serve(b, h)
+	addr, stop := serve(b, h, false)
 	defer stop()
 	c := start(b, watchEnv, fmt.Sprintf("%s %v", addr, stalls))
 	c.expect("up")
@@ -70,14 +79,19 @@ func watch(b *testing.B, stalls bool) {
 	pace(b, h.Hub, watchRate, func(sent int) (stamped, more bool) { return false, sent < watchRate })
 	used, begin := processorTime(), time.Now()
 	pace(b, h.Hub, watchRate, func(sent int) (stamped, more bool) { return true, sent < watchCount })
+	// Before the clients leave, and it with them.
+	switch s := stalled.Load(); {
+	case s == nil:
+	case cut != (s.State() == eventtarget.StateClosed):
+		b.Fatalf("the stalled spoke is %v", s.State())
+	case !cut && s.Stats().Waiting < uint64(watchCount):
+		b.Fatalf("the stalled spoke has been sent all but %d events", s.Stats().Waiting)
+	}
 	var p50, p99, most float64
 	if _, err := fmt.Sscan(c.expect("waited"), &p50, &p99, &most); err != nil {
 		b.Fatal(err)
 	}
 	busy := float64(processorTime()-used) / float64(time.Since(begin))
-	if s := stalled.Load(); s != nil && s.Stats().Waiting < watchCount {
-		b.Fatalf("the stalled spoke has been sent all but %d events", s.Stats().Waiting)
-	}
 	c.wait()
 	b.ReportMetric(p50/1e3, "p50-us")
 	b.ReportMetric(p99/1e3, "p99-us")
@@ -111,10 +125,10 @@ func pace(b *testing.B, h *hub.Hub, rate int, next func(sent int) (stamped, more
 	}
 }
 
-// stampedEvent is as long as any other, with a time behind the marker.
+// stampedEvent is as long as any other, and begins with a time.
 func stampedEvent(at int64) eventtarget.Event[eventtarget.Raw] {
 	text := []byte(payload())
-	copy(text[2:], fmt.Sprintf("%0*d", stampSize, at))
+	copy(text[1:], fmt.Sprintf("%0*d", stampSize, at))
 	return eventtarget.Event[eventtarget.Raw]{Type: "bench", ID: "x", Payload: text}
 }
 
@@ -175,7 +189,7 @@ func watcher(spec string) error {
 // way.
 func stamps(r io.Reader) ([]int64, error) {
 	size := len(frame())
-	at := size - payloadSize - 1 + 2 // behind the quote and the marker
+	at := size - len(`}`) - payloadSize + len(`"`)
 	buf, waited := make([]byte, size), make([]int64, 0, watchCount)
 	for len(waited) < watchCount {
 		if _, err := io.ReadFull(r, buf); err != nil {

@@ -3,8 +3,12 @@ package main
 func Example() {
 	main()
 	// Output:
-	// ada hears room.welcome: hello, ada
-	// grace hears room.welcome: hello, grace
-	// ada hears room.said: good morning
-	// ada hears room.left: grace
+	// ada hears lobby joined "ada"
+	// alan hears attic joined "alan"
+	// ada hears lobby joined "grace"
+	// grace hears lobby joined "grace"
+	// ada hears lobby said "grace: good morning"
+	// grace hears lobby said "grace: good morning"
+	// alan hears attic said "alan: nobody here"
+	// ada hears lobby left "grace"
 }

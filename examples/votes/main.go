@@ -1,10 +1,13 @@
 // Command votes counts votes live: who begins to watch a poll gets the count as it
-// stands, and then every change, once; the hub knows how many watch.
+// stands, and then every change, once, over WebSocket or in a page over Server-Sent
+// Events; the hub knows how many watch.
 package main
 
 import (
+	"bufio"
 	"context"
 	"fmt"
+	"net/http"
 	"net/http/httptest"
 	"strings"
 	"sync"
@@ -12,6 +15,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/ssehub"
 	"github.com/eventtarget-go/toolkit/wsclient"
 	"github.com/eventtarget-go/toolkit/wsserver"
 )
@@ -61,13 +65,16 @@ func run(ctx context.Context) (err error) {
 	if _, err := p.hub.Add(ctx, eventtarget.T("vote", "*"), eventtarget.Func(p.cast)); err != nil {
 		return err
 	}
-	server := httptest.NewServer(p.hub)
+	mux := http.NewServeMux()
+	mux.Handle("/ws", p.hub)
+	mux.Handle("/sse", ssehub.NewHandler(p.hub.Hub, ssehub.HandlerOptions{}))
+	server := httptest.NewServer(mux)
 	defer server.Close()
 	defer p.hub.Close()
 
 	lunch := eventtarget.T("votes", "lunch")
 	watch := func() (*wsclient.Client, <-chan string, error) {
-		c, err := wsclient.New("ws"+strings.TrimPrefix(server.URL, "http"), &wsclient.Options{Options: link.Options{Subscribe: true}})
+		c, err := wsclient.New("ws"+strings.TrimPrefix(server.URL, "http")+"/ws", &wsclient.Options{Options: link.Options{Subscribe: true}})
 		if err != nil {
 			return nil, nil, err
 		}
@@ -77,31 +84,34 @@ func run(ctx context.Context) (err error) {
 		}))
 		return c, counts, err
 	}
-	vote := func(c *wsclient.Client) error {
-		return c.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "vote", ID: lunch.ID})
+	// A page does this with new EventSource("/sse?topic=votes:lunch").
+	res, err := http.Get(server.URL + "/sse?topic=" + lunch.String())
+	if err != nil {
+		return err
+	}
+	defer res.Body.Close()
+	lines := bufio.NewScanner(res.Body)
+	page := func() (data string) {
+		for found := false; !found && lines.Scan(); {
+			data, found = strings.CutPrefix(lines.Text(), "data: ")
+		}
+		return data
 	}
 
-	ada, first, err := watch()
-	if err != nil {
-		return err
+	fmt.Println("the page begins with", page())
+	for _, name := range []string{"ada", "grace"} {
+		c, counts, err := watch()
+		if err != nil {
+			return err
+		}
+		defer c.Close()
+		fmt.Println(name, "begins with", <-counts)
+		fmt.Println(p.hub.Interested(lunch), "watch")
+		if err := c.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "vote", ID: lunch.ID}); err != nil {
+			return err
+		}
+		fmt.Println(name, "sees", <-counts)
+		fmt.Println("the page sees", page())
 	}
-	defer ada.Close()
-	fmt.Println("ada begins with", <-first)
-	if err := vote(ada); err != nil {
-		return err
-	}
-	fmt.Println("ada sees", <-first)
-	grace, second, err := watch()
-	if err != nil {
-		return err
-	}
-	defer grace.Close()
-	fmt.Println("grace begins with", <-second)
-	fmt.Println(p.hub.Interested(lunch), "watch")
-	if err := vote(grace); err != nil {
-		return err
-	}
-	fmt.Println("ada sees", <-first)
-	fmt.Println("grace sees", <-second)
 	return nil
 }

@@ -4,6 +4,7 @@ package rawconn
 
 import (
 	"net"
+	"sync"
 	"syscall"
 )
 
@@ -23,27 +24,49 @@ func New(c net.Conn) Writer {
 	return socket{raw}
 }
 
-// TryWrite writes what the socket takes now.
-func (r socket) TryWrite(b []byte) (n int, err error) {
-	var failed error
-	err = r.conn.Write(func(fd uintptr) bool {
-		for n < len(b) {
-			k, e := syscall.Write(int(fd), b[n:])
-			switch {
-			case e == nil:
-				n += k
-			case e == syscall.EINTR:
-			case e == syscall.EAGAIN:
-				return true
-			default:
-				failed = e
-				return true
-			}
+// call is one write. A RawConn takes a function, which would have to be made anew each
+// time, with all that it refers to.
+type call struct {
+	b   []byte
+	n   int
+	err error
+	do  func(fd uintptr) bool
+}
+
+var calls = sync.Pool{New: func() any {
+	c := new(call)
+	c.do = c.write
+	return c
+}}
+
+// write writes until the socket takes no more. It never asks to be called again.
+func (c *call) write(fd uintptr) bool {
+	for c.n < len(c.b) {
+		k, err := syscall.Write(int(fd), c.b[c.n:])
+		switch err {
+		case nil:
+			c.n += k
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return true
+		default:
+			c.err = err
+			return true
 		}
-		return true
-	})
-	if err == nil {
-		err = failed
 	}
+	return true
+}
+
+// TryWrite writes what the socket takes now.
+func (s socket) TryWrite(b []byte) (n int, err error) {
+	c := calls.Get().(*call)
+	c.b = b
+	err = s.conn.Write(c.do)
+	if err == nil {
+		err = c.err
+	}
+	n = c.n
+	c.b, c.n, c.err = nil, 0, nil
+	calls.Put(c)
 	return n, err
 }

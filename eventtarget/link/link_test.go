@@ -198,8 +198,10 @@ func TestBackoff(t *testing.T) {
 		var longest time.Duration
 		for n := range len(dials) - 1 {
 			pause := dials[n+1] - dials[n]
-			if most := min(max(100*time.Millisecond, 2*(dials[n]-dials[0])), 10*time.Second); pause <= 0 || pause > most {
-				t.Errorf("pause %d is %v, more than %v", n, pause, most)
+			failing := dials[n] - dials[0]
+			most := min(max(100*time.Millisecond, failing*5/2), 10*time.Second)
+			if least := min(failing/2, most/5); pause <= least || pause > most {
+				t.Errorf("pause %d is %v, not between %v and %v", n, pause, least, most)
 			}
 			seen[pause] = true
 			longest = max(longest, pause)

@@ -87,13 +87,13 @@ type Change struct {
 	Resumed bool
 }
 
-// Backoff is an exponential pause with full jitter: before each attempt a random time, up
-// to twice as long as there has been no healthy connection, at least Min and at most Max.
-// So after a short interruption nobody waits for long, and many who were interrupted
-// together do not come back together.
+// Backoff is an exponential pause with jitter: before each attempt a random time between
+// half as long and two and a half times as long as there has been no healthy connection. So
+// after a short interruption nobody waits for long, and many who were interrupted together
+// do not come back together.
 type Backoff struct {
-	Min time.Duration // default 100 ms
-	Max time.Duration // default 10 s
+	Min time.Duration // the pause may be this long in any case; default 100 ms
+	Max time.Duration // it is never longer; default 10 s
 	// Healthy is how long a connection must have lasted for the next pause to
 	// begin at Min again. Default 10 s. Without it, an end that accepts and
 	// hangs up would be dialled in a tight loop.
@@ -101,7 +101,9 @@ type Backoff struct {
 }
 
 func (b Backoff) pause(failing time.Duration) time.Duration {
-	return rand.N(min(b.Max, max(b.Min, 2*failing))) + 1
+	longest := min(b.Max, max(b.Min, failing*5/2))
+	shortest := min(failing/2, longest/5)
+	return shortest + rand.N(longest-shortest) + 1
 }
 
 func (o Options) withDefaults() (Options, error) {

@@ -16,14 +16,14 @@ import (
 	"github.com/eventtarget-go/toolkit/redis"
 )
 
-// sharing returns a hub that shares the log of a server.
-func sharing(t *testing.T, url string) *hub.Hub {
+// sharing returns a hub that shares the log of a server, and tells its faults and the log's.
+func sharing(t *testing.T, url string, tell func(eventtarget.Fault)) *hub.Hub {
 	t.Helper()
-	store, err := redis.OpenStore(t.Context(), url, &redis.Options{OnFault: quiet})
+	store, err := redis.OpenStore(t.Context(), url, &redis.Options{OnFault: tell})
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := hub.New(hub.Options{Relay: true, Store: store, OnFault: quiet})
+	h, err := hub.New(hub.Options{Relay: true, Store: store, OnFault: tell})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,7 +69,7 @@ func spoke(t *testing.T, first int, hubs []*hub.Hub, o link.Options) *link.Link 
 // log is killed and started again: nothing is lost, doubled or out of order.
 func TestNemesisStore(t *testing.T) {
 	server := redistest.Start(t, keeps...)
-	hubs := []*hub.Hub{sharing(t, server.URL()), sharing(t, server.URL()), sharing(t, server.URL())}
+	hubs := []*hub.Hub{sharing(t, server.URL(), quiet), sharing(t, server.URL(), quiet), sharing(t, server.URL(), quiet)}
 	var history nemesis.History
 	var publishers []*nemesis.Publisher
 	for n := range hubs {
@@ -119,30 +119,13 @@ func TestNemesisStore(t *testing.T) {
 // by hubs that are there and by one that begins later.
 func TestStoreForeignWriters(t *testing.T) {
 	server := redistest.Start(t)
-	var stores []*redis.Store
 	decoded := make(chan eventtarget.Fault, 100)
-	begin := func() *hub.Hub {
-		store, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{OnFault: func(f eventtarget.Fault) {
-			if f.Kind == eventtarget.FaultDecode {
-				decoded <- f
-			}
-		}})
-		if err != nil {
-			t.Fatal(err)
+	tell := func(f eventtarget.Fault) {
+		if f.Kind == eventtarget.FaultDecode {
+			decoded <- f
 		}
-		stores = append(stores, store)
-		h, err := hub.New(hub.Options{Relay: true, Store: store, OnFault: func(f eventtarget.Fault) { decoded <- f }})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			_ = h.Close()
-			<-h.Done()
-			_ = store.Close()
-		})
-		return h
 	}
-	h := begin()
+	h := sharing(t, server.URL(), tell)
 	heard := make(chan eventtarget.Event[raw], 10)
 	listener := spoke(t, 0, []*hub.Hub{h}, link.Options{OnFault: quiet})
 	if _, err := listener.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) { heard <- e })); err != nil {
@@ -174,7 +157,7 @@ func TestStoreForeignWriters(t *testing.T) {
 	if n := len(decoded); n < len(bad) {
 		t.Errorf("%d of %d bad records were told", n, len(bad))
 	}
-	if err := begin().Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", Payload: raw("2")}); err != nil {
+	if err := sharing(t, server.URL(), tell).Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", Payload: raw("2")}); err != nil {
 		t.Errorf("a hub that begins later: %v", err)
 	}
 }
@@ -183,7 +166,7 @@ func TestStoreForeignWriters(t *testing.T) {
 // log and are joined, and not for another prefix.
 func TestSmallestHubACL(t *testing.T) {
 	url := allow(t, redistest.Start(t), "hub")
-	h := sharing(t, url)
+	h := sharing(t, url, quiet)
 	bus, err := redis.New(url, &redis.Options{OnFault: quiet})
 	if err != nil {
 		t.Fatal(err)

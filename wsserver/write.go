@@ -1,6 +1,9 @@
 package wsserver
 
-import "net"
+import (
+	"net"
+	"slices"
+)
 
 // TryWriteFrames writes frames without waiting; see [hub.FrameWriter].
 func (s *socket) TryWriteFrames(frames []byte) (n int, blocked bool, err error) {
@@ -22,9 +25,9 @@ func (s *socket) TryWriteFrames(frames []byte) (n int, blocked bool, err error) 
 	if n == len(frames) {
 		return n, false, nil
 	}
-	end := frameEnd(frames, n)
+	end := frameEnd(frames, max(n, 1)) // of none the first is taken: the next call waits for that
 	if n < end {
-		s.rest = frames[n:end]
+		s.rest = slices.Clone(frames[n:end]) // which does not keep a segment of the log
 	}
 	return end, true, nil
 }

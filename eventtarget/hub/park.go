@@ -66,8 +66,21 @@ func (s *Spoke) write(p piece, w *writer, progress func()) error {
 	if s.out.frames == nil {
 		return s.send(p, progress)
 	}
-	err := s.out.frames.WriteFrames(s.out.framed(p, w))
-	if err == nil || s.session != nil {
+	n, blocked, err := s.out.tryWrite(p, w)
+	switch {
+	case err == nil && n > 0 && blocked:
+		// A spoke that takes nothing holds on to what the connection has to finish, and
+		// not to the stretch of the log that this is of.
+		s.wrote(p, n)
+		w.forget()
+		return s.out.frames.WriteFrames(nil)
+	case err == nil && n == 0: // it cannot write without waiting
+		err = s.out.frames.WriteFrames(s.out.framed(p, w))
+		n = len(p.bytes)
+	}
+	if err == nil {
+		s.wrote(p, n)
+	} else if s.session != nil {
 		s.wrote(p, len(p.bytes)) // see broke
 	}
 	return err

@@ -56,9 +56,9 @@ type Member struct {
 // Hubs returns the hubs that are joined and said so lately, this one first, the others by
 // name.
 func (m *Membership) Hubs() []Member {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	all := []Member{{ID: m.id, Name: m.opts.Name, Since: m.since, Spokes: m.hub.Len(), Seen: time.Now()}}
+	m.mu.Lock() // never around the hub's own lock, under which wants change
+	defer m.mu.Unlock()
 	for _, o := range m.others {
 		all = append(all, *o)
 	}

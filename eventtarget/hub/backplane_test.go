@@ -1,0 +1,133 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/inprocess"
+)
+
+// badBus is a bus that knows how many registrations there are, refuses new ones for a
+// while, and is stuck for a while.
+type badBus struct {
+	*inprocess.Member
+	regs    atomic.Int32
+	refuses atomic.Bool
+	stuck   atomic.Pointer[chan struct{}]
+	loses   func(eventtarget.Event[raw]) bool
+}
+
+func (c *badBus) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.Listener[raw]) (*eventtarget.Registration, error) {
+	if c.refuses.Load() {
+		return nil, errors.New("not now")
+	}
+	r, err := c.Member.Add(ctx, topic, l)
+	if err == nil {
+		c.regs.Add(1)
+	}
+	return r, err
+}
+
+func (c *badBus) Remove(r *eventtarget.Registration) bool {
+	removed := c.Member.Remove(r)
+	if removed {
+		c.regs.Add(-1)
+	}
+	return removed
+}
+
+func (c *badBus) Dispatch(ctx context.Context, e eventtarget.Event[raw]) error {
+	if stuck := c.stuck.Load(); stuck != nil {
+		select {
+		case <-*stuck:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+	}
+	if c.loses != nil && c.loses(e) {
+		return errors.New("lost")
+	}
+	return c.Member.Dispatch(ctx, e)
+}
+
+func newBadBus(t *testing.T, bus *inprocess.Bus) *badBus {
+	c := &badBus{Member: bus.Join(&inprocess.MemberOptions{OnFault: func(eventtarget.Fault) {}})}
+	t.Cleanup(func() { c.Close() })
+	return c
+}
+
+// within fails the test if something takes longer than it should in any case.
+func within(t *testing.T, what string, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Fatal(what, "does not end")
+	}
+}
+
+// Who asks for the hubs and who comes into groups do not wait for each other.
+func TestJoinedHubsWhileGroupsChange(t *testing.T) {
+	h, on := newHub(t, hub.Options{}), newBadBus(t, new(inprocess.Bus))
+	m, err := h.Join(t.Context(), on, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, s, _ := join(t, h, "a")
+	var both sync.WaitGroup
+	both.Go(func() {
+		for range 5000 {
+			m.Hubs()
+		}
+	})
+	both.Go(func() {
+		for range 5000 {
+			s.Join("room")
+			s.Leave("room")
+		}
+	})
+	done := make(chan struct{})
+	go func() { both.Wait(); close(done) }()
+	within(t, "asking while groups change", done)
+}
+
+// A hub that is closed while it joins, or was before, leaves nothing on the bus, and its
+// Done waits for the Join.
+func TestJoinedAndClosedAtOnce(t *testing.T) {
+	for n := range 300 {
+		h, on := newHub(t, hub.Options{}), newBadBus(t, new(inprocess.Bus))
+		if _, err := h.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Func(new(heard).handle)); err != nil {
+			t.Fatal(err)
+		}
+		var both sync.WaitGroup
+		both.Go(func() {
+			if n%3 > 0 {
+				h.Close()
+			} else {
+				_ = h.Dispatch(t.Context(), event("n", "", "1"))
+			}
+		})
+		if n%3 == 1 {
+			both.Wait()
+		}
+		m, err := h.Join(t.Context(), on, nil)
+		if err != nil && !errors.Is(err, eventtarget.ErrClosed) {
+			t.Errorf("Join: %v", err)
+		}
+		if n%3 == 1 && (err == nil || m != nil) {
+			t.Error("a closed hub has joined")
+		}
+		both.Wait()
+		h.Close()
+		within(t, "a hub that was closed", h.Done())
+		if left := on.regs.Load(); left != 0 {
+			t.Fatalf("%d registrations are left on the bus", left)
+		}
+	}
+}

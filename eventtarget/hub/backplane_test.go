@@ -3,13 +3,17 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
 )
 
@@ -130,4 +134,67 @@ func TestJoinedAndClosedAtOnce(t *testing.T) {
 			t.Fatalf("%d registrations are left on the bus", left)
 		}
 	}
+}
+
+// gapsAt attaches a spoke that tells what gaps it was told of.
+func gapsAt(t *testing.T, h *hub.Hub, id, topic string) (gaps func() string, ear *heard) {
+	t.Helper()
+	near, far := link.Pipe()
+	var mu sync.Mutex
+	var told []string
+	l, err := link.New(link.Options{Conn: near, Subscribe: topic != "*", OnFault: func(f eventtarget.Fault) {
+		mu.Lock()
+		defer mu.Unlock()
+		if f.Kind == eventtarget.FaultGap {
+			told = append(told, strconv.FormatUint(f.Count, 10))
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(); <-l.Done() })
+	if _, err := h.Attach(far, hub.Meta{ID: id, Identity: id}); err != nil {
+		t.Fatal(err)
+	}
+	return func() string {
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		return strings.Join(told, " ")
+	}, listen(t, l, topic)
+}
+
+// That the bus did not get something for a group, or for an identity, is told to those who
+// it was for, whatever else they hear.
+func TestJoinedGapsOfAudiences(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		hubs, _ := joined(t, &bus, 1, hub.Options{OnConnect: func(s *hub.Spoke) {
+			if s.ID() == "in" {
+				s.Join("room")
+			}
+		}})
+		h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+		var lost atomic.Bool
+		on.loses = func(e eventtarget.Event[raw]) bool { return lost.Load() && e.Type != "et.hub" }
+		if _, err := h.Join(t.Context(), on, nil); err != nil {
+			t.Fatal(err)
+		}
+		in, _ := gapsAt(t, hubs[0], "in", "n:*")
+		ann, _ := gapsAt(t, hubs[0], "ann", "n:*")
+		out, _ := gapsAt(t, hubs[0], "out", "n:*")
+		lost.Store(true)
+		dispatchTo(t, h.Group("room").Audience, "g", "", "1")
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		if got := in() + "," + ann() + "," + out(); got != "1,," {
+			t.Errorf("gaps when something for the group was lost: %s", got)
+		}
+		dispatchTo(t, h.Identity("ann"), "g", "", "1")
+		synctest.Wait()
+		time.Sleep(2 * time.Second)
+		if got := in() + "," + ann() + "," + out(); got != "1,1," {
+			t.Errorf("gaps when something for the identity was lost, too: %s", got)
+		}
+	})
 }

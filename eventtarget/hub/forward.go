@@ -18,6 +18,8 @@ import (
 const (
 	// ownType begins the types of events that hubs send each other.
 	ownType = "et.hub"
+	// toType begins those of events for an audience.
+	toType = ownType + ".to."
 	// busHeader is the header of an event on the bus: the hub that it comes from, a dot,
 	// and fromHub or fromSpoke.
 	busHeader = "hub"
@@ -277,7 +279,7 @@ func (a address) key() string {
 	if a.Identity != "" {
 		text = "i" + a.Identity
 	}
-	return ownType + ".to." + digest(text)
+	return toType + digest(text)
 }
 
 // addressed is the payload of an event on the bus for an audience.

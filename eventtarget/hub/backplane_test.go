@@ -137,7 +137,7 @@ func TestJoinedAndClosedAtOnce(t *testing.T) {
 }
 
 // gapsAt attaches a spoke that tells what gaps it was told of.
-func gapsAt(t *testing.T, h *hub.Hub, id, topic string) (gaps func() string, ear *heard) {
+func gapsAt(t *testing.T, h *hub.Hub, meta hub.Meta, topic string) (gaps func() string, ear *heard) {
 	t.Helper()
 	near, far := link.Pipe()
 	var mu sync.Mutex
@@ -153,7 +153,7 @@ func gapsAt(t *testing.T, h *hub.Hub, id, topic string) (gaps func() string, ear
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { l.Close(); <-l.Done() })
-	if _, err := h.Attach(far, hub.Meta{ID: id, Identity: id}); err != nil {
+	if _, err := h.Attach(far, meta); err != nil {
 		t.Fatal(err)
 	}
 	return func() string {
@@ -180,9 +180,9 @@ func TestJoinedGapsOfAudiences(t *testing.T) {
 		if _, err := h.Join(t.Context(), on, nil); err != nil {
 			t.Fatal(err)
 		}
-		in, _ := gapsAt(t, hubs[0], "in", "n:*")
-		ann, _ := gapsAt(t, hubs[0], "ann", "n:*")
-		out, _ := gapsAt(t, hubs[0], "out", "n:*")
+		in, _ := gapsAt(t, hubs[0], hub.Meta{ID: "in"}, "n:*")
+		ann, _ := gapsAt(t, hubs[0], hub.Meta{Identity: "ann"}, "n:*")
+		out, _ := gapsAt(t, hubs[0], hub.Meta{}, "n:*")
 		lost.Store(true)
 		dispatchTo(t, h.Group("room").Audience, "g", "", "1")
 		synctest.Wait()
@@ -195,6 +195,32 @@ func TestJoinedGapsOfAudiences(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		if got := in() + "," + ann() + "," + out(); got != "1,1," {
 			t.Errorf("gaps when something for the identity was lost, too: %s", got)
+		}
+	})
+}
+
+// A hub whose bus refuses for a while what is wanted asks again, and tells a gap.
+func TestJoinedRefusedForAWhile(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		hubs, _ := joined(t, &bus, 1, hub.Options{})
+		h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+		if _, err := h.Join(t.Context(), on, nil); err != nil {
+			t.Fatal(err)
+		}
+		on.refuses.Store(true)
+		gaps, ear := gapsAt(t, h, hub.Meta{}, "*")
+		dispatch(t, hubs[0], "n", "", "0")
+		time.Sleep(5 * time.Second)
+		on.refuses.Store(false)
+		time.Sleep(5 * time.Second)
+		if got := gaps(); got != "0" {
+			t.Errorf("gaps: %q", got)
+		}
+		dispatch(t, hubs[0], "n", "", "1")
+		synctest.Wait()
+		if got := ear.payloads(); len(got) != 1 || got[0] != "1" {
+			t.Errorf("heard %v", got)
 		}
 	})
 }

@@ -111,6 +111,7 @@ func (m *Membership) renew() {
 		case <-m.ctx.Done():
 			return
 		}
+		m.askAgain()
 		ctx, cancel := context.WithTimeout(m.ctx, m.opts.Lease/3)
 		err := m.send(ctx, "", notice{Kind: noticeHere, Spokes: m.hub.Len()})
 		cancel()

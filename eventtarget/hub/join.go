@@ -61,7 +61,7 @@ type Membership struct {
 	left    bool
 	undo    []func()                             // what the end has to do
 	regs    map[string]*eventtarget.Registration // on the bus, by wants' key
-	refused map[string]error                     // why the bus does not bring a key
+	refused map[string]refusedKey                // why the bus does not bring a key
 	dirty   map[string]time.Time                 // keys that may need a step, since when
 	changed chan struct{}                        // closed and replaced when regs or refused has more
 	others  map[string]*Member
@@ -102,7 +102,7 @@ func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOption
 	m := &Membership{
 		hub: h, bus: bus, opts: o, id: newID()[:10], since: time.Now(),
 		wake: make(chan struct{}, 1), changed: make(chan struct{}),
-		regs: make(map[string]*eventtarget.Registration), dirty: make(map[string]time.Time), refused: make(map[string]error),
+		regs: make(map[string]*eventtarget.Registration), dirty: make(map[string]time.Time), refused: make(map[string]refusedKey),
 		others: make(map[string]*Member), polls: make(map[string]*poll),
 	}
 	m.ctx, m.cancel = context.WithCancel(h.ctx)

@@ -224,3 +224,49 @@ func TestJoinedRefusedForAWhile(t *testing.T) {
 		}
 	})
 }
+
+// Leave is bounded by its context, and says nothing that hides a loss.
+func TestJoinedLeave(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		hubs, _ := joined(t, &bus, 1, hub.Options{})
+		gaps, _ := gapsAt(t, hubs[0], hub.Meta{}, "n:*")
+		h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+		on.loses = func(e eventtarget.Event[raw]) bool {
+			return e.Type == "n" || strings.Contains(string(e.Payload), `"lost"`)
+		}
+		m, err := h.Join(t.Context(), on, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		dispatch(t, h, "n", "", "0")
+		synctest.Wait()
+		stuck := make(chan struct{})
+		on.stuck.Store(&stuck)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		if err := m.Leave(ctx); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Leave: %v", err)
+		}
+		if took := time.Since(began); took > time.Second {
+			t.Errorf("Leave took %v", took)
+		}
+		close(stuck)
+		time.Sleep(5 * time.Second)
+		if got := gaps(); got != "0" {
+			t.Errorf("gaps after a hub has left with something untold: %q", got)
+		}
+		if m, err = h.Join(t.Context(), on, nil); err != nil {
+			t.Fatal(err)
+		}
+		dispatch(t, h, "n", "", "0")
+		if err := m.Leave(t.Context()); err == nil {
+			t.Error("Leave has not told what is lost, and has no error")
+		}
+		time.Sleep(5 * time.Second)
+		if got := gaps(); got != "0 0" {
+			t.Errorf("gaps after that: %q", got)
+		}
+	})
+}

@@ -196,7 +196,9 @@ func (m *Membership) hand(e eventtarget.Event[eventtarget.Raw]) bool {
 		}
 		return false
 	}
-	m.tellMissing()
+	if m.missing.any() {
+		_ = m.tellMissing(m.ctx) // what cannot be told is told with the next sign of life
+	}
 	return true
 }
 
@@ -227,6 +229,12 @@ func (x *missing) add(eventType string) (first bool) {
 	return first
 }
 
+func (x *missing) any() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.count > 0
+}
+
 // take returns what there is, and forgets it.
 func (x *missing) take() (count uint64, types []string) {
 	x.mu.Lock()
@@ -254,17 +262,26 @@ func (x *missing) putBack(count uint64, types []string) {
 	}
 }
 
-// tellMissing tells the other hubs what they have missed.
-func (m *Membership) tellMissing() {
+// tellMissing tells the other hubs what they have missed, if anything, and waits for that,
+// no longer than Patience.
+func (m *Membership) tellMissing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, m.opts.Patience)
+	defer cancel()
+	select {
+	case m.telling <- struct{}{}:
+		defer func() { <-m.telling }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	count, types := m.missing.take()
 	if count == 0 {
-		return
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
-	defer cancel()
-	if m.send(ctx, "", notice{Kind: noticeLost, Count: count, Types: types}) != nil {
+	err := m.send(ctx, "", notice{Kind: noticeLost, Count: count, Types: types})
+	if err != nil {
 		m.missing.putBack(count, types)
 	}
+	return err
 }
 
 // address is whom an event is for that is not for everyone: a group, or an identity.

@@ -116,7 +116,7 @@ func (m *Membership) renew() {
 		err := m.send(ctx, "", notice{Kind: noticeHere, Spokes: m.hub.Len()})
 		cancel()
 		if err == nil {
-			m.tellMissing()
+			_ = m.tellMissing(m.ctx) // it is tried again
 			m.expire()
 		}
 	}

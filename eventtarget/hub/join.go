@@ -55,6 +55,7 @@ type Membership struct {
 
 	outbox  outbox
 	missing missing
+	telling chan struct{} // has a token while the others are being told of missing
 	wake    chan struct{} // has a token when dirty is not empty
 
 	mu      sync.Mutex
@@ -101,7 +102,7 @@ func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOption
 	}
 	m := &Membership{
 		hub: h, bus: bus, opts: o, id: newID()[:10], since: time.Now(),
-		wake: make(chan struct{}, 1), changed: make(chan struct{}),
+		telling: make(chan struct{}, 1), wake: make(chan struct{}, 1), changed: make(chan struct{}),
 		regs: make(map[string]*eventtarget.Registration), dirty: make(map[string]time.Time), refused: make(map[string]refusedKey),
 		others: make(map[string]*Member), polls: make(map[string]*poll),
 	}
@@ -193,14 +194,18 @@ func inline(handle func(eventtarget.Event[eventtarget.Raw])) eventtarget.Listene
 }
 
 // Leave hands over what waits for the bus, tells the other hubs that this one goes, and
-// ends the membership. It returns ctx's cause if that was first; the membership has ended
-// then, too. The hub's Shutdown calls it.
+// ends the membership. It returns ctx's cause if that was first, or the bus's error if they
+// cannot be told; the membership has ended then, too, and the others tell a gap. What is
+// dispatched meanwhile stays here. The hub's Shutdown calls it.
 func (m *Membership) Leave(ctx context.Context) error {
 	defer m.Close()
+	m.outbox.close() // so that nothing comes behind what is said here
 	if err := m.outbox.drain(ctx); err != nil {
 		return err
 	}
-	m.tellMissing()
+	if err := m.tellMissing(ctx); err != nil {
+		return err // the others find that this hub has vanished, and tell a gap
+	}
 	return m.send(ctx, "", notice{Kind: noticeGone})
 }
 

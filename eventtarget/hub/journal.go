@@ -12,21 +12,21 @@ import (
 )
 
 // journal is what a hub with a store keeps there, and what it has found there. One
-// goroutine writes, as much at once as has come together.
+// goroutine writes, run, as much at once as has come together.
 type journal struct {
 	hub    *Hub
 	store  Store
 	shared *shared // nil: the store is this hub's alone
 	name   string  // with a shared store: under mu
 
-	writing sync.Mutex // by whoever is in write
-	kept    uint64     // the number of the last event that the store was given. Under writing
+	kept uint64 // the number of the last event that the store was given. The writer's
 
-	mu     sync.Mutex
-	queue  []entry
-	wake   chan struct{}
-	closed bool
-	failed error
+	mu      sync.Mutex
+	queue   []entry
+	wake    chan struct{}
+	closed  bool
+	failed  error
+	drained chan struct{} // closed when nothing waits; nil: nobody waits for that
 
 	// seq is the number of the last event in the log. Inside the log's Update.
 	seq uint64
@@ -204,10 +204,8 @@ func (j *journal) giveUp() {
 	j.write()
 }
 
-// write keeps what waits and applies it, in order.
+// write keeps what waits and applies it, in order. Only run calls it.
 func (j *journal) write() {
-	j.writing.Lock()
-	defer j.writing.Unlock()
 	for {
 		j.mu.Lock()
 		batch := j.queue
@@ -216,7 +214,10 @@ func (j *journal) write() {
 		j.mu.Unlock()
 		handled, changed := j.handling.record()
 		if len(batch) == 0 && !changed {
-			return
+			if j.empty() {
+				return
+			}
+			continue
 		}
 		records := make([]Record, len(batch), len(batch)+1)
 		for i := range batch {
@@ -270,6 +271,7 @@ func (j *journal) apply(e entry) (err error) {
 		}
 		e.apply(u, e.record.Message)
 	})
+	j.hub.wakeAll() // here, because its dispatcher may have given up
 	return err
 }
 
@@ -294,16 +296,44 @@ func (j *journal) close() {
 	j.closed = true
 }
 
-// drain is close, and keeps what waits, bounded by ctx.
-func (j *journal) drain(ctx context.Context) {
+// empty tells whether nothing waits, and tells those who wait for that.
+func (j *journal) empty() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.queue) > 0 {
+		return false
+	}
+	if j.drained != nil {
+		close(j.drained)
+		j.drained = nil
+	}
+	return true
+}
+
+// drain is close, and waits until what waits is kept, bounded by ctx: a store may be stuck.
+func (j *journal) drain(ctx context.Context) error {
 	if j == nil {
-		return
+		return nil
 	}
-	j.close()
-	j.write()
+	j.mu.Lock()
+	j.closed = true
+	if j.drained == nil {
+		j.drained = make(chan struct{})
+	}
+	drained := j.drained
+	j.poke()
+	j.mu.Unlock()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-j.hub.ctx.Done():
+		return nil
+	}
 	if j.shared != nil {
-		j.shared.settle(ctx)
+		return j.shared.settle(ctx)
 	}
+	return nil
 }
 
 // put adds an entry.

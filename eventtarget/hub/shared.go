@@ -31,7 +31,7 @@ type shared struct {
 	ears  ears
 	named chan struct{} // closed when the store has a name
 
-	ref   uint64               // of the last record of this hub's. Under writing
+	ref   uint64               // of the last record of this hub's. The writer's
 	said  uint64               // the number of the record behind which sessions were said. The follower's
 	over  bool                 // nothing comes back any more. Under mu
 	idle  chan struct{}        // closed when sent has become empty; nil: nobody waits. Under mu
@@ -109,6 +109,7 @@ func (x *shared) appended(batch []entry, err error) {
 			e.finish(cmp.Or(err, errOver))
 		}
 	}
+	x.rest()
 }
 
 var errOver = fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, eventtarget.ErrClosed)
@@ -144,6 +145,7 @@ func (x *shared) giveUp() {
 		delete(x.sent, ref)
 		e.finish(errOver)
 	}
+	x.rest()
 }
 
 // counts notes that a hub lives, and tells whether a record is of one that may say this:
@@ -208,20 +210,26 @@ func (x *shared) done(e entry, err error) {
 	}
 	x.mu.Lock()
 	delete(x.sent, e.record.Ref)
-	if len(x.sent) == 0 && x.idle != nil {
-		close(x.idle)
-		x.idle = nil
-	}
+	x.rest()
 	x.mu.Unlock()
 	e.finish(err)
 }
 
+// rest tells who waits for it that everything has come back, or will not any more, if that
+// is so. Under mu.
+func (x *shared) rest() {
+	if len(x.sent) == 0 && x.idle != nil {
+		close(x.idle)
+		x.idle = nil
+	}
+}
+
 // settle waits until everything that was appended has been applied, bounded by ctx.
-func (x *shared) settle(ctx context.Context) {
+func (x *shared) settle(ctx context.Context) error {
 	x.mu.Lock()
 	if len(x.sent) == 0 {
 		x.mu.Unlock()
-		return
+		return nil
 	}
 	if x.idle == nil {
 		x.idle = make(chan struct{})
@@ -231,8 +239,10 @@ func (x *shared) settle(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-x.hub.ctx.Done():
 	}
+	return nil
 }
 
 // movedAway ends a spoke whose session goes on at another hub.
@@ -281,10 +291,10 @@ func (x *shared) event(r Record, e entry) (err error) {
 			crowd = h.append(u, topic, r.Message, nil)
 		}
 	})
+	h.wakeAll()
 	if own || err != nil {
 		return err
 	}
-	h.wakeAll()
 	h.ease(h.ctx, crowd)
 	if !r.Own || h.opts.Echo {
 		x.ears.hear(eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})

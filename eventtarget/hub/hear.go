@@ -82,16 +82,22 @@ func (m *Membership) hearAddressed(e eventtarget.Event[eventtarget.Raw]) {
 		to.disconnect(*p.Close)
 		return
 	}
-	d, err := wire.Decode(p.Event, m.hub.opts.Limits)
-	if err == nil && d.Control() {
-		err = fmt.Errorf("%w: %s", eventtarget.ErrInvalidTopic, d.Type)
-	}
+	d, err := m.hub.decode(p.Event)
 	if err == nil {
 		err = to.deliver(m.ctx, eventtarget.Topic{Type: d.Type, ID: d.ID}, p.Event)
 	}
 	if err != nil && m.ctx.Err() == nil {
 		m.malformed(e, err)
 	}
+}
+
+// decode decodes the envelope of an event that somebody else may have made up.
+func (h *Hub) decode(msg []byte) (wire.Message, error) {
+	m, err := wire.Decode(msg, h.opts.Limits)
+	if err == nil && m.Control() {
+		err = fmt.Errorf("%w: %s", eventtarget.ErrInvalidTopic, m.Type)
+	}
+	return m, err
 }
 
 func (m *Membership) malformed(e eventtarget.Event[eventtarget.Raw], err error) {

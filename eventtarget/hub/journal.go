@@ -57,7 +57,10 @@ type returning struct {
 	received uint64
 	own      bool // it was sent something that is not kept
 	place    uint64
-	hub      string // that it is at, with a shared store
+
+	// With a shared store:
+	hub  string    // that it is at
+	idle time.Time // since when it is at this hub and has no spoke; zero: it has, or is elsewhere
 }
 
 // newJournal reads what the store has.
@@ -134,7 +137,7 @@ func (j *journal) account(r Record) {
 		x.hub = r.Hub
 	case RecordMoved:
 		if x != nil {
-			x.hub = r.Hub
+			x.hub, x.idle = r.Hub, time.Time{}
 		}
 	case RecordEnded:
 		delete(j.returning, r.Session)
@@ -387,10 +390,10 @@ func (j *journal) publish(ctx context.Context, r Record, m *wire.Message, to *ha
 }
 
 // comesBack tells whether a peer is one of a session that another process has left, and
-// takes that out.
-func (j *journal) comesBack(hello *wire.HelloPayload, identity string) *returning {
+// takes that out. The error is that the store does not answer.
+func (j *journal) comesBack(hello *wire.HelloPayload, identity string) (*returning, error) {
 	if j == nil || hello.Place == nil || hello.Place.Store != j.storeName() {
-		return nil
+		return nil, nil
 	}
 	if j.shared != nil {
 		return j.shared.comesBack(hello, identity)
@@ -401,11 +404,11 @@ func (j *journal) comesBack(hello *wire.HelloPayload, identity string) *returnin
 	defer j.mu.Unlock()
 	x := j.returning[hello.Session]
 	if x == nil || x.identity != identity || ahead { // whose it is, is nobody else's to know
-		return nil
+		return nil, nil
 	}
 	delete(j.returning, hello.Session)
 	x.place = hello.Place.Seq
-	return x
+	return x, nil
 }
 
 // place returns how far the store is, for a new session; nil without one. Inside the

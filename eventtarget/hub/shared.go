@@ -184,11 +184,12 @@ func (x *shared) follow(r Record) {
 	}
 	unnamed := x.name == ""
 	x.account(r)
+	named := unnamed && x.name != "" // a nameless one is somebody else's
 	x.mu.Unlock()
 	var err error
 	switch r.Kind {
 	case RecordName:
-		if unnamed {
+		if named {
 			close(x.named)
 		}
 	case RecordMoved:
@@ -257,9 +258,9 @@ func (x *shared) movedAway(session string) {
 
 // stamped returns the message of a record, with its number.
 func (x *shared) stamped(r Record) []byte {
-	m, err := wire.Decode(r.Message, x.hub.opts.Limits)
+	m, err := x.hub.decode(r.Message)
 	if err != nil {
-		return r.Message // the caller's to refuse
+		return r.Message // refused when it is to be sent
 	}
 	return wire.Stamp(nil, r.Message, &m, r.Seq)
 }
@@ -267,7 +268,7 @@ func (x *shared) stamped(r Record) []byte {
 // event makes an event one of the log's.
 func (x *shared) event(r Record, e entry) (err error) {
 	h := x.hub
-	m, err := wire.Decode(r.Message, h.opts.Limits)
+	m, err := h.decode(r.Message)
 	if err != nil {
 		return x.malformed(r, err)
 	}
@@ -312,7 +313,7 @@ func (x *shared) addressed(r Record) error {
 		to.disconnect(*r.Close)
 		return nil
 	}
-	m, err := wire.Decode(r.Message, x.hub.opts.Limits)
+	m, err := x.hub.decode(r.Message)
 	if err != nil {
 		return x.malformed(r, err)
 	}
@@ -350,8 +351,12 @@ func (x *shared) say() {
 }
 
 // prune forgets the sessions of hubs that have said nothing for longer than a session
-// outlives its connection.
+// outlives its connection, and ends those of this one that nobody has come back to for so
+// long: they were taken over for a peer that was not let in then.
 func (x *shared) prune() {
+	for _, id := range x.abandoned(x.hub.sessionIDs()) {
+		x.note(Record{Kind: RecordEnded, Session: id})
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	silent := time.Now().Add(-2 * max(x.hub.opts.SessionTimeout, time.Second))
@@ -368,14 +373,42 @@ func (x *shared) prune() {
 	}
 }
 
+// abandoned returns the sessions of this hub that have had no spoke for too long.
+func (x *shared) abandoned(here map[string]struct{}) (ids []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := time.Now()
+	for id, s := range x.returning {
+		_, has := here[id]
+		switch {
+		case s.hub != x.id:
+		case has:
+			s.idle = time.Time{}
+		case s.idle.IsZero():
+			s.idle = now
+		case now.Sub(s.idle) >= x.hub.opts.SessionTimeout:
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // comesBack takes a session over from the hub that it was at.
-func (x *shared) comesBack(hello *wire.HelloPayload, identity string) *returning {
+func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returning, error) {
 	x.mu.Lock()
 	s := x.returning[hello.Session]
 	possible := s != nil && s.identity == identity // whose it is, is nobody else's to know
+	if possible {
+		s.idle = time.Time{}
+	}
 	x.mu.Unlock()
-	if !possible || x.keep(x.hub.ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session}}) != nil {
-		return nil
+	if !possible || !x.hub.disown(hello.Session) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(x.hub.ctx, helloTimeout)
+	defer cancel()
+	if err := x.keep(ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session}}); err != nil {
+		return nil, err
 	}
 	var seq uint64
 	x.hub.log.Update(func(framelog.Update) { seq = x.seq })
@@ -383,11 +416,24 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) *returning
 	defer x.mu.Unlock()
 	s = x.returning[hello.Session]
 	if s == nil || s.hub != x.id || hello.Place.Seq > seq {
-		return nil
+		return nil, nil
 	}
 	left := *s
 	left.place = hello.Place.Seq
-	return &left
+	return &left, nil
+}
+
+// disown makes a session no more that of a spoke that is about to leave, whose end is not
+// the session's then. It is false if there is one that is not.
+func (h *Hub) disown(session string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.sessions[session]
+	if s != nil && !s.isEnding() {
+		return false
+	}
+	delete(h.sessions, session)
+	return true
 }
 
 // sharesLog tells whether other hubs apply what this one's store has.

@@ -23,13 +23,21 @@ type badBus struct {
 	*inprocess.Member
 	regs    atomic.Int32
 	refuses atomic.Bool
-	stuck   atomic.Pointer[chan struct{}]
+	stuck   atomic.Pointer[chan struct{}] // nil, or what Dispatch waits for
+	adds    atomic.Pointer[chan struct{}] // the same for Add
 	loses   func(eventtarget.Event[raw]) bool
 }
 
 func (c *badBus) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.Listener[raw]) (*eventtarget.Registration, error) {
 	if c.refuses.Load() {
 		return nil, errors.New("not now")
+	}
+	if stuck := c.adds.Load(); stuck != nil {
+		select {
+		case <-*stuck:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	r, err := c.Member.Add(ctx, topic, l)
 	if err == nil {

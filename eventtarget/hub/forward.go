@@ -182,7 +182,15 @@ func (h *Hub) forward(ctx context.Context, dispatcher, kind string, e *eventtarg
 // pass puts an event into its dispatcher's lane.
 func (m *Membership) pass(ctx context.Context, dispatcher string, e eventtarget.Event[eventtarget.Raw]) {
 	if !m.put(ctx, int(maphash.String(laneSeed, dispatcher)%lanes), e) {
-		m.missing.add(e.Type)
+		m.lose(e, eventtarget.ErrOverflow)
+	}
+}
+
+// lose notes that the bus does not get an event. The hub's owner is told of the first one
+// since the other hubs were told.
+func (m *Membership) lose(e eventtarget.Event[eventtarget.Raw], why error) {
+	if m.missing.add(e.Type) && m.ctx.Err() == nil {
+		m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: e.Topic(), Count: 1, Err: why})
 	}
 }
 
@@ -191,9 +199,7 @@ func (m *Membership) hand(e eventtarget.Event[eventtarget.Raw]) bool {
 	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
 	defer cancel()
 	if err := m.bus.Dispatch(ctx, e); err != nil {
-		if m.missing.add(e.Type) && m.ctx.Err() == nil {
-			m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: e.Topic(), Count: 1, Err: err})
-		}
+		m.lose(e, err)
 		return false
 	}
 	if m.missing.any() {

@@ -44,6 +44,7 @@ type outbox struct {
 	took   time.Time     // when the bus last took something, or the first one came
 	room   chan struct{} // closed when it took something; nil while nobody waits
 	closed bool          // nothing comes any more
+	posts  int           // notices that wait, see post
 }
 
 // lane is events that go one behind the other. It has a goroutine only while there are some.
@@ -137,6 +138,13 @@ func (o *outbox) close() uint64 {
 	defer o.mu.Unlock()
 	o.closed = true
 	return uint64(o.events)
+}
+
+// posted notes that a notice waits no more.
+func (o *outbox) posted() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.posts--
 }
 
 // drain waits until nothing waits any more.
@@ -332,7 +340,8 @@ func (h *Hub) forwardTo(ctx context.Context, to address, p addressed) {
 const ownDispatcher = ""
 
 var (
-	errNoHub     = errors.New("a notice without a hub")
+	errNoHub     = errors.New("no notice of a hub")
+	errCrowd     = errors.New("more hubs than there can be")
 	errLateBus   = errors.New("the bus was late to confirm what is wanted")
 	errVanished  = errors.New("a hub has gone without a word")
 	errNotPassed = errors.New("a hub could not hand over what it accepted")

@@ -1,6 +1,10 @@
 package hub_test
 
 import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -9,6 +13,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/inprocess"
 )
 
 // behindOthers is a way to a log in which somebody else writes first.
@@ -192,4 +197,80 @@ func (s *stuckStore) Append(records []hub.Record) error {
 		<-*busy
 	}
 	return s.sharedStore.Append(records)
+}
+
+// What somebody else publishes on the bus as if he were a hub is counted, is never fatal,
+// and is not remembered without bound.
+func TestJoinedForeign(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		hubs, members := joined(t, &bus, 2, hub.Options{})
+		foreign := bus.Join(&inprocess.MemberOptions{OnFault: ignore})
+		defer foreign.Close()
+		ear := listen(t, dial(t, hubs[1], "a", "ann", link.Options{}), "*")
+		var to string // the type of what is for ann
+		spy, err := foreign.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Func(func(_ context.Context, e eventtarget.Event[raw]) { to = e.Type }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		dispatchTo(t, hubs[0].Identity("ann"), "n", "", "0")
+		synctest.Wait()
+		foreign.Remove(spy)
+		sent := 0
+		for _, payload := range []string{
+			"", "null", "1", "[]", "{", `"x"`, "{}", `{"hub":1}`, `{"hub":"x","kind":1}`, `{"hub":"x","lease":"y"}`, `{"hub":"x","count":-1}`,
+			`{"hub":"x","kind":"here"}`, `{"hub":"x","kind":"here","lease":-1}`, `{"hub":"x","kind":"here","lease":9223372036854775807}`,
+			`{"hub":"` + strings.Repeat("x", 2000) + `","kind":"here","lease":1000}`, strings.Repeat("[", 5000),
+			`{"hub":"x","identity":"ann","event":1}`, `{"hub":"x","identity":"ann","event":{}}`, `{"hub":"x","identity":"ann"}`,
+			`{"hub":"x","identity":"ann","event":{"type":"__gap","id":"","payload":{"count":1}}}`,
+			`{"hub":"x","identity":"ann","event":{"type":"a:b","id":""}}`, `{"hub":"x","identity":"ann","event":{"type":"a","id":"","id":""}}`,
+		} {
+			for _, topic := range []eventtarget.Topic{eventtarget.T("et.hub", ""), eventtarget.T(to, "")} {
+				e := eventtarget.Event[raw]{Type: topic.Type, ID: topic.ID, Payload: raw(payload)}
+				if err := foreign.Dispatch(t.Context(), e); err != nil && !errors.Is(err, eventtarget.ErrInvalidPayload) {
+					t.Fatalf("%.50s: %v", payload, err)
+				} else if err == nil {
+					sent++
+				}
+			}
+		}
+		synctest.Wait()
+		if n := int(hubs[1].Stats().Malformed); n == 0 || n > sent {
+			t.Errorf("%d of %d were counted", n, sent)
+		}
+		for n := range 2000 {
+			payload := fmt.Sprintf(`{"hub":"x%d","name":"x%d","kind":"new","lease":3600000}`, n, n)
+			if err := foreign.Dispatch(t.Context(), event("et.hub", "", payload)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait()
+		if n := len(members[1].Hubs()); n > 1100 {
+			t.Errorf("%d hubs are remembered", n)
+		}
+		dispatch(t, hubs[0], "n", "", "1")
+		synctest.Wait()
+		if got := ear.payloads(); len(got) != 2 || !isCounting(got) {
+			t.Errorf("heard %q", got)
+		}
+	})
+}
+
+// Of a question that the bus does not take the answers of all others are missing.
+func TestJoinedAsksInVain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		joined(t, &bus, 3, hub.Options{})
+		h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+		m, err := h.Join(t.Context(), on, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		on.loses = func(e eventtarget.Event[raw]) bool { return strings.Contains(string(e.Payload), `"ask"`) }
+		synctest.Wait()
+		tally, err := m.Interested(t.Context(), eventtarget.T("n", ""))
+		if err == nil || fmt.Sprint(tally.Missing) != "[a b c]" {
+			t.Errorf("%+v, %v", tally, err)
+		}
+	})
 }

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,7 @@ type JoinOptions struct {
 	// Default 5 s.
 	Patience time.Duration
 	// Lease is how long the others count on this hub without a sign of life, of which it
-	// gives three in that time. Default 3 s.
+	// gives three in that time. Default 3 s, at least 30 ms and at most an hour.
 	Lease time.Duration
 }
 
@@ -35,6 +36,9 @@ func (o JoinOptions) withDefaults() (JoinOptions, error) {
 	def(&o.QueueBytes, 64<<20)
 	def(&o.Patience, 5*time.Second)
 	def(&o.Lease, 3*time.Second)
+	if o.Lease < minLease || o.Lease > maxLease || len(o.Name) > maxName {
+		return o, fmt.Errorf("a lease outside %v and %v, or a name of more than %d bytes", minLease, maxLease, maxName)
+	}
 	return o, nil
 }
 

@@ -444,18 +444,19 @@ func (h *Hub) sharesLog() bool { return h.journal != nil && h.journal.shared != 
 type ears struct {
 	hub   *Hub
 	queue []eventtarget.Event[eventtarget.Raw]
+	bytes int // of queue
 	runs  bool
 }
 
-// mostHeard bounds what waits for listeners that hold up delivery.
-const mostHeard = 1 << 16
-
+// hear takes an event. As much may wait for listeners that hold up delivery as the hub's
+// log has.
 func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
 	h := x.hub
 	h.mu.Lock()
-	full := len(x.queue) >= mostHeard
+	full := len(x.queue) > 0 && (len(x.queue) >= h.opts.LogEvents || x.bytes+size(&e) > h.opts.LogBytes)
 	if !full {
 		x.queue = append(x.queue, e)
+		x.bytes += size(&e)
 	}
 	start := !x.runs && !full
 	x.runs = x.runs || start
@@ -472,7 +473,7 @@ func (x *ears) run() {
 	for {
 		x.hub.mu.Lock()
 		batch := slices.Clip(x.queue)
-		x.queue = nil
+		x.queue, x.bytes = nil, 0
 		x.runs = len(batch) > 0
 		x.hub.mu.Unlock()
 		if len(batch) == 0 {

@@ -37,6 +37,7 @@ type shared struct {
 	idle  chan struct{}        // closed when sent has become empty; nil: nobody waits. Under mu
 	heard map[string]time.Time // when a hub last said something. Under mu
 	sent  map[uint64]entry     // by ref, what has not come back yet. Under mu
+	doubt uint64               // of these the log may have lost some, up to this ref. Under mu
 }
 
 func newShared(j *journal, log SharedStore) *shared {
@@ -166,12 +167,14 @@ func (x *shared) follow(r Record) {
 	if r.Kind == RecordLost {
 		x.hub.log.Update(func(framelog.Update) { x.recent, x.size, x.floor = nil, 0, r.Seq })
 		x.hub.tellGap(0, errLogLost)
+		x.doubtSent()
 		return
 	}
 	x.mu.Lock()
 	var e entry
 	if r.Hub == x.id {
 		e = x.sent[r.Ref]
+		x.lose(r.Ref)
 	}
 	if !x.counts(r) {
 		x.mu.Unlock()
@@ -202,6 +205,38 @@ func (x *shared) follow(r Record) {
 		err = x.addressed(r)
 	}
 	x.done(e, err)
+}
+
+// doubtSent notes that the log may have lost what has not come back yet. What is appended
+// now will tell.
+func (x *shared) doubtSent() {
+	x.mu.Lock()
+	for ref := range x.sent {
+		x.doubt = max(x.doubt, ref)
+	}
+	doubts := len(x.sent) > 0
+	x.mu.Unlock()
+	if doubts {
+		x.note(Record{Kind: RecordAlive})
+	}
+}
+
+// lose gives up what the log has lost: what was appended before something that has come
+// back. Under mu.
+func (x *shared) lose(back uint64) {
+	if x.doubt == 0 {
+		return
+	}
+	for ref, e := range x.sent {
+		if ref < back {
+			delete(x.sent, ref)
+			e.finish(fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, errLogLost))
+		}
+	}
+	if back > x.doubt {
+		x.doubt = 0
+	}
+	x.rest()
 }
 
 // done takes out what has come back, and tells who waits for it.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -112,5 +113,54 @@ func TestSharedFailsAtShutdown(t *testing.T) {
 			t.Errorf("Dispatch: %v", err)
 		}
 		h.Close()
+	})
+}
+
+// forgetful is a way to a log that loses an event that it has taken.
+type forgetful struct {
+	*sharedStore
+	loses atomic.Bool
+}
+
+func (f *forgetful) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
+	return func(yield func(hub.Record, error) bool) {
+		for r, err := range f.sharedStore.Follow(ctx) {
+			if r.Kind == hub.RecordEvent && f.loses.CompareAndSwap(true, false) {
+				r = hub.Record{Kind: hub.RecordLost, Seq: r.Seq}
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// Who waits for what the log has taken and lost is told, and what it has not lost is
+// accepted.
+func TestSharedLosesWhatItTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forgetful{sharedStore: newSharedLog().open()}
+		h := newHub(t, hub.Options{Store: f, Relay: true, Heartbeat: -1})
+		p, _ := open(t, h, "", `,"topics":["n:*"]`)
+		f.loses.Store(true)
+		results := make(chan error, 2)
+		for range 2 {
+			go func() { results <- h.Dispatch(t.Context(), event("n", "", "1")) }()
+			synctest.Wait()
+		}
+		if len(results) != 2 {
+			t.Fatalf("%d of 2 dispatchers wait", 2-len(results))
+		}
+		lost, accepted := <-results, <-results
+		if lost == nil {
+			lost, accepted = accepted, lost
+		}
+		if !errors.Is(lost, eventtarget.ErrUnknownOutcome) || accepted != nil {
+			t.Errorf("Dispatch: %v, %v", lost, accepted)
+		}
+		p.expect(`__gap: {"count":0}`, "n: 1")
+		if err := h.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
 	})
 }

@@ -3,6 +3,8 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -128,6 +130,37 @@ func TestJoinedLawC26Interest(t *testing.T) {
 		began = time.Now()
 		if err := h.Shutdown(t.Context()); err != nil || time.Since(began) > 0 {
 			t.Errorf("Shutdown: %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// A spoke that asks and asks again while the bus is stuck does not make the hub wait for it
+// without bound.
+func TestJoinedAsksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+		if _, err := h.Join(t.Context(), on, nil); err != nil {
+			t.Fatal(err)
+		}
+		free := make(chan struct{})
+		on.adds.Store(&free)
+		p := attach(t, h, hub.Meta{})
+		before := runtime.NumGoroutine()
+		const times = 1000
+		for n := range times {
+			p.send(fmt.Sprintf(`{"type":"__subscribe","id":"%d","payload":{"topics":["n:*"]}}`, n))
+			p.send(`{"type":"__unsubscribe","id":"","payload":{"topics":["n:*"]}}`)
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 200 {
+			t.Errorf("%d goroutines wait for the bus", n)
+		}
+		refused := len(p.take())
+		close(free)
+		synctest.Wait()
+		if answered := len(p.take()); refused+answered != times {
+			t.Errorf("%d were refused and %d answered", refused, answered)
 		}
 	})
 }

@@ -90,6 +90,7 @@ func (m *Membership) touch(key string) {
 	defer m.mu.Unlock()
 	delete(m.refused, key)
 	m.look(key, time.Now())
+	m.tellChange() // who awaits what nobody wants any more
 }
 
 // look has seek look at a key. Under mu.
@@ -260,6 +261,7 @@ func (h *Hub) unconfirmed(topics []eventtarget.Topic) (late []eventtarget.Topic)
 
 // answerLate answers a request for topics once the bus has confirmed them.
 func (s *Spoke) answerLate(late []eventtarget.Topic, refused map[string]string, answer func(map[string]string) *message) {
+	defer s.unanswered.Add(-1)
 	for _, t := range late {
 		m := s.hub.joined.Load()
 		if m == nil {
@@ -293,15 +295,15 @@ func (s *Spoke) awaitBus() {
 	_ = m.await(ctx, keys...) // what comes late is told as a gap then, see ask
 }
 
-// await waits until the bus has confirmed what is wanted. The error is ctx's cause, or
-// [eventtarget.ErrClosed].
+// await waits until the bus has confirmed what is wanted, or nobody wants it any more. The
+// error is ctx's cause, or [eventtarget.ErrClosed].
 func (m *Membership) await(ctx context.Context, keys ...string) error {
 	for {
 		m.mu.Lock()
 		done, err := m.covers(keys)
 		changed := m.changed
 		m.mu.Unlock()
-		if done || err != nil {
+		if done || err != nil || !slices.ContainsFunc(keys, m.hub.wants.has) {
 			return err
 		}
 		if eventtarget.CallerOf(ctx) == eventtarget.InlineListener {

@@ -125,9 +125,8 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 type sink interface {
 	// begin is told once how far the log is.
 	begin(end uint64)
-	// entry takes one; an empty text: there is none of that number, or it is a repetition. It may
-	// wait, no longer than ctx.
-	entry(ctx context.Context, n uint64, text string)
+	// entry takes one, which may be the repetition of another. It may wait, no longer than ctx.
+	entry(ctx context.Context, n uint64, text string, repeated bool)
 	// lost tells that there is nothing up to a number.
 	lost(ctx context.Context, upto uint64)
 }
@@ -197,11 +196,8 @@ func (r *logReader) take(e rueidis.XRangeEntry) error {
 		_, repeated = r.follower.follow("", origin, number)
 	}
 	switch {
-	case t.sink != nil && repeated:
-		t.sink.entry(t.receiving, n, "")
-		return nil
 	case t.sink != nil:
-		t.sink.entry(t.receiving, n, r.text)
+		t.sink.entry(t.receiving, n, r.text, repeated)
 		return nil
 	case repeated:
 		return nil

@@ -29,9 +29,10 @@ type Store struct {
 }
 
 type storeEntry struct {
-	n    uint64
-	text string // empty: it is of no use, or lost
-	lost bool
+	n        uint64
+	text     string
+	repeated bool
+	lost     bool
 }
 
 // OpenStore opens the log of a prefix on the server at rawURL; see [New] for both. It
@@ -181,7 +182,7 @@ func (s *Store) record(e storeEntry) (hub.Record, bool) {
 	if e.lost {
 		return hub.Record{Kind: hub.RecordLost, Seq: e.n}, true
 	}
-	if e.text == "" {
+	if e.repeated {
 		return hub.Record{}, false
 	}
 	var stored struct {
@@ -206,8 +207,8 @@ func (s *Store) begin(end uint64) {
 	close(s.began)
 }
 
-func (s *Store) entry(ctx context.Context, n uint64, text string) {
-	s.put(ctx, storeEntry{n: n, text: text})
+func (s *Store) entry(ctx context.Context, n uint64, text string, repeated bool) {
+	s.put(ctx, storeEntry{n: n, text: text, repeated: repeated})
 }
 
 func (s *Store) lost(ctx context.Context, upto uint64) {

@@ -160,13 +160,15 @@ func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 	return replaced, nil
 }
 
-// exit takes s out of the set and of all that it is counted in.
+// exit takes s out of the set and of all that it is counted in. Its session ends, unless
+// that has another spoke by now, or is about to: see disown.
 func (h *Hub) exit(s *Spoke) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.spokes, s.meta.ID)
-	if s.session != nil {
+	if s.session != nil && h.sessions[s.session.id] == s {
 		delete(h.sessions, s.session.id)
+		h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})
 	}
 	if id := s.meta.Identity; id != "" {
 		rest := slices.DeleteFunc(slices.Clone(h.identities[id]), func(o *Spoke) bool { return o == s })
@@ -183,6 +185,17 @@ func (h *Hub) exit(s *Spoke) {
 	for group := range s.groups {
 		s.leaveGroup(group)
 	}
+}
+
+// sessionIDs returns the sessions of the spokes that are there.
+func (h *Hub) sessionIDs() map[string]struct{} {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	ids := make(map[string]struct{}, len(h.sessions))
+	for id := range h.sessions {
+		ids[id] = struct{}{}
+	}
+	return ids
 }
 
 // refusal is the reason that a connection is told when it was not let in.

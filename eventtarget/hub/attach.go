@@ -17,7 +17,7 @@ import (
 // error too. It returns when OnConnect has. The error is [eventtarget.ErrClosed],
 // [eventtarget.ErrLimit], [eventtarget.ErrForbidden] for a second spoke of an identity
 // if the hub refuses that, [eventtarget.ErrGone] when the spoke was closed in OnConnect,
-// or says that the id is taken.
+// the store's when that cannot bring back the peer's session, or says that the id is taken.
 func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	h.journal.pass()
 	g, err := h.greet(conn)
@@ -30,10 +30,16 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 			return s, nil
 		}
 	}
+	var left *returning
+	if g.hello != nil {
+		if left, err = h.journal.comesBack(g.hello, meta.Identity); err != nil {
+			_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeTryLater}) // or at another hub
+			return nil, h.fail("attach", eventtarget.Topic{}, err)
+		}
+	}
 	s := h.newSpoke(newAttachment(conn, g.first), meta)
 	if g.hello != nil {
-		s.left = h.journal.comesBack(g.hello, meta.Identity)
-		s.session = h.newSession(g.hello, s.left)
+		s.left, s.session = left, h.newSession(g.hello, left)
 	}
 	s.resuming.Lock() // not before it has begun: its peer may come back at once
 	defer s.resuming.Unlock()
@@ -269,7 +275,6 @@ func (s *Spoke) leave() {
 	}
 	reason, _ := s.Reason()
 	if s.session != nil {
-		h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})
 		if n := s.session.release(); !orderly(reason) {
 			undelivered += n
 		}

@@ -64,7 +64,9 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	h.mu.Lock()
 	h.accepting = false
 	h.mu.Unlock()
-	h.journal.drain(ctx)
+	if err := h.journal.drain(ctx); err != nil {
+		return h.fail("shutdown", eventtarget.Topic{}, err)
+	}
 	h.log.Seal() // so that nothing is accepted behind the closing
 	for s := range h.Spokes() {
 		s.disconnect(reason(), s.behind)

@@ -5,7 +5,6 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
-	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // replayStored puts what the store has for a spoke that comes back from another process
@@ -20,9 +19,9 @@ func (s *Spoke) replayStored(u framelog.Update) {
 			continue
 		}
 		unsure = unsure || r.Group != "" // of which it may have been a member
-		m, err := wire.Decode(r.Message, s.hub.opts.Limits)
+		m, err := s.hub.decode(r.Message)
 		if err != nil {
-			continue // it cannot be: it was encoded or checked here
+			continue // somebody else has written it into the store
 		}
 		topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
 		if r.Kind == RecordEvent && (s.everything || s.wants(topic)) || r.Identity != "" && r.Identity == s.meta.Identity {

@@ -18,6 +18,8 @@ import (
 const (
 	// ownType begins the types of events that hubs send each other.
 	ownType = "et.hub"
+	// toType begins those of events for an audience.
+	toType = ownType + ".to."
 	// busHeader is the header of an event on the bus: the hub that it comes from, a dot,
 	// and fromHub or fromSpoke.
 	busHeader = "hub"
@@ -42,6 +44,7 @@ type outbox struct {
 	took   time.Time     // when the bus last took something, or the first one came
 	room   chan struct{} // closed when it took something; nil while nobody waits
 	closed bool          // nothing comes any more
+	posts  int           // notices that wait, see post
 }
 
 // lane is events that go one behind the other. It has a goroutine only while there are some.
@@ -137,6 +140,13 @@ func (o *outbox) close() uint64 {
 	return uint64(o.events)
 }
 
+// posted notes that a notice waits no more.
+func (o *outbox) posted() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	o.posts--
+}
+
 // drain waits until nothing waits any more.
 func (o *outbox) drain(ctx context.Context) error {
 	for i := range o.lanes {
@@ -180,7 +190,15 @@ func (h *Hub) forward(ctx context.Context, dispatcher, kind string, e *eventtarg
 // pass puts an event into its dispatcher's lane.
 func (m *Membership) pass(ctx context.Context, dispatcher string, e eventtarget.Event[eventtarget.Raw]) {
 	if !m.put(ctx, int(maphash.String(laneSeed, dispatcher)%lanes), e) {
-		m.missing.add(e.Type)
+		m.lose(e, eventtarget.ErrOverflow)
+	}
+}
+
+// lose notes that the bus does not get an event. The hub's owner is told of the first one
+// since the other hubs were told.
+func (m *Membership) lose(e eventtarget.Event[eventtarget.Raw], why error) {
+	if m.missing.add(e.Type) && m.ctx.Err() == nil {
+		m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: e.Topic(), Count: 1, Err: why})
 	}
 }
 
@@ -189,12 +207,12 @@ func (m *Membership) hand(e eventtarget.Event[eventtarget.Raw]) bool {
 	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
 	defer cancel()
 	if err := m.bus.Dispatch(ctx, e); err != nil {
-		if m.missing.add(e.Type) && m.ctx.Err() == nil {
-			m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: e.Topic(), Count: 1, Err: err})
-		}
+		m.lose(e, err)
 		return false
 	}
-	m.tellMissing()
+	if m.missing.any() {
+		_ = m.tellMissing(m.ctx) // what cannot be told is told with the next sign of life
+	}
 	return true
 }
 
@@ -225,6 +243,12 @@ func (x *missing) add(eventType string) (first bool) {
 	return first
 }
 
+func (x *missing) any() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	return x.count > 0
+}
+
 // take returns what there is, and forgets it.
 func (x *missing) take() (count uint64, types []string) {
 	x.mu.Lock()
@@ -252,17 +276,26 @@ func (x *missing) putBack(count uint64, types []string) {
 	}
 }
 
-// tellMissing tells the other hubs what they have missed.
-func (m *Membership) tellMissing() {
+// tellMissing tells the other hubs what they have missed, if anything, and waits for that,
+// no longer than Patience.
+func (m *Membership) tellMissing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, m.opts.Patience)
+	defer cancel()
+	select {
+	case m.telling <- struct{}{}:
+		defer func() { <-m.telling }()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 	count, types := m.missing.take()
 	if count == 0 {
-		return
+		return nil
 	}
-	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
-	defer cancel()
-	if m.send(ctx, "", notice{Kind: noticeLost, Count: count, Types: types}) != nil {
+	err := m.send(ctx, "", notice{Kind: noticeLost, Count: count, Types: types})
+	if err != nil {
 		m.missing.putBack(count, types)
 	}
+	return err
 }
 
 // address is whom an event is for that is not for everyone: a group, or an identity.
@@ -277,7 +310,7 @@ func (a address) key() string {
 	if a.Identity != "" {
 		text = "i" + a.Identity
 	}
-	return ownType + ".to." + digest(text)
+	return toType + digest(text)
 }
 
 // addressed is the payload of an event on the bus for an audience.
@@ -307,7 +340,8 @@ func (h *Hub) forwardTo(ctx context.Context, to address, p addressed) {
 const ownDispatcher = ""
 
 var (
-	errNoHub     = errors.New("a notice without a hub")
+	errNoHub     = errors.New("no notice of a hub")
+	errCrowd     = errors.New("more hubs than there can be")
 	errLateBus   = errors.New("the bus was late to confirm what is wanted")
 	errVanished  = errors.New("a hub has gone without a word")
 	errNotPassed = errors.New("a hub could not hand over what it accepted")

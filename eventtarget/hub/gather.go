@@ -56,9 +56,9 @@ type Member struct {
 // Hubs returns the hubs that are joined and said so lately, this one first, the others by
 // name.
 func (m *Membership) Hubs() []Member {
-	m.mu.Lock()
-	defer m.mu.Unlock()
 	all := []Member{{ID: m.id, Name: m.opts.Name, Since: m.since, Spokes: m.hub.Len(), Seen: time.Now()}}
+	m.mu.Lock() // never around the hub's own lock, under which wants change
+	defer m.mu.Unlock()
 	for _, o := range m.others {
 		all = append(all, *o)
 	}
@@ -75,15 +75,21 @@ func (m *Membership) send(ctx context.Context, to string, n notice) error {
 	return err
 }
 
+// maxPosts bounds the notices that wait for the bus.
+const maxPosts = 256
+
 // post sends a notice some time soon, if there is room for it: who waits for it does so no
 // longer than he wants.
 func (m *Membership) post(to string, n notice) {
-	m.outbox.mu.Lock()
-	defer m.outbox.mu.Unlock()
-	if m.outbox.closed {
+	o := &m.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.closed || o.posts == maxPosts {
 		return
 	}
+	o.posts++
 	m.hub.wg.Go(func() {
+		defer o.posted()
 		ctx, cancel := context.WithTimeout(m.ctx, m.opts.Lease/3)
 		defer cancel()
 		_ = m.send(ctx, to, n)
@@ -111,11 +117,12 @@ func (m *Membership) renew() {
 		case <-m.ctx.Done():
 			return
 		}
+		m.askAgain()
 		ctx, cancel := context.WithTimeout(m.ctx, m.opts.Lease/3)
 		err := m.send(ctx, "", notice{Kind: noticeHere, Spokes: m.hub.Len()})
 		cancel()
 		if err == nil {
-			m.tellMissing()
+			_ = m.tellMissing(m.ctx) // it is tried again
 			m.expire()
 		}
 	}
@@ -142,8 +149,8 @@ func (m *Membership) expire() {
 // notice takes in what another hub tells.
 func (m *Membership) notice(e eventtarget.Event[eventtarget.Raw]) {
 	var n notice
-	if err := json.Unmarshal(e.Payload, &n); err != nil || n.Hub == "" {
-		m.malformed(e, cmp.Or(err, error(errNoHub)))
+	if err := n.read(e.Payload); err != nil {
+		m.malformed(e, err)
 		return
 	}
 	if n.Hub == m.id || e.ID != "" && e.ID != m.id {
@@ -155,7 +162,10 @@ func (m *Membership) notice(e eventtarget.Event[eventtarget.Raw]) {
 		m.mu.Unlock()
 		return
 	}
-	m.seen(n)
+	if !m.seen(n) {
+		m.malformed(e, errCrowd)
+		return
+	}
 	switch n.Kind {
 	case noticeNew:
 		m.post(n.Hub, notice{Kind: noticeHere, Spokes: m.hub.Len()})
@@ -168,9 +178,28 @@ func (m *Membership) notice(e eventtarget.Event[eventtarget.Raw]) {
 	}
 }
 
+// What bounds what others on the bus can make a hub remember of them.
+const (
+	maxHubs  = 1024
+	maxName  = 1024 // bytes
+	minLease = 30 * time.Millisecond
+	maxLease = time.Hour
+)
+
+// read reads a notice that somebody else may have made up.
+func (n *notice) read(payload []byte) error {
+	if err := json.Unmarshal(payload, n); err != nil {
+		return err
+	}
+	if n.Hub == "" || len(n.Hub) > maxName || len(n.Name) > maxName || n.Lease <= 0 || n.Lease > maxLease.Milliseconds() {
+		return errNoHub
+	}
+	return nil
+}
+
 // seen notes a sign of life. Of two hubs of one name the one that joined later counts: the
-// other has been started anew.
-func (m *Membership) seen(n notice) {
+// other has been started anew. It is false if there are too many to note one more.
+func (m *Membership) seen(n notice) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	o := m.others[n.Hub]
@@ -180,9 +209,12 @@ func (m *Membership) seen(n notice) {
 				continue
 			}
 			if twin.Since.UnixNano() > n.Since {
-				return
+				return true
 			}
 			delete(m.others, id)
+		}
+		if len(m.others) >= maxHubs {
+			return false
 		}
 		o = &Member{ID: n.Hub, Name: n.Name, Since: time.Unix(0, n.Since)}
 		m.others[n.Hub] = o
@@ -191,6 +223,7 @@ func (m *Membership) seen(n notice) {
 	if n.Kind == noticeHere || n.Kind == noticeNew {
 		o.Spokes = n.Spokes
 	}
+	return true
 }
 
 // Present is a spoke of one of the hubs that are joined.
@@ -240,7 +273,8 @@ func (m *Membership) Identity(ctx context.Context, id string) (Tally, error) {
 
 // poll asks all hubs that are there and waits until the last one has answered, or a third
 // of the lease has passed, or ctx ends: who has not answered by then is missing, which is
-// no error. The error is that the bus does not take the question.
+// no error. The error is that the bus does not take the question, which they may have heard
+// nevertheless.
 func (m *Membership) poll(ctx context.Context, ask notice) (Tally, error) {
 	ask.Kind, ask.Poll = noticeAsk, newID()
 	own := m.answer(ask)
@@ -262,18 +296,20 @@ func (m *Membership) poll(ctx context.Context, ask notice) (Tally, error) {
 	}
 	limited, cancel := context.WithTimeout(ctx, m.opts.Lease/3)
 	defer cancel()
-	if err := m.send(limited, "", ask); err != nil {
-		return p.tally, m.hub.fail("poll", eventtarget.Topic{}, err)
+	err := m.send(limited, "", ask)
+	if err != nil {
+		err = m.hub.fail("poll", eventtarget.Topic{}, err)
+	} else {
+		select {
+		case <-p.done:
+		case <-limited.Done():
+		case <-m.ctx.Done():
+		}
 	}
-	select {
-	case <-p.done:
-	case <-limited.Done():
-	case <-m.ctx.Done():
-	}
-	m.mu.Lock()
+	m.mu.Lock() // they may answer nevertheless
 	defer m.mu.Unlock()
 	p.tally.Missing = slices.Sorted(maps.Values(p.waiting))
-	return p.tally, nil
+	return p.tally, err
 }
 
 // answer is what this hub says to a question.

@@ -5,6 +5,7 @@ import (
 	"encoding/base32"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -81,16 +82,22 @@ func (m *Membership) hearAddressed(e eventtarget.Event[eventtarget.Raw]) {
 		to.disconnect(*p.Close)
 		return
 	}
-	d, err := wire.Decode(p.Event, m.hub.opts.Limits)
-	if err == nil && d.Control() {
-		err = fmt.Errorf("%w: %s", eventtarget.ErrInvalidTopic, d.Type)
-	}
+	d, err := m.hub.decode(p.Event)
 	if err == nil {
 		err = to.deliver(m.ctx, eventtarget.Topic{Type: d.Type, ID: d.ID}, p.Event)
 	}
 	if err != nil && m.ctx.Err() == nil {
 		m.malformed(e, err)
 	}
+}
+
+// decode decodes the envelope of an event that somebody else may have made up.
+func (h *Hub) decode(msg []byte) (wire.Message, error) {
+	m, err := wire.Decode(msg, h.opts.Limits)
+	if err == nil && m.Control() {
+		err = fmt.Errorf("%w: %s", eventtarget.ErrInvalidTopic, m.Type)
+	}
+	return m, err
 }
 
 func (m *Membership) malformed(e eventtarget.Event[eventtarget.Raw], err error) {
@@ -105,13 +112,13 @@ func (m *Membership) busFault(f eventtarget.Fault) {
 	}
 }
 
-// tellGap tells the spokes that want any of some types, or anything at all, that so many
-// events are missing, or an unknown number, and the hub's owner why.
+// tellGap tells the spokes that want any of some types, or are addressed by one, that so
+// many events are missing, or an unknown number, and the hub's owner why. No type is any.
 func (h *Hub) tellGap(count uint64, why error, types ...string) {
 	spokes := h.Spokes()
 	h.log.Update(func(u framelog.Update) {
 		for s := range spokes {
-			if s.wantsAny(types) {
+			if s.wantsAny(types) || s.isAddressed(types) {
 				s.post(item{at: s.placeFor(u.Head()), msg: s.gapMessage(count)})
 			}
 		}
@@ -133,6 +140,21 @@ func (s *Spoke) wantsAny(types []string) bool {
 		}
 	}
 	return false
+}
+
+// isAddressed tells whether events of any of some types, or of none: any at all, may be for
+// an audience that the spoke is in, whatever it hears.
+func (s *Spoke) isAddressed(types []string) bool {
+	if len(types) == 0 {
+		return s.meta.Identity != "" || len(s.Groups()) > 0
+	}
+	if !slices.ContainsFunc(types, func(t string) bool { return strings.HasPrefix(t, toType) }) {
+		return false
+	}
+	if id := s.meta.Identity; id != "" && slices.Contains(types, address{Identity: id}.key()) {
+		return true
+	}
+	return slices.ContainsFunc(s.Groups(), func(g string) bool { return slices.Contains(types, address{Group: g}.key()) })
 }
 
 // digest is a text of 26 letters and digits that stands for another.

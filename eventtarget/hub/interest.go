@@ -183,7 +183,16 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 	for _, h := range holds {
 		s.fill(h)
 	}
-	if len(late) > 0 {
+	switch {
+	case len(late) == 0:
+	case int(s.unanswered.Add(1)) > s.hub.opts.Subscriptions: // it does not want what it asks for
+		s.unanswered.Add(-1)
+		s.drop(late)
+		for _, t := range late {
+			refused[t.String()] = eventtarget.ErrLimit.Error()
+		}
+		s.answer(answer(refused))
+	default:
 		s.hub.wg.Go(func() { s.answerLate(late, refused, answer) })
 	}
 	return refused

@@ -3,6 +3,7 @@ package hub
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -22,7 +23,7 @@ type JoinOptions struct {
 	// Default 5 s.
 	Patience time.Duration
 	// Lease is how long the others count on this hub without a sign of life, of which it
-	// gives three in that time. Default 3 s.
+	// gives three in that time. Default 3 s, at least 30 ms and at most an hour.
 	Lease time.Duration
 }
 
@@ -35,6 +36,9 @@ func (o JoinOptions) withDefaults() (JoinOptions, error) {
 	def(&o.QueueBytes, 64<<20)
 	def(&o.Patience, 5*time.Second)
 	def(&o.Lease, 3*time.Second)
+	if o.Lease < minLease || o.Lease > maxLease || len(o.Name) > maxName {
+		return o, fmt.Errorf("a lease outside %v and %v, or a name of more than %d bytes", minLease, maxLease, maxName)
+	}
 	return o, nil
 }
 
@@ -52,19 +56,19 @@ type Membership struct {
 
 	ctx    context.Context // ends with the membership
 	cancel context.CancelFunc
-	deaf   func() // hears no faults of the bus any more
 
 	outbox  outbox
 	missing missing
+	telling chan struct{} // has a token while the others are being told of missing
 	wake    chan struct{} // has a token when dirty is not empty
 
 	mu      sync.Mutex
 	left    bool
+	undo    []func()                             // what the end has to do
 	regs    map[string]*eventtarget.Registration // on the bus, by wants' key
-	refused map[string]error                     // why the bus does not bring a key
+	refused map[string]refusedKey                // why the bus does not bring a key
 	dirty   map[string]time.Time                 // keys that may need a step, since when
 	changed chan struct{}                        // closed and replaced when regs or refused has more
-	control *eventtarget.Registration
 	others  map[string]*Member
 	polls   map[string]*poll
 	spoken  atomic.Int64 // when the bus last took a notice, Unix nanoseconds
@@ -104,15 +108,17 @@ func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOption
 		return nil, h.fail("join", eventtarget.Topic{}, err)
 	}
 	m := &Membership{
-		hub: h, bus: bus, opts: o, id: newID()[:10], since: time.Now(), deaf: func() {},
-		wake: make(chan struct{}, 1), changed: make(chan struct{}),
-		regs: make(map[string]*eventtarget.Registration), dirty: make(map[string]time.Time), refused: make(map[string]error),
+		hub: h, bus: bus, opts: o, id: newID()[:10], since: time.Now(),
+		telling: make(chan struct{}, 1), wake: make(chan struct{}, 1), changed: make(chan struct{}),
+		regs: make(map[string]*eventtarget.Registration), dirty: make(map[string]time.Time), refused: make(map[string]refusedKey),
 		others: make(map[string]*Member), polls: make(map[string]*poll),
 	}
-	if !h.joined.CompareAndSwap(nil, m) {
-		return nil, h.fail("join", eventtarget.Topic{}, errors.New("it is joined already"))
-	}
 	m.ctx, m.cancel = context.WithCancel(h.ctx)
+	if err := h.enroll(m); err != nil {
+		m.cancel()
+		return nil, h.fail("join", eventtarget.Topic{}, err)
+	}
+	defer h.wg.Done()
 	if err := m.begin(ctx); err != nil {
 		_ = m.Close()
 		return nil, h.fail("join", eventtarget.Topic{}, err)
@@ -120,15 +126,33 @@ func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOption
 	return m, nil
 }
 
-// begin listens to the other hubs, asks for what is wanted and says that the hub is here.
-func (m *Membership) begin(ctx context.Context) (err error) {
-	if source, ok := m.bus.(eventtarget.FaultSource); ok {
-		m.deaf = source.Observe(m.busFault)
+// enroll makes m the hub's membership. The hub does not end before that has begun.
+func (h *Hub) enroll(m *Membership) error {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if !h.accepting {
+		return eventtarget.ErrClosed
 	}
-	m.control, err = m.bus.Add(ctx, eventtarget.T(ownType, eventtarget.Wildcard), inline(m.notice))
+	if !h.joined.CompareAndSwap(nil, m) {
+		return errors.New("it is joined already")
+	}
+	h.wg.Add(1)
+	return nil
+}
+
+// begin listens to the other hubs, asks for what is wanted and says that the hub is here.
+func (m *Membership) begin(ctx context.Context) error {
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
+	defer context.AfterFunc(m.ctx, func() { cancel(eventtarget.ErrClosed) })()
+	if source, ok := m.bus.(eventtarget.FaultSource); ok {
+		m.atEnd(source.Observe(m.busFault))
+	}
+	control, err := m.bus.Add(ctx, eventtarget.T(ownType, eventtarget.Wildcard), inline(m.notice))
 	if err != nil {
 		return err
 	}
+	m.atEnd(func() { m.bus.Remove(control) })
 	if err := m.want(ctx); err != nil {
 		return err
 	}
@@ -136,7 +160,20 @@ func (m *Membership) begin(ctx context.Context) (err error) {
 		return err
 	}
 	m.hub.wg.Go(m.renew)
-	return nil
+	return context.Cause(ctx)
+}
+
+// atEnd has something undone when the membership ends; at once if it has.
+func (m *Membership) atEnd(undo func()) {
+	m.mu.Lock()
+	left := m.left
+	if !left {
+		m.undo = append(m.undo, undo)
+	}
+	m.mu.Unlock()
+	if left {
+		undo()
+	}
 }
 
 // want asks the bus for what is wanted here, from now on: nothing, if events come in a log
@@ -146,7 +183,9 @@ func (m *Membership) want(ctx context.Context) error {
 		return nil
 	}
 	m.hub.wg.Go(m.seek)
-	for _, key := range m.hub.wants.tell(m.touch) {
+	keys := m.hub.wants.tell(m.touch)
+	m.atEnd(func() { m.hub.wants.tell(nil) })
+	for _, key := range keys {
 		if err := m.await(ctx, key); err != nil {
 			return err
 		}
@@ -162,14 +201,18 @@ func inline(handle func(eventtarget.Event[eventtarget.Raw])) eventtarget.Listene
 }
 
 // Leave hands over what waits for the bus, tells the other hubs that this one goes, and
-// ends the membership. It returns ctx's cause if that was first; the membership has ended
-// then, too. The hub's Shutdown calls it.
+// ends the membership. It returns ctx's cause if that was first, or the bus's error if they
+// cannot be told; the membership has ended then, too, and the others tell a gap. What is
+// dispatched meanwhile stays here. The hub's Shutdown calls it.
 func (m *Membership) Leave(ctx context.Context) error {
 	defer m.Close()
+	m.outbox.close() // so that nothing comes behind what is said here
 	if err := m.outbox.drain(ctx); err != nil {
 		return err
 	}
-	m.tellMissing()
+	if err := m.tellMissing(ctx); err != nil {
+		return err // the others find that this hub has vanished, and tell a gap
+	}
 	return m.send(ctx, "", notice{Kind: noticeGone})
 }
 
@@ -177,8 +220,8 @@ func (m *Membership) Leave(ctx context.Context) error {
 // which the other hubs tell a gap. It returns nil.
 func (m *Membership) Close() error {
 	m.mu.Lock()
-	first := !m.left
-	m.left = true
+	first, undo := !m.left, m.undo
+	m.left, m.undo = true, nil
 	m.mu.Unlock()
 	if !first {
 		return nil
@@ -187,14 +230,12 @@ func (m *Membership) Close() error {
 		m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: eventtarget.ErrClosed})
 	}
 	m.cancel()
-	m.deaf()
-	m.hub.wants.tell(nil)
+	for _, undo := range undo {
+		undo()
+	}
 	m.hub.joined.CompareAndSwap(m, nil)
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if m.control != nil {
-		m.bus.Remove(m.control)
-	}
 	for key, r := range m.regs {
 		m.bus.Remove(r)
 		delete(m.regs, key)

@@ -12,21 +12,21 @@ import (
 )
 
 // journal is what a hub with a store keeps there, and what it has found there. One
-// goroutine writes, as much at once as has come together.
+// goroutine writes, run, as much at once as has come together.
 type journal struct {
 	hub    *Hub
 	store  Store
 	shared *shared // nil: the store is this hub's alone
 	name   string  // with a shared store: under mu
 
-	writing sync.Mutex // by whoever is in write
-	kept    uint64     // the number of the last event that the store was given. Under writing
+	kept uint64 // the number of the last event that the store was given. The writer's
 
-	mu     sync.Mutex
-	queue  []entry
-	wake   chan struct{}
-	closed bool
-	failed error
+	mu      sync.Mutex
+	queue   []entry
+	wake    chan struct{}
+	closed  bool
+	failed  error
+	drained chan struct{} // closed when nothing waits; nil: nobody waits for that
 
 	// seq is the number of the last event in the log. Inside the log's Update.
 	seq uint64
@@ -57,7 +57,10 @@ type returning struct {
 	received uint64
 	own      bool // it was sent something that is not kept
 	place    uint64
-	hub      string // that it is at, with a shared store
+
+	// With a shared store:
+	hub  string    // that it is at
+	idle time.Time // since when it is at this hub and has no spoke; zero: it has, or is elsewhere
 }
 
 // newJournal reads what the store has.
@@ -140,7 +143,7 @@ func (j *journal) account(r Record) {
 		x.hub = r.Hub
 	case RecordMoved:
 		if x != nil {
-			x.hub = r.Hub
+			x.hub, x.idle = r.Hub, time.Time{}
 		}
 	case RecordEnded:
 		delete(j.returning, r.Session)
@@ -210,10 +213,8 @@ func (j *journal) giveUp() {
 	j.write()
 }
 
-// write keeps what waits and applies it, in order.
+// write keeps what waits and applies it, in order. Only run calls it.
 func (j *journal) write() {
-	j.writing.Lock()
-	defer j.writing.Unlock()
 	for {
 		j.mu.Lock()
 		batch := j.queue
@@ -222,7 +223,10 @@ func (j *journal) write() {
 		j.mu.Unlock()
 		handled, changed := j.handling.record()
 		if len(batch) == 0 && !changed {
-			return
+			if j.empty() {
+				return
+			}
+			continue
 		}
 		records := make([]Record, len(batch), len(batch)+1)
 		for i := range batch {
@@ -276,6 +280,7 @@ func (j *journal) apply(e entry) (err error) {
 		}
 		e.apply(u, e.record.Message)
 	})
+	j.hub.wakeAll() // here, because its dispatcher may have given up
 	return err
 }
 
@@ -300,16 +305,44 @@ func (j *journal) close() {
 	j.closed = true
 }
 
-// drain is close, and keeps what waits, bounded by ctx.
-func (j *journal) drain(ctx context.Context) {
+// empty tells whether nothing waits, and tells those who wait for that.
+func (j *journal) empty() bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if len(j.queue) > 0 {
+		return false
+	}
+	if j.drained != nil {
+		close(j.drained)
+		j.drained = nil
+	}
+	return true
+}
+
+// drain is close, and waits until what waits is kept, bounded by ctx: a store may be stuck.
+func (j *journal) drain(ctx context.Context) error {
 	if j == nil {
-		return
+		return nil
 	}
-	j.close()
-	j.write()
+	j.mu.Lock()
+	j.closed = true
+	if j.drained == nil {
+		j.drained = make(chan struct{})
+	}
+	drained := j.drained
+	j.poke()
+	j.mu.Unlock()
+	select {
+	case <-drained:
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	case <-j.hub.ctx.Done():
+		return nil
+	}
 	if j.shared != nil {
-		j.shared.settle(ctx)
+		return j.shared.settle(ctx)
 	}
+	return nil
 }
 
 // put adds an entry.
@@ -363,10 +396,10 @@ func (j *journal) publish(ctx context.Context, r Record, m *wire.Message, to *ha
 }
 
 // comesBack tells whether a peer is one of a session that another process has left, and
-// takes that out.
-func (j *journal) comesBack(hello *wire.HelloPayload, identity string) *returning {
+// takes that out. The error is that the store does not answer.
+func (j *journal) comesBack(hello *wire.HelloPayload, identity string) (*returning, error) {
 	if j == nil || hello.Place == nil || hello.Place.Store != j.storeName() {
-		return nil
+		return nil, nil
 	}
 	if j.shared != nil {
 		return j.shared.comesBack(hello, identity)
@@ -377,11 +410,11 @@ func (j *journal) comesBack(hello *wire.HelloPayload, identity string) *returnin
 	defer j.mu.Unlock()
 	x := j.returning[hello.Session]
 	if x == nil || x.identity != identity || ahead { // whose it is, is nobody else's to know
-		return nil
+		return nil, nil
 	}
 	delete(j.returning, hello.Session)
 	x.place = hello.Place.Seq
-	return x
+	return x, nil
 }
 
 // place returns how far the store is, for a new session; nil without one. Inside the

@@ -96,11 +96,11 @@ func (h *Hub) publishTo(ctx context.Context, topic eventtarget.Topic, msg []byte
 			}
 			apply(u, msg)
 		})
+		h.wakeAll()
 	}
 	if err != nil {
 		return err
 	}
-	h.wakeAll()
 	h.ease(ctx, crowd)
 	return nil
 }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"slices"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -31,12 +30,13 @@ type shared struct {
 	ears  ears
 	named chan struct{} // closed when the store has a name
 
-	ref   uint64               // of the last record of this hub's. Under writing
+	ref   uint64               // of the last record of this hub's. The writer's
 	said  uint64               // the number of the record behind which sessions were said. The follower's
 	over  bool                 // nothing comes back any more. Under mu
 	idle  chan struct{}        // closed when sent has become empty; nil: nobody waits. Under mu
 	heard map[string]time.Time // when a hub last said something. Under mu
 	sent  map[uint64]entry     // by ref, what has not come back yet. Under mu
+	doubt uint64               // of these the log may have lost some, up to this ref. Under mu
 }
 
 func newShared(j *journal, log SharedStore) *shared {
@@ -109,6 +109,7 @@ func (x *shared) appended(batch []entry, err error) {
 			e.finish(cmp.Or(err, errOver))
 		}
 	}
+	x.rest()
 }
 
 var errOver = fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, eventtarget.ErrClosed)
@@ -144,6 +145,7 @@ func (x *shared) giveUp() {
 		delete(x.sent, ref)
 		e.finish(errOver)
 	}
+	x.rest()
 }
 
 // counts notes that a hub lives, and tells whether a record is of one that may say this:
@@ -164,12 +166,14 @@ func (x *shared) follow(r Record) {
 	if r.Kind == RecordLost {
 		x.hub.log.Update(func(framelog.Update) { x.recent, x.size, x.floor = nil, 0, r.Seq })
 		x.hub.tellGap(0, errLogLost)
+		x.doubtSent()
 		return
 	}
 	x.mu.Lock()
 	var e entry
 	if r.Hub == x.id {
 		e = x.sent[r.Ref]
+		x.lose(r.Ref)
 	}
 	if !x.counts(r) {
 		x.mu.Unlock()
@@ -182,11 +186,12 @@ func (x *shared) follow(r Record) {
 	}
 	unnamed := x.name == ""
 	x.account(r)
+	named := unnamed && x.name != "" // a nameless one is somebody else's
 	x.mu.Unlock()
 	var err error
 	switch r.Kind {
 	case RecordName:
-		if unnamed {
+		if named {
 			close(x.named)
 		}
 	case RecordMoved:
@@ -201,6 +206,38 @@ func (x *shared) follow(r Record) {
 	x.done(e, err)
 }
 
+// doubtSent notes that the log may have lost what has not come back yet. What is appended
+// now will tell.
+func (x *shared) doubtSent() {
+	x.mu.Lock()
+	for ref := range x.sent {
+		x.doubt = max(x.doubt, ref)
+	}
+	doubts := len(x.sent) > 0
+	x.mu.Unlock()
+	if doubts {
+		x.note(Record{Kind: RecordAlive})
+	}
+}
+
+// lose gives up what the log has lost: what was appended before something that has come
+// back. Under mu.
+func (x *shared) lose(back uint64) {
+	if x.doubt == 0 {
+		return
+	}
+	for ref, e := range x.sent {
+		if ref < back {
+			delete(x.sent, ref)
+			e.finish(fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, errLogLost))
+		}
+	}
+	if back > x.doubt {
+		x.doubt = 0
+	}
+	x.rest()
+}
+
 // done takes out what has come back, and tells who waits for it.
 func (x *shared) done(e entry, err error) {
 	if e.record.Ref == 0 {
@@ -208,20 +245,26 @@ func (x *shared) done(e entry, err error) {
 	}
 	x.mu.Lock()
 	delete(x.sent, e.record.Ref)
-	if len(x.sent) == 0 && x.idle != nil {
-		close(x.idle)
-		x.idle = nil
-	}
+	x.rest()
 	x.mu.Unlock()
 	e.finish(err)
 }
 
+// rest tells who waits for it that everything has come back, or will not any more, if that
+// is so. Under mu.
+func (x *shared) rest() {
+	if len(x.sent) == 0 && x.idle != nil {
+		close(x.idle)
+		x.idle = nil
+	}
+}
+
 // settle waits until everything that was appended has been applied, bounded by ctx.
-func (x *shared) settle(ctx context.Context) {
+func (x *shared) settle(ctx context.Context) error {
 	x.mu.Lock()
 	if len(x.sent) == 0 {
 		x.mu.Unlock()
-		return
+		return nil
 	}
 	if x.idle == nil {
 		x.idle = make(chan struct{})
@@ -231,8 +274,10 @@ func (x *shared) settle(ctx context.Context) {
 	select {
 	case <-idle:
 	case <-ctx.Done():
+		return context.Cause(ctx)
 	case <-x.hub.ctx.Done():
 	}
+	return nil
 }
 
 // movedAway ends a spoke whose session goes on at another hub.
@@ -247,11 +292,7 @@ func (x *shared) movedAway(session string) {
 
 // read returns the event of a record, and its message with the number.
 func (x *shared) read(r Record) (m wire.Message, msg []byte, err error) {
-	m, err = wire.Decode(r.Message, x.hub.opts.Limits)
-	if err == nil && m.Control() {
-		err = fmt.Errorf("%w: %s", eventtarget.ErrInvalidTopic, m.Type)
-	}
-	if err != nil {
+	if m, err = x.hub.decode(r.Message); err != nil {
 		x.hub.stats.malformed.Add(1)
 		err = fmt.Errorf("record %d of the store: %w", r.Seq, err)
 		x.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: err})
@@ -287,10 +328,10 @@ func (x *shared) event(r Record, e entry) (err error) {
 			crowd = h.append(u, topic, r.Message, nil)
 		}
 	})
+	h.wakeAll()
 	if own || err != nil {
 		return err
 	}
-	h.wakeAll()
 	h.ease(h.ctx, crowd)
 	if !r.Own || h.opts.Echo {
 		x.ears.hear(eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
@@ -340,8 +381,12 @@ func (x *shared) say() {
 }
 
 // prune forgets the sessions of hubs that have said nothing for longer than a session
-// outlives its connection.
+// outlives its connection, and ends those of this one that nobody has come back to for so
+// long: they were taken over for a peer that was not let in then.
 func (x *shared) prune() {
+	for _, id := range x.abandoned(x.hub.sessionIDs()) {
+		x.note(Record{Kind: RecordEnded, Session: id})
+	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	silent := time.Now().Add(-2 * max(x.hub.opts.SessionTimeout, time.Second))
@@ -358,14 +403,42 @@ func (x *shared) prune() {
 	}
 }
 
+// abandoned returns the sessions of this hub that have had no spoke for too long.
+func (x *shared) abandoned(here map[string]struct{}) (ids []string) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	now := time.Now()
+	for id, s := range x.returning {
+		_, has := here[id]
+		switch {
+		case s.hub != x.id:
+		case has:
+			s.idle = time.Time{}
+		case s.idle.IsZero():
+			s.idle = now
+		case now.Sub(s.idle) >= x.hub.opts.SessionTimeout:
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
+
 // comesBack takes a session over from the hub that it was at.
-func (x *shared) comesBack(hello *wire.HelloPayload, identity string) *returning {
+func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returning, error) {
 	x.mu.Lock()
 	s := x.returning[hello.Session]
 	possible := s != nil && s.identity == identity // whose it is, is nobody else's to know
+	if possible {
+		s.idle = time.Time{}
+	}
 	x.mu.Unlock()
-	if !possible || x.keep(x.hub.ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session}}) != nil {
-		return nil
+	if !possible || !x.hub.disown(hello.Session) {
+		return nil, nil
+	}
+	ctx, cancel := context.WithTimeout(x.hub.ctx, helloTimeout)
+	defer cancel()
+	if err := x.keep(ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session}}); err != nil {
+		return nil, err
 	}
 	var seq uint64
 	x.hub.log.Update(func(framelog.Update) { seq = x.seq })
@@ -373,57 +446,25 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) *returning
 	defer x.mu.Unlock()
 	s = x.returning[hello.Session]
 	if s == nil || s.hub != x.id || hello.Place.Seq > seq {
-		return nil
+		return nil, nil
 	}
 	left := *s
 	left.place = hello.Place.Seq
-	return &left
+	return &left, nil
+}
+
+// disown makes a session no more that of a spoke that is about to leave, whose end is not
+// the session's then. It is false if there is one that is not.
+func (h *Hub) disown(session string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	s := h.sessions[session]
+	if s != nil && !s.isEnding() {
+		return false
+	}
+	delete(h.sessions, session)
+	return true
 }
 
 // sharesLog tells whether other hubs apply what this one's store has.
 func (h *Hub) sharesLog() bool { return h.journal != nil && h.journal.shared != nil }
-
-// ears bring events of other hubs to the listeners of this one: not on the goroutine that
-// follows the log, on which a listener's own dispatch waits.
-type ears struct {
-	hub   *Hub
-	queue []eventtarget.Event[eventtarget.Raw]
-	runs  bool
-}
-
-// mostHeard bounds what waits for listeners that hold up delivery.
-const mostHeard = 1 << 16
-
-func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
-	h := x.hub
-	h.mu.Lock()
-	full := len(x.queue) >= mostHeard
-	if !full {
-		x.queue = append(x.queue, e)
-	}
-	start := !x.runs && !full
-	x.runs = x.runs || start
-	h.mu.Unlock()
-	switch {
-	case full:
-		h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Topic: e.Topic(), Count: 1, Err: eventtarget.ErrOverflow})
-	case start:
-		h.wg.Go(x.run)
-	}
-}
-
-func (x *ears) run() {
-	for {
-		x.hub.mu.Lock()
-		batch := slices.Clip(x.queue)
-		x.queue = nil
-		x.runs = len(batch) > 0
-		x.hub.mu.Unlock()
-		if len(batch) == 0 {
-			return
-		}
-		for _, e := range batch {
-			_ = x.hub.registry.Deliver(x.hub.ctx, e) // ErrClosed: nobody is there to hear it
-		}
-	}
-}

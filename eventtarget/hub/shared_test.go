@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"iter"
 	"strconv"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -224,5 +226,39 @@ func TestSharedLost(t *testing.T) {
 		}
 		count(t, a, 1, 2)
 		p.expect("n:0 0", `__gap: {"count":0}`, "n:1 1")
+	})
+}
+
+// TestSharedHoldsUp: what waits for a listener that holds up delivery is bounded in bytes,
+// and what is over that is told.
+func TestSharedHoldsUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		var lost atomic.Uint64
+		a := sharing(t, log, hub.Options{})
+		b := sharing(t, log, hub.Options{LogBytes: 1 << 20, OnFault: func(f eventtarget.Fault) {
+			if f.Kind == eventtarget.FaultGap {
+				lost.Add(f.Count)
+			}
+		}})
+		free, heard := make(chan struct{}), 0
+		if _, err := b.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) {
+			<-free
+			heard++
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := open(t, a, "", "")
+		payload := `"` + strings.Repeat("x", 64<<10) + `"`
+		const events = 40
+		for range events {
+			p.send(`{"type":"n","id":"","payload":` + payload + `}`)
+			synctest.Wait()
+		}
+		close(free)
+		synctest.Wait()
+		if n := lost.Load(); n < events/2 || heard+int(n) != events {
+			t.Errorf("%d were heard and %d lost", heard, n)
+		}
 	})
 }

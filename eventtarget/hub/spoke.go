@@ -54,6 +54,8 @@ type Spoke struct {
 	everything bool                           // it gets all that is dispatched to all
 	left       *returning                     // what another process has left of it
 
+	unanswered atomic.Int32 // requests that wait for the bus: see answerLate
+
 	groups map[string]struct{} // under hub.mu
 
 	since     time.Time

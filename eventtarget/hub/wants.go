@@ -88,10 +88,16 @@ const confirmWait = time.Second
 func (m *Membership) touch(key string) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	if _, noted := m.dirty[key]; !noted {
-		m.dirty[key] = time.Now()
-	}
 	delete(m.refused, key)
+	m.look(key, time.Now())
+	m.tellChange() // who awaits what nobody wants any more
+}
+
+// look has seek look at a key. Under mu.
+func (m *Membership) look(key string, since time.Time) {
+	if _, noted := m.dirty[key]; !noted {
+		m.dirty[key] = since
+	}
 	select {
 	case m.wake <- struct{}{}:
 	default:
@@ -127,6 +133,9 @@ func (m *Membership) settle(key string, since time.Time) {
 	wanted := m.hub.wants.has(key)
 	m.mu.Lock()
 	reg, all := m.regs[key], m.regs[allTypes]
+	if !wanted {
+		delete(m.refused, key)
+	}
 	m.mu.Unlock()
 	switch {
 	case wanted && reg == nil && all == nil:
@@ -145,18 +154,39 @@ func (m *Membership) ask(key string, since time.Time) {
 		topic, hear = everything, m.hearOthers
 	}
 	reg, err := m.bus.Add(m.ctx, topic, inline(hear))
-	if err != nil {
-		m.mu.Lock()
-		m.refused[key] = err
-		m.tellChange()
-		m.mu.Unlock()
-		if m.ctx.Err() == nil { // it is asked again when somebody else wants it
-			m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Topic: topic, Err: err})
-		}
+	if err != nil && m.ctx.Err() != nil {
 		return
 	}
-	if m.has(key, reg) && time.Since(since) >= confirmWait { // somebody may have counted on it
-		m.hub.tellGap(0, errLateBus, key)
+	m.mu.Lock()
+	_, before := m.refused[key]
+	if err != nil { // it is asked again with the next sign of life: see askAgain
+		m.refused[key] = refusedKey{err, since}
+		m.tellChange()
+	}
+	m.mu.Unlock()
+	switch {
+	case err == nil: // somebody may have counted on it
+		if m.has(key, reg) && (before || time.Since(since) >= confirmWait) {
+			m.hub.tellGap(0, errLateBus, key)
+		}
+	case !before:
+		m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Topic: topic, Err: err})
+	}
+}
+
+// refusedKey is why the bus does not bring a key, and since when that is wanted.
+type refusedKey struct {
+	err   error
+	since time.Time
+}
+
+// askAgain has seek ask once more for what the bus has refused: there may be those who
+// want it still, and who hear nothing of the other hubs meanwhile.
+func (m *Membership) askAgain() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	for key, r := range m.refused {
+		m.look(key, r.since)
 	}
 }
 
@@ -188,6 +218,7 @@ func (m *Membership) has(key string, reg *eventtarget.Registration) bool {
 		return false
 	}
 	m.regs[key] = reg
+	delete(m.refused, key)
 	m.tellChange()
 	return true
 }
@@ -206,7 +237,7 @@ func (m *Membership) covers(keys []string) (bool, error) {
 	}
 	for _, key := range keys {
 		if m.regs[key] == nil {
-			return false, m.refused[key]
+			return false, m.refused[key].err
 		}
 	}
 	return true, nil
@@ -230,6 +261,7 @@ func (h *Hub) unconfirmed(topics []eventtarget.Topic) (late []eventtarget.Topic)
 
 // answerLate answers a request for topics once the bus has confirmed them.
 func (s *Spoke) answerLate(late []eventtarget.Topic, refused map[string]string, answer func(map[string]string) *message) {
+	defer s.unanswered.Add(-1)
 	for _, t := range late {
 		m := s.hub.joined.Load()
 		if m == nil {
@@ -263,15 +295,15 @@ func (s *Spoke) awaitBus() {
 	_ = m.await(ctx, keys...) // what comes late is told as a gap then, see ask
 }
 
-// await waits until the bus has confirmed what is wanted. The error is ctx's cause, or
-// [eventtarget.ErrClosed].
+// await waits until the bus has confirmed what is wanted, or nobody wants it any more. The
+// error is ctx's cause, or [eventtarget.ErrClosed].
 func (m *Membership) await(ctx context.Context, keys ...string) error {
 	for {
 		m.mu.Lock()
 		done, err := m.covers(keys)
 		changed := m.changed
 		m.mu.Unlock()
-		if done || err != nil {
+		if done || err != nil || !slices.ContainsFunc(keys, m.hub.wants.has) {
 			return err
 		}
 		if eventtarget.CallerOf(ctx) == eventtarget.InlineListener {

@@ -1,0 +1,166 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"strconv"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/inprocess"
+)
+
+// Law C26: a bus that is stuck or fails neither delays nor loses local delivery, of the
+// hub's own events, of its spokes', and of those for a group, whatever waits for the bus;
+// who comes then waits no longer than a second. The failure is told here and, once the bus
+// is back, as a gap at the other hub.
+func TestJoinedLawC26(t *testing.T) {
+	for name, c := range map[string]struct {
+		stuck bool
+		queue int
+		most  time.Duration // that dispatching may take
+	}{
+		"stuck":                     {stuck: true},
+		"stuck, with little room":   {stuck: true, queue: 10, most: 200 * time.Millisecond},
+		"failing":                   {},
+		"failing, with little room": {queue: 10},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var bus inprocess.Bus
+				hubs, _ := joined(t, &bus, 1, hub.Options{})
+				far, _ := gapsAt(t, hubs[0], hub.Meta{}, "n:*")
+				var mu sync.Mutex
+				var told []eventtarget.Fault
+				h, on := newHub(t, hub.Options{Relay: true, OnConnect: func(s *hub.Spoke) { s.Join("room") }, OnFault: func(f eventtarget.Fault) {
+					mu.Lock()
+					defer mu.Unlock()
+					told = append(told, f)
+				}}), newBadBus(t, &bus)
+				var fails atomic.Bool
+				on.loses = func(eventtarget.Event[raw]) bool { return fails.Load() }
+				if _, err := h.Join(t.Context(), on, &hub.JoinOptions{QueueEvents: c.queue}); err != nil {
+					t.Fatal(err)
+				}
+				ear := listen(t, dial(t, h, "a", "", link.Options{Subscribe: true}), "n:*")
+				speaker := dial(t, h, "b", "", link.Options{})
+				synctest.Wait()
+				free := make(chan struct{})
+				if c.stuck {
+					on.stuck.Store(&free)
+				} else {
+					fails.Store(true)
+				}
+				const each = 1000
+				began := time.Now()
+				for n := range each {
+					dispatch(t, h, "n", "own", strconv.Itoa(n))
+					dispatchTo(t, h.Group("room").Audience, "n", "group", strconv.Itoa(n))
+					dispatch(t, speaker, "n", "spoke", strconv.Itoa(n))
+				}
+				synctest.Wait()
+				if took := time.Since(began); took > c.most {
+					t.Errorf("dispatching took %v", took)
+				}
+				for _, id := range []string{"own", "group", "spoke"} {
+					if got := ear.of(id); len(got) != each || !isCounting(got) {
+						t.Errorf("heard %d of %s", len(got), id)
+					}
+				}
+				began = time.Now()
+				late := listen(t, dial(t, h, "c", "", link.Options{}), "*")
+				if took := time.Since(began); took > time.Second {
+					t.Errorf("attaching took %v", took)
+				}
+				dispatch(t, h, "n", "late", "0")
+				synctest.Wait()
+				if got := late.of("late"); len(got) != 1 {
+					t.Errorf("who came late heard %v", got)
+				}
+				time.Sleep(6 * time.Second) // longer than the bus is waited for
+				mu.Lock()
+				if len(told) == 0 || told[0].Kind != eventtarget.FaultDispatch {
+					t.Errorf("told %v", told)
+				}
+				mu.Unlock()
+				close(free)
+				synctest.Wait()
+				fails.Store(false)
+				time.Sleep(10 * time.Second)
+				if got := far(); got == "" {
+					t.Error("nothing was told at the other hub")
+				}
+			})
+		})
+	}
+}
+
+// C26 for what waits for the bus by its nature: who asks for a topic while the bus is stuck
+// hears what is dispatched here, and what it asks is bounded by its context.
+func TestJoinedLawC26Interest(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		h, on := newHub(t, hub.Options{Relay: true}), newBadBus(t, &bus)
+		if _, err := h.Join(t.Context(), on, nil); err != nil {
+			t.Fatal(err)
+		}
+		free := make(chan struct{})
+		defer close(free)
+		on.adds.Store(&free)
+		p := attach(t, h, hub.Meta{ID: "a"})
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["n:*"]}}`)
+		synctest.Wait()
+		dispatch(t, h, "n", "", "0")
+		p.expect("n: 0")
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		began := time.Now()
+		_, err := h.Add(ctx, eventtarget.T("m", "*"), eventtarget.Func(new(heard).handle))
+		if !errors.Is(err, context.DeadlineExceeded) || time.Since(began) > time.Second {
+			t.Errorf("Add: %v after %v", err, time.Since(began))
+		}
+		began = time.Now()
+		if err := h.Shutdown(t.Context()); err != nil || time.Since(began) > 0 {
+			t.Errorf("Shutdown: %v after %v", err, time.Since(began))
+		}
+	})
+}
+
+// A spoke that asks and asks again while the bus is stuck does not make the hub wait for it
+// without bound.
+func TestJoinedAsksAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+		if _, err := h.Join(t.Context(), on, nil); err != nil {
+			t.Fatal(err)
+		}
+		free := make(chan struct{})
+		on.adds.Store(&free)
+		p := attach(t, h, hub.Meta{})
+		before := runtime.NumGoroutine()
+		const times = 1000
+		for n := range times {
+			p.send(fmt.Sprintf(`{"type":"__subscribe","id":"%d","payload":{"topics":["n:*"]}}`, n))
+			p.send(`{"type":"__unsubscribe","id":"","payload":{"topics":["n:*"]}}`)
+		}
+		synctest.Wait()
+		if n := runtime.NumGoroutine() - before; n > 200 {
+			t.Errorf("%d goroutines wait for the bus", n)
+		}
+		refused := len(p.take())
+		close(free)
+		synctest.Wait()
+		if answered := len(p.take()); refused+answered != times {
+			t.Errorf("%d were refused and %d answered", refused, answered)
+		}
+	})
+}

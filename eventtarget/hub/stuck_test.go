@@ -1,0 +1,166 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"iter"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+)
+
+// stick makes Append wait until what it returns is closed.
+func (m *memory) stick() (free chan struct{}) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.busy = make(chan struct{})
+	return m.busy
+}
+
+// Shutdown is bounded by its context also while the store is stuck.
+func TestStoreStuckAtShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		h := storedHub(t, m, hub.Options{})
+		free := m.stick()
+		accepted := make(chan error, 1)
+		go func() { accepted <- h.Dispatch(t.Context(), event("n", "", "1")) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		down := make(chan error, 1)
+		go func() { down <- h.Shutdown(ctx) }()
+		time.Sleep(2 * time.Second)
+		select {
+		case err := <-down:
+			if !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("Shutdown: %v", err)
+			}
+		default:
+			t.Error("Shutdown waits for the store")
+		}
+		close(free)
+		if err := <-accepted; err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			t.Errorf("Dispatch: %v", err)
+		}
+		synctest.Wait()
+	})
+}
+
+// What a store takes after its dispatcher has given up is brought to the spokes.
+func TestStoreTakesLate(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		h := storedHub(t, m, hub.Options{})
+		p, _ := open(t, h, "", "")
+		free := m.stick()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if err := h.Dispatch(ctx, event("n", "", "1")); !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			t.Errorf("Dispatch: %v", err)
+		}
+		close(free)
+		p.expect("n: 1")
+	})
+}
+
+// deaf is a log out of which nothing comes back, until that fails.
+type deaf struct {
+	*sharedStore
+	fail chan error
+}
+
+func (d *deaf) Restore() iter.Seq2[hub.Record, error] {
+	return func(yield func(hub.Record, error) bool) {
+		yield(hub.Record{Kind: hub.RecordName, Hub: "first", Name: "log", Seq: 1}, nil)
+	}
+}
+
+func (d *deaf) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
+	return func(yield func(hub.Record, error) bool) {
+		select {
+		case err := <-d.fail:
+			yield(hub.Record{}, err)
+		case <-ctx.Done():
+		}
+	}
+}
+
+// Shutdown waits for what the log has to come back, unless that will not be.
+func TestSharedFailsAtShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		d := &deaf{sharedStore: newSharedLog().open(), fail: make(chan error, 1)}
+		h := newHub(t, hub.Options{Store: d, Relay: true, Heartbeat: -1})
+		accepted := make(chan error, 1)
+		go func() { accepted <- h.Dispatch(t.Context(), event("n", "", "1")) }()
+		synctest.Wait()
+		down := make(chan error, 1)
+		go func() { down <- h.Shutdown(t.Context()) }()
+		synctest.Wait()
+		if len(down) > 0 {
+			t.Error("Shutdown has not waited")
+		}
+		d.fail <- errors.New("out of order")
+		synctest.Wait()
+		if len(down) == 0 {
+			t.Error("Shutdown waits for what does not come")
+		}
+		if err := <-accepted; !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			t.Errorf("Dispatch: %v", err)
+		}
+		h.Close()
+	})
+}
+
+// forgetful is a way to a log that loses an event that it has taken.
+type forgetful struct {
+	*sharedStore
+	loses atomic.Bool
+}
+
+func (f *forgetful) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
+	return func(yield func(hub.Record, error) bool) {
+		for r, err := range f.sharedStore.Follow(ctx) {
+			if r.Kind == hub.RecordEvent && f.loses.CompareAndSwap(true, false) {
+				r = hub.Record{Kind: hub.RecordLost, Seq: r.Seq}
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// Who waits for what the log has taken and lost is told, and what it has not lost is
+// accepted.
+func TestSharedLosesWhatItTook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forgetful{sharedStore: newSharedLog().open()}
+		h := newHub(t, hub.Options{Store: f, Relay: true, Heartbeat: -1})
+		p, _ := open(t, h, "", `,"topics":["n:*"]`)
+		f.loses.Store(true)
+		results := make(chan error, 2)
+		for range 2 {
+			go func() { results <- h.Dispatch(t.Context(), event("n", "", "1")) }()
+			synctest.Wait()
+		}
+		if len(results) != 2 {
+			t.Fatalf("%d of 2 dispatchers wait", 2-len(results))
+		}
+		lost, accepted := <-results, <-results
+		if lost == nil {
+			lost, accepted = accepted, lost
+		}
+		if !errors.Is(lost, eventtarget.ErrUnknownOutcome) || accepted != nil {
+			t.Errorf("Dispatch: %v, %v", lost, accepted)
+		}
+		p.expect(`__gap: {"count":0}`, "n: 1")
+		if err := h.Shutdown(t.Context()); err != nil {
+			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}

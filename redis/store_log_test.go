@@ -1,0 +1,128 @@
+package redis_test
+
+import (
+	"context"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/redistest"
+	"github.com/eventtarget-go/toolkit/redis"
+)
+
+func openStore(t *testing.T, server *redistest.Server, onFault func(eventtarget.Fault)) *redis.Store {
+	t.Helper()
+	s, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{Prefix: "shared", OnFault: onFault})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { s.Close() })
+	for _, err := range s.Restore() {
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return s
+}
+
+// followed returns the refs of what a store follows, as it comes.
+func followed(t *testing.T, s *redis.Store) <-chan uint64 {
+	t.Helper()
+	refs := make(chan uint64, 10_000)
+	ctx, cancel := context.WithCancel(t.Context())
+	var done sync.WaitGroup
+	done.Go(func() {
+		for r, err := range s.Follow(ctx) {
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			refs <- r.Ref
+		}
+	})
+	t.Cleanup(func() { cancel(); done.Wait() })
+	return refs
+}
+
+func appendRefs(t *testing.T, s *redis.Store, from, upto uint64) {
+	var batch []hub.Record
+	for n := from; n < upto; n++ {
+		batch = append(batch, hub.Record{Kind: hub.RecordAlive, Hub: "a", Ref: n})
+	}
+	if err := s.Append(batch); err != nil {
+		t.Error(err)
+	}
+}
+
+func expectRefs(t *testing.T, refs <-chan uint64, from, upto uint64) {
+	t.Helper()
+	late := time.After(20 * time.Second)
+	for n := from; n < upto; n++ {
+		select {
+		case got := <-refs:
+			if got != n {
+				t.Fatalf("got record %d instead of %d", got, n)
+			}
+		case <-late:
+			t.Fatalf("record %d has not come", n)
+		}
+	}
+}
+
+// What somebody else has written into the log is counted, and passed over.
+func TestStoreForeign(t *testing.T) {
+	server := redistest.Start(t)
+	faults := make(chan eventtarget.Fault, 100)
+	s := openStore(t, server, func(f eventtarget.Fault) { faults <- f })
+	refs := followed(t, s)
+	appendRefs(t, s, 1, 2)
+	admin := server.Client()
+	keys, err := admin.Do(t.Context(), admin.B().Keys().Pattern("*").Build()).AsStrSlice()
+	if err != nil || len(keys) != 1 {
+		t.Fatal(keys, err)
+	}
+	foreign := [][]string{
+		{"other", "x"}, {"m", ""}, {"m", "x"}, {"m", "{}"}, {"m", "null"}, {"m", "[]"}, {"m", `{"kind":2}`}, {"m", `{"kind":300,"hub":"x"}`},
+		{"m", `{"kind":11,"hub":"x"}`}, {"m", `{"kind":-1,"hub":"x"}`}, {"m", `{"kind":2,"hub":"x","seq":"y"}`}, {"m", "\xff\x00"},
+		{"m", `{"origin":"aaaaaaaaaaaa.000000000000zzzz","kind":2}`}, {"m", `{"origin":"`},
+	}
+	for _, fields := range foreign {
+		if err := admin.Do(t.Context(), admin.B().Arbitrary("XADD").Keys(keys[0]).Args("0-*").Args(fields...).Build()).Error(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	appendRefs(t, s, 2, 3)
+	expectRefs(t, refs, 1, 3)
+	if n := len(faults); n != len(foreign) {
+		t.Errorf("%d of %d were told", n, len(foreign))
+	}
+}
+
+// While the server is away Append waits for it; what was appended comes once, in order.
+func TestStoreOverKills(t *testing.T) {
+	server := redistest.Start(t, "--appendonly", "yes", "--appendfsync", "always")
+	a, b := openStore(t, server, quiet), openStore(t, server, quiet)
+	here, there := followed(t, a), followed(t, b)
+	const rounds, each = 5, 200
+	for n := range uint64(rounds) {
+		appended := make(chan struct{})
+		go func() {
+			defer close(appended)
+			for i := range uint64(each / 10) {
+				appendRefs(t, a, n*each+i*10, n*each+(i+1)*10)
+			}
+		}()
+		server.Kill()
+		server.Restart()
+		select {
+		case <-appended:
+		case <-time.After(20 * time.Second):
+			t.Fatal("Append does not return, round " + strconv.FormatUint(n, 10))
+		}
+	}
+	expectRefs(t, here, 0, rounds*each)
+	expectRefs(t, there, 0, rounds*each)
+}

@@ -3,6 +3,7 @@ package quichub_test
 import (
 	"context"
 	"fmt"
+	"iter"
 	"log"
 	"net"
 	"net/http/httptest"
@@ -98,28 +99,25 @@ func ExampleServe() {
 		log.Fatal(err)
 	}
 
-	hubKey, spokeKey := newKey(), newKey()
+	hubID, spokeID := identities()
 	socket, err := net.ListenPacket("udp", "127.0.0.1:0")
 	if err != nil {
 		log.Fatal(err)
 	}
-	l, err := quichub.Serve(h.Hub, socket, quichub.ListenerOptions{
-		Identity: identity.Config{Key: hubKey, Pins: []identity.Pin{spokeKey.Pin()}},
-	})
+	l, err := quichub.Serve(h.Hub, socket, quichub.ListenerOptions{Identity: hubID})
 	if err != nil {
 		log.Fatal(err)
 	}
-	greet(ctx, "ws"+strings.TrimPrefix(server.URL, "http"), l.Addr().String(), identity.Config{Key: spokeKey, Pins: []identity.Pin{hubKey.Pin()}})
+	greet(ctx, "ws"+strings.TrimPrefix(server.URL, "http"), l.Addr().String(), spokeID)
 
-	n := 0
-	for e, err := range heard.All(ctx) {
+	next, stop := iter.Pull2(heard.All(ctx))
+	defer stop()
+	for range 2 {
+		e, err, _ := next()
 		if err != nil {
 			log.Fatal(err)
 		}
 		fmt.Println(e.Source.(*hub.Spoke).Transport())
-		if n++; n == 2 {
-			break
-		}
 	}
 	// Unordered output:
 	// websocket
@@ -144,6 +142,12 @@ func greet(ctx context.Context, url, address string, id identity.Config) {
 			log.Fatal(err)
 		}
 	}
+}
+
+// identities returns who a hub and its spoke are.
+func identities() (ofHub, ofSpoke identity.Config) {
+	h, s := newKey(), newKey()
+	return identity.Config{Key: h, Pins: []identity.Pin{s.Pin()}}, identity.Config{Key: s, Pins: []identity.Pin{h.Pin()}}
 }
 
 // newKey returns a key; most programs load theirs from a file.

@@ -2,7 +2,9 @@ package conformance_test
 
 import (
 	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/conformance"
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -26,4 +28,21 @@ func ExampleRun() {
 	}
 	_ = func(t *testing.T) { conformance.Run(t, harness) }           // TestConformance
 	_ = func(b *testing.B) { conformance.RunBenchmarks(b, harness) } // BenchmarkConformance
+}
+
+// A program checks an adapter without go test: all of the laws, or those that it names.
+func ExampleCheck() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	report := conformance.Check(ctx, conformance.Harness{
+		Name: "inprocess, alone",
+		Caps: conformance.Capabilities{Topology: conformance.Local, Echo: true},
+		New: func(_ context.Context, s conformance.Setup) (*conformance.Rig, error) {
+			target := inprocess.New(&inprocess.Options[eventtarget.Raw]{OnFault: s.FaultsOf(0)})
+			return &conformance.Rig{Endpoints: []eventtarget.Endpoint{target}}, nil
+		},
+	}, "A01", "A02", "A03")
+	fmt.Println(report.Summary())
+	// Output:
+	// inprocess, alone: 3 laws hold, 0 do not, 0 were skipped
 }

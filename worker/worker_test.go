@@ -56,6 +56,9 @@ func child(what string) {
 	case "foreign":
 		foreign()
 		return
+	case "example":
+		ExampleParent()
+		return
 	}
 	setup := listen
 	switch os.Getenv("BROKEN") {

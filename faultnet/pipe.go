@@ -64,8 +64,7 @@ func (p *Pipe) Close() {
 
 // forward copies until one of the ends is closed.
 func (p *Pipe) forward(to, from *os.File, d Direction) {
-	defer to.Close()
-	defer from.Close()
+	defer func() { _, _ = to.Close(), from.Close() }()
 	b := make([]byte, 32<<10)
 	for {
 		n, err := from.Read(b)

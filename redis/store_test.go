@@ -143,16 +143,13 @@ func TestStoreForeignWriters(t *testing.T) {
 	if err := h.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", Payload: raw("1")}); err != nil {
 		t.Fatal(err)
 	}
-	for late := time.After(10 * time.Second); ; {
-		select {
-		case e := <-heard:
-			if string(e.Payload) != "1" {
-				t.Errorf("heard %s", e.Payload)
-			}
-		case <-late:
-			t.Fatal("heard nothing")
+	select {
+	case e := <-heard:
+		if string(e.Payload) != "1" {
+			t.Errorf("heard %s", e.Payload)
 		}
-		break
+	case <-time.After(10 * time.Second):
+		t.Fatal("heard nothing")
 	}
 	if n := len(decoded); n < len(bad) {
 		t.Errorf("%d of %d bad records were told", n, len(bad))

@@ -175,7 +175,7 @@ func TestSharedStuckForWhoComesBack(t *testing.T) {
 			t.Error("attached")
 		}
 		_, err := near.Receive()
-		if r, ok := err.(eventtarget.Reason); !ok || r.Code != eventtarget.CodeTryLater {
+		if r, ok := errors.AsType[eventtarget.Reason](err); !ok || r.Code != eventtarget.CodeTryLater {
 			t.Errorf("closed with %v", err)
 		}
 		close(free)

@@ -205,8 +205,8 @@ func inline(handle func(eventtarget.Event[eventtarget.Raw])) eventtarget.Listene
 // cannot be told; the membership has ended then, too, and the others tell a gap. What is
 // dispatched meanwhile stays here. The hub's Shutdown calls it.
 func (m *Membership) Leave(ctx context.Context) error {
-	defer m.Close()
-	m.outbox.close() // so that nothing comes behind what is said here
+	defer func() { _ = m.Close() }() // it never has an error
+	m.outbox.close()                 // so that nothing comes behind what is said here
 	if err := m.outbox.drain(ctx); err != nil {
 		return err
 	}

@@ -108,7 +108,7 @@ func run(ctx context.Context) (err error) {
 		if err != nil {
 			return err
 		}
-		for _, who := range strings.Fields(do.hear) {
+		for who := range strings.FieldsSeq(do.hear) {
 			fmt.Println(who, "hears", <-heard[who])
 		}
 	}

@@ -85,20 +85,24 @@ func run(ctx context.Context) (err error) {
 		return c, counts, err
 	}
 	// A page does this with new EventSource("/sse?topic=votes:lunch").
-	res, err := http.Get(server.URL + "/sse?topic=" + lunch.String())
+	page, err := http.NewRequestWithContext(ctx, http.MethodGet, server.URL+"/sse?topic="+lunch.String(), nil)
 	if err != nil {
 		return err
 	}
-	defer res.Body.Close()
+	res, err := http.DefaultClient.Do(page)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = res.Body.Close() }()
 	lines := bufio.NewScanner(res.Body)
-	page := func() (data string) {
+	shown := func() (data string) {
 		for found := false; !found && lines.Scan(); {
 			data, found = strings.CutPrefix(lines.Text(), "data: ")
 		}
 		return data
 	}
 
-	fmt.Println("the page begins with", page())
+	fmt.Println("the page begins with", shown())
 	for _, name := range []string{"ada", "grace"} {
 		c, counts, err := watch()
 		if err != nil {
@@ -111,7 +115,7 @@ func run(ctx context.Context) (err error) {
 			return err
 		}
 		fmt.Println(name, "sees", <-counts)
-		fmt.Println("the page sees", page())
+		fmt.Println("the page sees", shown())
 	}
 	return nil
 }

@@ -2,7 +2,7 @@ package redistest
 
 import (
 	"context"
-	"log"
+	"fmt"
 	"os"
 	"slices"
 	"testing"
@@ -29,12 +29,12 @@ func (t *example) Cleanup(f func())         { t.cleanups = append(t.cleanups, f)
 
 func (t *example) Fatal(args ...any) {
 	t.cleanUp()
-	log.Fatal(args...)
+	panic(fmt.Sprint(args...)) //nolint:forbidigo // an example has no test that could fail
 }
 
 func (t *example) Fatalf(format string, args ...any) {
 	t.cleanUp()
-	log.Fatalf(format, args...)
+	panic(fmt.Sprintf(format, args...)) //nolint:forbidigo // as above
 }
 
 func (t *example) TempDir() string {

@@ -246,3 +246,46 @@ func TestJoinedAndBridged(t *testing.T) {
 		}
 	})
 }
+
+// C26 at the end: a bus that is stuck or fails takes no time from the listeners that
+// Shutdown lets finish.
+func TestJoinedLawC26Shutdown(t *testing.T) {
+	for name, stuck := range map[string]bool{"stuck": true, "failing": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var bus inprocess.Bus
+				h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+				if _, err := h.Join(t.Context(), on, nil); err != nil {
+					t.Fatal(err)
+				}
+				var handled atomic.Int32
+				if _, err := h.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) {
+					time.Sleep(100 * time.Millisecond)
+					handled.Add(1)
+				})); err != nil {
+					t.Fatal(err)
+				}
+				free := make(chan struct{})
+				defer close(free)
+				if stuck {
+					on.stuck.Store(&free)
+				} else {
+					on.loses = func(eventtarget.Event[raw]) bool { return true }
+				}
+				l := dial(t, h, "", "", link.Options{})
+				for range 10 {
+					dispatch(t, l, "n", "", "1")
+				}
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				if err := h.Shutdown(ctx); err == nil {
+					t.Error("Shutdown does not tell that the other hubs do not know")
+				}
+				if n := handled.Load(); n != 10 {
+					t.Errorf("%d of 10 events were handled", n)
+				}
+			})
+		})
+	}
+}

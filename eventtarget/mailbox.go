@@ -127,7 +127,8 @@ func (m *mailbox[T]) countDrop(l *listener[T]) offered {
 
 // dropOldest makes room for one event, unless the worker just did. Under the lock.
 func (m *mailbox[T]) dropOldest(r *Registry[T]) bool {
-	if m.claim() != nil {
+	if e, at := m.claim(); e != nil {
+		m.dropped(r, m.taken-(m.hand.to-1-at))
 		return true
 	}
 	if m.count < m.limit {
@@ -137,22 +138,23 @@ func (m *mailbox[T]) dropOldest(r *Registry[T]) bool {
 	oldest.from++
 	m.count--
 	m.taken++
+	m.dropped(r, m.taken)
 	if oldest.from == oldest.to {
 		m.take().release(r)
 	}
 	return true
 }
 
-// claim takes the next event out of the hand: the worker to handle it, a
-// dispatcher to drop it. It returns nil when the hand is empty.
-func (m *mailbox[T]) claim() *Event[T] {
+// claim takes the next event out of the hand, and tells where it is there: the worker to
+// handle it, a dispatcher to drop it. It returns nil when the hand is empty.
+func (m *mailbox[T]) claim() (e *Event[T], at int) {
 	for {
 		i := m.claimed.Load()
 		if int(i) == m.hand.to {
-			return nil
+			return nil, 0
 		}
 		if m.claimed.CompareAndSwap(i, i+1) {
-			return &m.hand.events[i]
+			return &m.hand.events[i], int(i)
 		}
 	}
 }
@@ -206,7 +208,7 @@ func (m *mailbox[T]) close(r *Registry[T]) (idle bool, discarded uint64) {
 	m.feed.mu.Lock()
 	defer m.feed.mu.Unlock()
 	m.closed = true
-	for m.claim() != nil {
+	for e, _ := m.claim(); e != nil; e, _ = m.claim() {
 		discarded++
 	}
 	discarded += uint64(m.count)

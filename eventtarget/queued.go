@@ -164,7 +164,8 @@ func (l *listener[T]) handleHand() (again bool) {
 // before.
 func (l *listener[T]) next() *Event[T] {
 	l.settle()
-	return l.box.claim()
+	e, _ := l.box.claim()
+	return e
 }
 
 func (l *listener[T]) settle() {

@@ -52,6 +52,17 @@ func (m *mailbox[T]) await(t *then) {
 	m.watched.Store(true)
 }
 
+// dropped tells who waits for an event that made room for another one: the listener may be
+// at the one before it for long. Under the lock.
+func (m *mailbox[T]) dropped(r *Registry[T], number int) {
+	i, found := slices.BinarySearchFunc(m.awaited, number, func(a awaited, n int) int { return a.number - n })
+	if found {
+		then := m.awaited[i].then
+		m.awaited = slices.Delete(m.awaited, i, i+1)
+		r.behind(then)
+	}
+}
+
 // settle tells those who wait for events that are finished with: all that are out of the
 // mailbox and of the worker's hand. The worker calls it between two events.
 func (m *mailbox[T]) settle(r *Registry[T]) {

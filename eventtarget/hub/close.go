@@ -74,13 +74,13 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	if err := h.awaitEmpty(ctx); err != nil {
 		return h.fail("shutdown", eventtarget.Topic{}, err)
 	}
-	if m := h.joined.Load(); m != nil {
+	if err := h.registry.Shutdown(ctx); err != nil {
+		return err
+	}
+	if m := h.joined.Load(); m != nil { // the last, for the bus may be stuck
 		if err := m.Leave(ctx); err != nil {
 			return h.fail("shutdown", eventtarget.Topic{}, err)
 		}
-	}
-	if err := h.registry.Shutdown(ctx); err != nil {
-		return err
 	}
 	_ = h.Close()
 	select {

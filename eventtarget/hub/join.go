@@ -95,9 +95,11 @@ type Membership struct {
 // one of the hubs: it is to be as well guarded as they are.
 //
 // The bus must deliver the events of one dispatcher in order, each once, and carry messages
-// that are 64 bytes longer than the hub's. Whether it hears itself does not matter. It stays the caller's, who closes it when Leave, or the hub's
-// Shutdown, has returned. A hub is on one bus at a time; [eventtarget.Bridge] joins it
-// with others. ctx bounds the call. The error is the bus's, or says that the hub is joined.
+// that are 64 bytes longer than the hub's. Whether it hears itself does not matter. It stays
+// the caller's, who closes it when Leave, or the hub's Shutdown, has returned. A hub is on
+// one bus at a time; [eventtarget.Bridge] joins it with hubs that are not on it: between two
+// that are, what a spoke sends comes over each way, and so more than once. ctx bounds the
+// call. The error is the bus's, [eventtarget.ErrClosed], or says that the hub is joined.
 func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOptions) (*Membership, error) {
 	var o JoinOptions
 	if opts != nil {

@@ -164,3 +164,128 @@ func TestJoinedAsksAgain(t *testing.T) {
 		}
 	})
 }
+
+// Law C27: hubs that are joined by a bus that echoes deliver once, in order, also while what
+// others at a hub want changes between types and everything.
+func TestJoinedLawC27(t *testing.T) {
+	var bus inprocess.Bus
+	hubs, _ := joined(t, &bus, 3, hub.Options{Relay: true})
+	var ears []*heard
+	var speakers []*link.Link
+	for i := range hubs {
+		speakers = append(speakers, dial(t, hubs[i], "", "", link.Options{Subscribe: true}))
+		ears = append(ears, listen(t, dial(t, hubs[i], "", "", link.Options{Subscribe: true}), "n:*"), listen(t, hubs[i], "n:*"))
+	}
+	stop := make(chan struct{})
+	var churn sync.WaitGroup
+	for i, topics := range [][]string{{"n:*", "*"}, {"*", "m:*"}, {"m:*", "n:*", "*"}} {
+		l := dial(t, hubs[i], "", "", link.Options{Subscribe: true})
+		churn.Go(func() {
+			for n := 0; ; n++ {
+				select {
+				case <-stop:
+					return
+				default:
+				}
+				topic, _ := eventtarget.ParseTopic(topics[n%len(topics)])
+				r, err := l.Add(t.Context(), topic, eventtarget.Func(new(heard).handle))
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				l.Remove(r)
+			}
+		})
+	}
+	const events = 2000
+	for n := range events {
+		for i, speaker := range speakers {
+			dispatch(t, speaker, "n", strconv.Itoa(i), strconv.Itoa(n))
+		}
+	}
+	close(stop)
+	churn.Wait()
+	for i, ear := range ears {
+		for from := range hubs {
+			if got := ear.await(strconv.Itoa(from), events); len(got) != events || !isCounting(got) {
+				t.Errorf("%d heard %d from hub %d, or not in order", i, len(got), from)
+			}
+		}
+	}
+}
+
+// await returns the payloads of the events with an id, once there are so many.
+func (h *heard) await(id string, n int) (all []string) {
+	for late := time.Now().Add(20 * time.Second); time.Now().Before(late); runtime.Gosched() {
+		if all = h.of(id); len(all) >= n {
+			break
+		}
+	}
+	return all
+}
+
+// C27 for hubs that are joined and bridged as well: an event comes over each way, and no
+// event goes round for ever.
+func TestJoinedAndBridged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		hubs, _ := joined(t, &bus, 2, hub.Options{Relay: true})
+		g, err := eventtarget.Bridge(t.Context(), hubs[0], hubs[1], nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { g.Close(); <-g.Done() }()
+		speaker := dial(t, hubs[0], "", "", link.Options{})
+		ear := listen(t, dial(t, hubs[1], "", "", link.Options{}), "*")
+		for n := range 10 {
+			dispatch(t, speaker, "n", "", strconv.Itoa(n))
+		}
+		synctest.Wait() // which does not return while something goes round
+		if got := ear.payloads(); len(got) < 10 || len(got) > 30 {
+			t.Errorf("heard %d of 10 events", len(got))
+		}
+	})
+}
+
+// C26 at the end: a bus that is stuck or fails takes no time from the listeners that
+// Shutdown lets finish.
+func TestJoinedLawC26Shutdown(t *testing.T) {
+	for name, stuck := range map[string]bool{"stuck": true, "failing": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var bus inprocess.Bus
+				h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+				if _, err := h.Join(t.Context(), on, nil); err != nil {
+					t.Fatal(err)
+				}
+				var handled atomic.Int32
+				if _, err := h.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) {
+					time.Sleep(100 * time.Millisecond)
+					handled.Add(1)
+				})); err != nil {
+					t.Fatal(err)
+				}
+				free := make(chan struct{})
+				defer close(free)
+				if stuck {
+					on.stuck.Store(&free)
+				} else {
+					on.loses = func(eventtarget.Event[raw]) bool { return true }
+				}
+				l := dial(t, h, "", "", link.Options{})
+				for range 10 {
+					dispatch(t, l, "n", "", "1")
+				}
+				synctest.Wait()
+				ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
+				defer cancel()
+				if err := h.Shutdown(ctx); err == nil {
+					t.Error("Shutdown does not tell that the other hubs do not know")
+				}
+				if n := handled.Load(); n != 10 {
+					t.Errorf("%d of 10 events were handled", n)
+				}
+			})
+		})
+	}
+}

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,39 +86,6 @@ func (x *shared) run() {
 	}
 }
 
-// number gives a record what it is known by when it comes back.
-func (x *shared) number(e *entry) {
-	x.ref++
-	e.record.Hub, e.record.Ref = x.id, x.ref
-	x.mu.Lock()
-	x.sent[x.ref] = *e
-	x.mu.Unlock()
-}
-
-// appended tells those who wait if the store could not, or if it will not come back any more.
-func (x *shared) appended(batch []entry, err error) {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	if err == nil && !x.over {
-		return
-	}
-	for _, e := range batch {
-		if _, waits := x.sent[e.record.Ref]; waits {
-			delete(x.sent, e.record.Ref)
-			e.finish(cmp.Or(err, errOver))
-		}
-	}
-	x.rest()
-}
-
-var errOver = fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, eventtarget.ErrClosed)
-
-func (e *entry) finish(err error) {
-	if e.done != nil {
-		e.done <- err
-	}
-}
-
 // followAll applies what comes out of the log until the hub ends.
 func (x *shared) followAll() {
 	defer x.giveUp()
@@ -134,18 +100,6 @@ func (x *shared) followAll() {
 			x.say()
 		}
 	}
-}
-
-// giveUp tells those who wait that nothing comes back any more.
-func (x *shared) giveUp() {
-	x.mu.Lock()
-	defer x.mu.Unlock()
-	x.over = true
-	for ref, e := range x.sent {
-		delete(x.sent, ref)
-		e.finish(errOver)
-	}
-	x.rest()
 }
 
 // counts notes that a hub lives, and tells whether a record is of one that may say this:
@@ -204,80 +158,6 @@ func (x *shared) follow(r Record) {
 		err = x.addressed(r)
 	}
 	x.done(e, err)
-}
-
-// doubtSent notes that the log may have lost what has not come back yet. What is appended
-// now will tell.
-func (x *shared) doubtSent() {
-	x.mu.Lock()
-	for ref := range x.sent {
-		x.doubt = max(x.doubt, ref)
-	}
-	doubts := len(x.sent) > 0
-	x.mu.Unlock()
-	if doubts {
-		x.note(Record{Kind: RecordAlive})
-	}
-}
-
-// lose gives up what the log has lost: what was appended before something that has come
-// back. Under mu.
-func (x *shared) lose(back uint64) {
-	if x.doubt == 0 {
-		return
-	}
-	for ref, e := range x.sent {
-		if ref < back {
-			delete(x.sent, ref)
-			e.finish(fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, errLogLost))
-		}
-	}
-	if back > x.doubt {
-		x.doubt = 0
-	}
-	x.rest()
-}
-
-// done takes out what has come back, and tells who waits for it.
-func (x *shared) done(e entry, err error) {
-	if e.record.Ref == 0 {
-		return // another hub's
-	}
-	x.mu.Lock()
-	delete(x.sent, e.record.Ref)
-	x.rest()
-	x.mu.Unlock()
-	e.finish(err)
-}
-
-// rest tells who waits for it that everything has come back, or will not any more, if that
-// is so. Under mu.
-func (x *shared) rest() {
-	if len(x.sent) == 0 && x.idle != nil {
-		close(x.idle)
-		x.idle = nil
-	}
-}
-
-// settle waits until everything that was appended has been applied, bounded by ctx.
-func (x *shared) settle(ctx context.Context) error {
-	x.mu.Lock()
-	if len(x.sent) == 0 {
-		x.mu.Unlock()
-		return nil
-	}
-	if x.idle == nil {
-		x.idle = make(chan struct{})
-	}
-	idle := x.idle
-	x.mu.Unlock()
-	select {
-	case <-idle:
-	case <-ctx.Done():
-		return context.Cause(ctx)
-	case <-x.hub.ctx.Done():
-	}
-	return nil
 }
 
 // movedAway ends a spoke whose session goes on at another hub.

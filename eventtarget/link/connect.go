@@ -108,7 +108,7 @@ func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 	if r, ok := conn.(Resumer); ok && w == nil {
 		resumed = r.Resumed()
 	}
-	l.conn, l.writable, l.ended = conn, conn, ended
+	l.conn, l.writable, l.ended, l.owing = conn, conn, ended, false
 	var refused map[string]string
 	if l.interest != nil && w != nil {
 		refused = w.Refused

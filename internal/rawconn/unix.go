@@ -4,6 +4,8 @@ package rawconn
 
 import (
 	"net"
+	"os"
+	"runtime"
 	"syscall"
 )
 
@@ -27,23 +29,67 @@ func New(c net.Conn) Writer {
 func (r socket) TryWrite(b []byte) (n int, err error) {
 	var failed error
 	err = r.conn.Write(func(fd uintptr) bool {
-		for n < len(b) {
-			k, e := syscall.Write(int(fd), b[n:])
-			switch {
-			case e == nil:
-				n += k
-			case e == syscall.EINTR:
-			case e == syscall.EAGAIN:
-				return true
-			default:
-				failed = e
-				return true
-			}
-		}
+		n, failed = write(fd, b)
 		return true
 	})
 	if err == nil {
 		err = failed
+	}
+	return n, err
+}
+
+// write writes as much of b as a descriptor that does not block takes.
+func write(fd uintptr, b []byte) (n int, err error) {
+	for n < len(b) {
+		k, e := syscall.Write(int(fd), b[n:])
+		switch e {
+		case nil:
+			n += k
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return n, nil
+		default:
+			return n, e
+		}
+	}
+	return n, nil
+}
+
+// pipe calls Control, which knows of no deadline: one that a write before had may be over.
+type pipe struct {
+	conn syscall.RawConn
+	most int              // that is taken whole or not at all (PIPE_BUF)
+	call func(fd uintptr) // made once, since every one is on the heap
+	b    []byte
+	n    int
+	err  error
+}
+
+// Pipe returns what writes to a pipe without waiting, all or nothing. f must be set not to
+// block, as those of os.Pipe are. TryWrite is for one goroutine at a time.
+func Pipe(f *os.File) Writer {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	p := &pipe{conn: raw, most: 512} // what POSIX promises
+	if runtime.GOOS == "linux" {
+		p.most = 4096
+	}
+	p.call = func(fd uintptr) { p.n, p.err = write(fd, p.b) }
+	return p
+}
+
+// TryWrite writes b if the pipe takes it now.
+func (p *pipe) TryWrite(b []byte) (n int, err error) {
+	if len(b) > p.most {
+		return 0, nil
+	}
+	p.b = b
+	err = p.conn.Control(p.call)
+	n, p.b = p.n, nil
+	if err == nil {
+		err = p.err
 	}
 	return n, err
 }

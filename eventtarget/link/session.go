@@ -94,7 +94,7 @@ func (l *Link) converse(conn Conn) error {
 	case late && welcome != nil:
 		return eventtarget.Reason{Code: eventtarget.CodeTimeout, Text: "the answer to the greeting came late"}
 	case welcome == nil:
-		l.arrived(conn, frame)
+		l.arrived(conn, frame, false)
 	case err != nil:
 		return err
 	}

@@ -20,15 +20,13 @@ func (l *Link) wakeWriter() {
 
 // alone is how long nothing must have been written for a Dispatch to write by itself: as
 // long as a write takes. What comes faster is better gathered by the writer.
-const alone = 2 * time.Microsecond
+const alone = time.Microsecond
 
 // wakeOrWrite sees to it that what was accepted is written: by the caller, if that is
 // possible at once and gathers no less than the writer would. Under mu, which it releases.
 func (l *Link) wakeOrWrite() {
-	conn := l.writable
-	frames, able := conn.(TryFrameSender)
-	if !able || l.writing || l.owing || l.opts.Framing == nil || l.state == eventtarget.StateClosed ||
-		l.interest.pending() || l.session.due || time.Since(l.wrote) < alone {
+	conn := l.direct()
+	if conn == nil {
 		l.wakeWriter()
 		l.mu.Unlock()
 		return
@@ -36,7 +34,7 @@ func (l *Link) wakeOrWrite() {
 	l.writing = true
 	run, _ := l.out.Read(l.sent, l.out.Head())
 	l.mu.Unlock()
-	n, blocked, err := frames.TryWriteFrames(run.Bytes)
+	n, blocked, err := conn.TryWriteFrames(run.Bytes)
 	l.mu.Lock()
 	l.owing = blocked
 	l.wroteUpTo(conn, run.After(n), err)
@@ -44,6 +42,25 @@ func (l *Link) wakeOrWrite() {
 	l.wakeWriter()
 	l.mu.Unlock()
 	l.failed(conn, err)
+}
+
+// direct returns the connection if a Dispatch is to write to it, and nil if it is not.
+// Under mu.
+func (l *Link) direct() tryConn {
+	if l.writing || l.owing || l.opts.Framing == nil || l.state == eventtarget.StateClosed ||
+		l.interest.pending() || l.session.due {
+		return nil
+	}
+	conn, able := l.writable.(tryConn)
+	if !able || time.Since(l.wrote) < alone {
+		return nil
+	}
+	return conn
+}
+
+type tryConn interface {
+	Conn
+	TryFrameSender
 }
 
 // wroteUpTo notes how far a write to conn came. Under mu.
@@ -55,7 +72,7 @@ func (l *Link) wroteUpTo(conn Conn, sent framelog.Position, err error) {
 	if err != nil && l.writable == conn {
 		l.writable = nil
 	}
-	if _, able := conn.(TryFrameSender); able {
+	if _, able := conn.(tryConn); able {
 		l.wrote = time.Now()
 	}
 	l.broadcast()
@@ -64,7 +81,10 @@ func (l *Link) wroteUpTo(conn Conn, sent framelog.Position, err error) {
 // failed ends a connection that cannot be written to, so that the reader notices. When
 // the peer has closed, it will by itself, behind what the peer sent before.
 func (l *Link) failed(conn Conn, err error) {
-	if r, ok := errors.AsType[eventtarget.Reason](err); err != nil && !(ok && r.Remote) {
+	if err == nil {
+		return
+	}
+	if r, ok := errors.AsType[eventtarget.Reason](err); !ok || !r.Remote {
 		_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()})
 	}
 }

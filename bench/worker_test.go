@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -66,13 +67,15 @@ type jsonEvent struct {
 
 // BenchmarkWorker: one event of 128 bytes to a child process, and there and back,
 // beside length-prefixed raw bytes and lines of encoding/json on a pipe. One way ends
-// with an event that is sent back. What is back wakes the goroutine that waits for it
+// with an event that is sent back; the raw bytes fill a buffer before they are written, or
+// are gathered by a goroutine that writes whatever there is, as the worker's are. What is back wakes the goroutine that waits for it
 // (round-trip), as whatever reads for others has to, or is answered by the goroutine that
 // has read it, which hears of it first (ping-pong).
 func BenchmarkWorker(b *testing.B) {
 	e := event()
 	b.Run("worker/one-way", func(b *testing.B) { workerBench(b, e, false) })
 	b.Run("raw/one-way", func(b *testing.B) { rawBench(b, e.Payload, false) })
+	b.Run("gathered/one-way", func(b *testing.B) { gatheredBench(b, e.Payload) })
 	b.Run("json/one-way", func(b *testing.B) { jsonBench(b, e, false) })
 	b.Run("worker/ping-pong", func(b *testing.B) { pingPong(b, e) })
 	b.Run("raw/ping-pong", func(b *testing.B) { rawBench(b, e.Payload, true) })
@@ -185,6 +188,49 @@ func rawBench(b *testing.B, payload []byte, back bool) {
 	}
 	if !back {
 		roundTrip()
+	}
+}
+
+// gatheredBench has a goroutine that writes whatever there is, and waits while there is
+// nothing.
+func gatheredBench(b *testing.B, payload []byte) {
+	in, out := pipes(b, "raw")
+	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
+	ask := append(binary.BigEndian.AppendUint32(nil, 1<<16|uint32(len(payload))), payload...)
+	var mu sync.Mutex
+	var waiting []byte
+	some, room := sync.NewCond(&mu), sync.NewCond(&mu)
+	go func() {
+		var run []byte
+		for {
+			mu.Lock()
+			for len(waiting) == 0 {
+				some.Wait()
+			}
+			run, waiting = waiting, run[:0]
+			room.Signal()
+			mu.Unlock()
+			if _, err := in.Write(run); err != nil {
+				return
+			}
+		}
+	}()
+	send := func(frame []byte) {
+		mu.Lock()
+		for len(waiting) > 16<<20 {
+			room.Wait()
+		}
+		if waiting = append(waiting, frame...); len(waiting) == len(frame) {
+			some.Signal()
+		}
+		mu.Unlock()
+	}
+	for b.Loop() {
+		send(frame)
+	}
+	send(ask)
+	if _, err := io.ReadFull(out, make([]byte, len(ask))); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -66,33 +67,62 @@ type jsonEvent struct {
 
 // BenchmarkWorker: one event of 128 bytes to a child process, and there and back,
 // beside length-prefixed raw bytes and lines of encoding/json on a pipe. One way ends
-// with an event that is sent back.
+// with an event that is sent back; the raw bytes fill a buffer before they are written, or
+// are gathered by a goroutine that writes whatever there is, as the worker's are. What is back wakes the goroutine that waits for it
+// (round-trip), as whatever reads for others has to, or is answered by the goroutine that
+// has read it, which hears of it first (ping-pong).
 func BenchmarkWorker(b *testing.B) {
 	e := event()
 	b.Run("worker/one-way", func(b *testing.B) { workerBench(b, e, false) })
 	b.Run("raw/one-way", func(b *testing.B) { rawBench(b, e.Payload, false) })
+	b.Run("gathered/one-way", func(b *testing.B) { gatheredBench(b, e.Payload) })
 	b.Run("json/one-way", func(b *testing.B) { jsonBench(b, e, false) })
+	b.Run("worker/ping-pong", func(b *testing.B) { pingPong(b, e) })
+	b.Run("raw/ping-pong", func(b *testing.B) { rawBench(b, e.Payload, true) })
 	b.Run("worker/round-trip", func(b *testing.B) { workerBench(b, e, true) })
-	b.Run("raw/round-trip", func(b *testing.B) { rawBench(b, e.Payload, true) })
-	b.Run("json/round-trip", func(b *testing.B) { jsonBench(b, e, true) })
+	b.Run("raw/round-trip", func(b *testing.B) { rawWaiting(b, e.Payload) })
+	b.Run("json/ping-pong", func(b *testing.B) { jsonBench(b, e, true) })
 }
 
-func workerBench(b *testing.B, e eventtarget.Event[eventtarget.Raw], back bool) {
+// startWorker starts a child that sends what is called echo back to handle.
+func startWorker(b *testing.B, handle func(context.Context, eventtarget.Event[eventtarget.Raw])) *worker.Worker {
 	ctx := context.Background()
 	w, err := worker.Start(worker.Options{Path: executable(b), Env: []string{childEnv + "=worker"}, Options: link.Options{Overflow: eventtarget.Block}})
 	if err != nil {
 		b.Fatal(err)
 	}
-	defer w.Close()
-	heard := make(chan struct{}, 1)
-	if _, err := w.Add(ctx, eventtarget.T("echo", "*"), eventtarget.Listener[eventtarget.Raw]{
-		Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard <- struct{}{} },
-	}); err != nil {
+	b.Cleanup(func() { _ = w.Shutdown(ctx) })
+	if _, err := w.Add(ctx, eventtarget.T("echo", "*"), eventtarget.Listener[eventtarget.Raw]{Inline: true, Handle: handle}); err != nil {
 		b.Fatal(err)
 	}
 	if err := w.Ready(ctx); err != nil {
 		b.Fatal(err)
 	}
+	return w
+}
+
+func pingPong(b *testing.B, e eventtarget.Event[eventtarget.Raw]) {
+	e.Type = "echo"
+	var w *worker.Worker
+	left, over := b.N, make(chan struct{})
+	w = startWorker(b, func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+		if left--; left == 0 {
+			close(over)
+		} else if err := w.Dispatch(ctx, e); err != nil {
+			b.Error(err)
+		}
+	})
+	b.ResetTimer()
+	if err := w.Dispatch(context.Background(), e); err != nil {
+		b.Fatal(err)
+	}
+	<-over
+}
+
+func workerBench(b *testing.B, e eventtarget.Event[eventtarget.Raw], back bool) {
+	ctx := context.Background()
+	heard := make(chan struct{}, 1)
+	w := startWorker(b, func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard <- struct{}{} })
 	echo := e
 	echo.Type = "echo"
 	send := func(e eventtarget.Event[eventtarget.Raw]) {
@@ -110,6 +140,28 @@ func workerBench(b *testing.B, e eventtarget.Event[eventtarget.Raw], back bool) 
 	}
 	if !back {
 		send(echo)
+		<-heard
+	}
+}
+
+// rawWaiting has a goroutine that reads, and tells the one that waits.
+func rawWaiting(b *testing.B, payload []byte) {
+	in, out := pipes(b, "raw")
+	ask := append(binary.BigEndian.AppendUint32(nil, 1<<16|uint32(len(payload))), payload...)
+	heard := make(chan struct{}, 1)
+	go func() {
+		answer := make([]byte, len(ask))
+		for {
+			if _, err := io.ReadFull(out, answer); err != nil {
+				return
+			}
+			heard <- struct{}{}
+		}
+	}()
+	for b.Loop() {
+		if _, err := in.Write(ask); err != nil {
+			b.Fatal(err)
+		}
 		<-heard
 	}
 }
@@ -136,6 +188,49 @@ func rawBench(b *testing.B, payload []byte, back bool) {
 	}
 	if !back {
 		roundTrip()
+	}
+}
+
+// gatheredBench has a goroutine that writes whatever there is, and waits while there is
+// nothing.
+func gatheredBench(b *testing.B, payload []byte) {
+	in, out := pipes(b, "raw")
+	frame := append(binary.BigEndian.AppendUint32(nil, uint32(len(payload))), payload...)
+	ask := append(binary.BigEndian.AppendUint32(nil, 1<<16|uint32(len(payload))), payload...)
+	var mu sync.Mutex
+	var waiting []byte
+	some, room := sync.NewCond(&mu), sync.NewCond(&mu)
+	go func() {
+		var run []byte
+		for {
+			mu.Lock()
+			for len(waiting) == 0 {
+				some.Wait()
+			}
+			run, waiting = waiting, run[:0]
+			room.Signal()
+			mu.Unlock()
+			if _, err := in.Write(run); err != nil {
+				return
+			}
+		}
+	}()
+	send := func(frame []byte) {
+		mu.Lock()
+		for len(waiting) > 16<<20 {
+			room.Wait()
+		}
+		if waiting = append(waiting, frame...); len(waiting) == len(frame) {
+			some.Signal()
+		}
+		mu.Unlock()
+	}
+	for b.Loop() {
+		send(frame)
+	}
+	send(ask)
+	if _, err := io.ReadFull(out, make([]byte, len(ask))); err != nil {
+		b.Fatal(err)
 	}
 }
 

@@ -162,7 +162,7 @@ func (r *Registry[T]) replace(l *listener[T], entries []entry[T]) {
 	if len(entries) > 0 {
 		s.current = newList(l.topic, entries)
 	}
-	if !r.closing { // the tables are gone then
+	if !r.closing.Load() { // the tables are gone then
 		if s.current != nil {
 			in.Load().set(s.current)
 		} else {

@@ -42,13 +42,13 @@ type Registry[T any] struct {
 	workers workers[T]
 
 	discards atomic.Bool // Close was called
+	closing  atomic.Bool // no more Add and Deliver; set under mu
 
-	mu      sync.Mutex // serialises everything below
-	all     map[*listener[T]]struct{}
-	seq     uint64
-	closing bool // no more Add and Deliver
-	ended   bool // done is closed
-	done    chan struct{}
+	mu    sync.Mutex // serialises everything below
+	all   map[*listener[T]]struct{}
+	seq   uint64
+	ended bool // done is closed
+	done  chan struct{}
 }
 
 // NewRegistry returns an empty registry.
@@ -67,7 +67,7 @@ func (r *Registry[T]) Add(ctx context.Context, topic Topic, l Listener[T]) (*Reg
 	}
 	n := newListener(ctx, r, topic, l)
 	r.mu.Lock()
-	if r.closing {
+	if r.closing.Load() {
 		r.mu.Unlock()
 		n.cancel()
 		return nil, r.wrap("add", topic, ErrClosed)
@@ -200,17 +200,13 @@ func (r *Registry[T]) Idle() <-chan struct{} { return r.workers.idling() }
 func (r *Registry[T]) refuse() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.closing = true
+	r.closing.Store(true)
 	r.exact.Store(newTable[T](1))
 	r.wild.Store(nil)
 }
 
 // Closed tells whether Close or Shutdown was called.
-func (r *Registry[T]) Closed() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.closing
-}
+func (r *Registry[T]) Closed() bool { return r.closing.Load() }
 
 // Done is closed when the registry is closed and nothing of it runs any more.
 func (r *Registry[T]) Done() <-chan struct{} { return r.done }
@@ -220,7 +216,7 @@ func (r *Registry[T]) Done() <-chan struct{} { return r.done }
 func (r *Registry[T]) tryEnd() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.closing && !r.ended && len(r.all) == 0 && r.workers.idle() {
+	if r.closing.Load() && !r.ended && len(r.all) == 0 && r.workers.idle() {
 		r.ended = true
 		close(r.done)
 	}

@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/rawconn"
 )
 
 // appendHeader appends the header of a message: its length in four bytes, the most
@@ -30,6 +31,9 @@ type pipes struct {
 	most  time.Duration // that a write may take
 	r     *bufio.Reader
 
+	writing sync.Mutex     // held while something is written
+	now     rawconn.Writer // nil: nothing can be written without waiting
+
 	mu     sync.Mutex // for deadlines of writes, and the end
 	once   sync.Once
 	closed chan struct{}
@@ -37,7 +41,9 @@ type pipes struct {
 }
 
 func newPipes(in, out *os.File, limit int, most time.Duration) *pipes {
-	return &pipes{in: in, out: out, limit: limit, most: most, r: bufio.NewReaderSize(in, 64<<10), closed: make(chan struct{})}
+	return &pipes{
+		in: in, out: out, limit: limit, most: most, r: bufio.NewReaderSize(in, 64<<10), now: rawconn.Pipe(out), closed: make(chan struct{}),
+	}
 }
 
 // Receive returns the next message.
@@ -47,6 +53,12 @@ func (p *pipes) Receive() ([]byte, error) {
 		return nil, p.why(err)
 	}
 	size := binary.BigEndian.Uint32(header)
+	if n := headerSize + int(size); size > 0 && size <= uint32(p.limit) && n <= p.r.Buffered() { // as most are
+		frame, _ := p.r.Peek(n)
+		msg := append([]byte(nil), frame[headerSize:]...)
+		_, _ = p.r.Discard(n)
+		return msg, nil
+	}
 	_, _ = p.r.Discard(headerSize)
 	if size == 0 {
 		return nil, eventtarget.Reason{Code: eventtarget.CodeNormal, Remote: true}
@@ -92,6 +104,30 @@ func (p *pipes) WriteFrames(frames []byte) error {
 	return &link.ShortWrite{Written: size, Err: err}
 }
 
+// TryWriteFrames writes framed messages if the pipe takes them without waiting.
+func (p *pipes) TryWriteFrames(frames []byte) (n int, blocked bool, err error) {
+	if !p.tryWrite(frames) {
+		return 0, true, nil
+	}
+	return len(frames), false, nil
+}
+
+// tryWrite writes all of b, or nothing, without waiting. What is wrong when it does not is
+// for write to say.
+func (p *pipes) tryWrite(b []byte) bool {
+	if p.now == nil || !p.writing.TryLock() {
+		return false
+	}
+	defer p.writing.Unlock()
+	select {
+	case <-p.closed:
+		return false
+	default:
+	}
+	n, err := p.now.TryWrite(b)
+	return err == nil && n == len(b)
+}
+
 // whole counts the messages that stand whole in b, and their size.
 func whole(b []byte) (messages uint64, size int) {
 	for len(b)-size >= headerSize {
@@ -107,6 +143,8 @@ func whole(b []byte) (messages uint64, size int) {
 
 // write writes bytes, and returns how many it has written.
 func (p *pipes) write(b []byte) (n int, err error) {
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	p.mu.Lock()
 	select {
 	case <-p.closed:
@@ -153,6 +191,8 @@ func (p *pipes) Close(reason eventtarget.Reason) error {
 // say says that nothing more will come.
 func (p *pipes) say(most time.Duration) error {
 	_ = p.out.SetWriteDeadline(time.Now().Add(most))
+	p.writing.Lock()
+	defer p.writing.Unlock()
 	_, err := p.out.Write(make([]byte, headerSize))
 	return err
 }

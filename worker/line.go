@@ -191,8 +191,22 @@ func (l *line) Send(msg []byte) error {
 	return l.WriteFrames(append(appendHeader(make([]byte, 0, headerSize+len(msg)), len(msg)), msg...))
 }
 
-// TryWriteFrames leaves the writing to WriteFrames: a write to a pipe may wait.
-func (l *line) TryWriteFrames([]byte) (n int, blocked bool, err error) { return 0, true, nil }
+// TryWriteFrames writes framed messages if the child takes them without waiting.
+func (l *line) TryWriteFrames(frames []byte) (n int, blocked bool, err error) {
+	select {
+	case l.turn <- struct{}{}:
+	default:
+		return 0, true, nil
+	}
+	defer l.yield()
+	c, _ := l.current()
+	if c == nil || l.ctx.Err() != nil || !c.tryWrite(frames) {
+		return 0, true, nil
+	}
+	messages, _ := whole(frames)
+	c.given.Add(messages)
+	return len(frames), false, nil
+}
 
 // WriteFrames writes framed messages. What a child has not got whole when it ends goes to
 // the one that takes its place.

@@ -110,7 +110,7 @@ const tellAfter = 20 * time.Millisecond
 func (c *inbound) Receive() ([]byte, error) {
 	if c.begun {
 		c.delivered.Add(1)
-		if c.telling.CompareAndSwap(false, true) {
+		if !c.telling.Load() && c.telling.CompareAndSwap(false, true) {
 			time.AfterFunc(tellAfter, c.tell)
 		}
 	}

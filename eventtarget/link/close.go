@@ -72,7 +72,7 @@ func (l *Link) flush(ctx context.Context) error {
 		l.draining = true
 		flushed := l.acked == l.out.Head()
 		closed := l.state == eventtarget.StateClosed
-		changed := l.changed
+		changed := l.change()
 		l.mu.Unlock()
 		switch {
 		case flushed:
@@ -107,7 +107,7 @@ func (l *Link) State() eventtarget.State {
 func (l *Link) Ready(ctx context.Context) error {
 	for {
 		l.mu.Lock()
-		state, changed, cause := l.state, l.changed, l.cause
+		state, changed, cause := l.state, l.change(), l.cause
 		l.mu.Unlock()
 		switch state {
 		case eventtarget.StateUp:

@@ -37,6 +37,17 @@ type FrameSender interface {
 	WriteFrames(frames []byte) error
 }
 
+// TryFrameSender is implemented by a FrameSender that can write without waiting. A
+// Dispatch that comes alone then writes by itself, and wakes nobody to do it.
+type TryFrameSender interface {
+	FrameSender
+	// TryWriteFrames writes what of frames is possible without waiting: n bytes, always
+	// whole frames, of which the connection has taken charge. blocked means that it takes
+	// no more, or has something to finish, until a WriteFrames, perhaps of nothing, has
+	// returned.
+	TryWriteFrames(frames []byte) (n int, blocked bool, err error)
+}
+
 // ShortWrite is the error of a WriteFrames that knows how far it came.
 type ShortWrite struct {
 	// Written is the size of the frames that were written whole. Those behind are sent

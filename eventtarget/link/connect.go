@@ -108,7 +108,7 @@ func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 	if r, ok := conn.(Resumer); ok && w == nil {
 		resumed = r.Resumed()
 	}
-	l.conn, l.writable, l.ended = conn, conn, ended
+	l.conn, l.writable, l.ended, l.owing = conn, conn, ended, false
 	var refused map[string]string
 	if l.interest != nil && w != nil {
 		refused = w.Refused
@@ -159,25 +159,23 @@ func (l *Link) down(cause error) {
 
 // read delivers what arrives until the connection ends.
 func (l *Link) read(conn Conn) error {
+	queued := l.sessionActive()
 	for {
 		frame, err := conn.Receive()
 		if err != nil {
 			return err
 		}
-		l.arrived(conn, frame)
+		l.arrived(conn, frame, queued)
 	}
 }
 
 // arrived takes a message in: a session's waits to be delivered, a plain one holds up
 // the reader, and so the other end.
-func (l *Link) arrived(conn Conn, frame []byte) {
+func (l *Link) arrived(conn Conn, frame []byte, queued bool) {
 	m, err := wire.Decode(frame, l.opts.Limits)
 	if err != nil {
 		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: err})
 	}
-	l.mu.Lock()
-	queued := l.session.active
-	l.mu.Unlock()
 	switch {
 	case queued && m.Type == wire.Ack:
 		l.receiveControl(m)

@@ -237,7 +237,7 @@ func (l *Link) confirmed(ctx context.Context, r *eventtarget.Registration) error
 	t := r.Topic()
 	for {
 		l.mu.Lock()
-		live, changed, closed := l.interest.live.covers(t), l.changed, l.state == eventtarget.StateClosed
+		live, changed, closed := l.interest.live.covers(t), l.change(), l.state == eventtarget.StateClosed
 		reason, refused := l.interest.refused[t]
 		l.mu.Unlock()
 		switch {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
@@ -17,7 +18,7 @@ import (
 // methods may be called from any goroutine and from inside a listener.
 //
 // Owns: one goroutine that dials and reads, one that writes while there is
-// something to write, one timer for heartbeats, and its registry's workers.
+// something to write that no Dispatch can, one timer for heartbeats, and its registry's workers.
 type Link struct {
 	opts     Options
 	registry *eventtarget.Registry[eventtarget.Raw]
@@ -39,7 +40,9 @@ type Link struct {
 	cause    error         // why there is none; of the last connection or dial
 	ended    chan struct{} // closed when conn is no longer in use
 	writable Conn          // conn, until a write on it failed
-	writing  bool          // the writer runs
+	writing  bool          // somebody writes
+	owing    bool          // writable has something to finish
+	wrote    time.Time     // when the last write ended, where a Dispatch may write itself
 	sent     framelog.Position
 	acked    framelog.Position // the other end has what is before it; up to sent
 	session  session
@@ -57,10 +60,9 @@ func New(opts Options) (*Link, error) {
 		return nil, &eventtarget.Error{Op: "open", Adapter: opts.Adapter, Err: err}
 	}
 	l := &Link{
-		opts:    opts,
-		out:     framelog.New(opts.Framing, opts.LogBytes, opts.LogEvents),
-		changed: make(chan struct{}),
-		done:    make(chan struct{}),
+		opts: opts,
+		out:  framelog.New(opts.Framing, opts.LogBytes, opts.LogEvents),
+		done: make(chan struct{}),
 	}
 	l.registry = eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{
 		Adapter: opts.Adapter, OnFault: opts.OnFault,
@@ -170,15 +172,13 @@ func (l *Link) accept(ctx context.Context, msg []byte) error {
 			l.mu.Unlock()
 			return eventtarget.ErrClosed
 		}
-		accepted := l.out.TryAppend(msg)
-		changed := l.changed
-		if accepted {
-			l.wakeWriter()
+		if l.out.TryAppend(msg) {
+			l.wakeOrWrite()
+			return nil
 		}
+		changed := l.change()
 		l.mu.Unlock()
 		switch {
-		case accepted:
-			return nil
 		case l.opts.Overflow == eventtarget.Reject:
 			return eventtarget.ErrOverflow
 		case eventtarget.CallerOf(ctx) != eventtarget.NotListener:
@@ -192,10 +192,20 @@ func (l *Link) accept(ctx context.Context, msg []byte) error {
 	}
 }
 
+// change returns what is closed when something changes. Under mu.
+func (l *Link) change() <-chan struct{} {
+	if l.changed == nil {
+		l.changed = make(chan struct{})
+	}
+	return l.changed
+}
+
 // broadcast tells whoever waits that something changed. Under mu.
 func (l *Link) broadcast() {
-	close(l.changed)
-	l.changed = make(chan struct{})
+	if l.changed != nil {
+		close(l.changed)
+		l.changed = nil
+	}
 }
 
 // Ignored returns how many control messages arrived that the link does not know.

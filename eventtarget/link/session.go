@@ -94,7 +94,7 @@ func (l *Link) converse(conn Conn) error {
 	case late && welcome != nil:
 		return eventtarget.Reason{Code: eventtarget.CodeTimeout, Text: "the answer to the greeting came late"}
 	case welcome == nil:
-		l.arrived(conn, frame)
+		l.arrived(conn, frame, false)
 	case err != nil:
 		return err
 	}
@@ -155,7 +155,7 @@ func (l *Link) open(w *wire.WelcomePayload) (resumed bool, err error) {
 func (l *Link) receive(conn Conn, m wire.Message, size int) {
 	l.mu.Lock()
 	for l.session.size > 2*window && l.conn == conn { // more than was agreed on
-		changed := l.changed
+		changed := l.change()
 		l.mu.Unlock()
 		<-changed
 		l.mu.Lock()
@@ -279,7 +279,7 @@ func (l *Link) settle(at framelog.Position) {
 func (l *Link) awaitDelivered() {
 	for {
 		l.mu.Lock()
-		busy, changed := l.session.delivering, l.changed
+		busy, changed := l.session.delivering, l.change()
 		l.mu.Unlock()
 		if !busy {
 			return

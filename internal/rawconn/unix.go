@@ -4,6 +4,8 @@ package rawconn
 
 import (
 	"net"
+	"os"
+	"runtime"
 	"sync"
 	"syscall"
 )
@@ -39,21 +41,9 @@ var calls = sync.Pool{New: func() any {
 	return c
 }}
 
-// write writes until the socket takes no more. It never asks to be called again.
+// write never asks to be called again.
 func (c *call) write(fd uintptr) bool {
-	for c.n < len(c.b) {
-		k, err := syscall.Write(int(fd), c.b[c.n:])
-		switch err {
-		case nil:
-			c.n += k
-		case syscall.EINTR:
-		case syscall.EAGAIN:
-			return true
-		default:
-			c.err = err
-			return true
-		}
-	}
+	c.n, c.err = write(fd, c.b)
 	return true
 }
 
@@ -68,5 +58,61 @@ func (s socket) TryWrite(b []byte) (n int, err error) {
 	n = c.n
 	c.b, c.n, c.err = nil, 0, nil
 	calls.Put(c)
+	return n, err
+}
+
+// write writes as much of b as a descriptor that does not block takes.
+func write(fd uintptr, b []byte) (n int, err error) {
+	for n < len(b) {
+		k, e := syscall.Write(int(fd), b[n:])
+		switch e {
+		case nil:
+			n += k
+		case syscall.EINTR:
+		case syscall.EAGAIN:
+			return n, nil
+		default:
+			return n, e
+		}
+	}
+	return n, nil
+}
+
+// pipe calls Control, which knows of no deadline: one that a write before had may be over.
+type pipe struct {
+	conn syscall.RawConn
+	most int              // that is taken whole or not at all (PIPE_BUF)
+	call func(fd uintptr) // made once, since every one is on the heap
+	b    []byte
+	n    int
+	err  error
+}
+
+// Pipe returns what writes to a pipe without waiting, all or nothing. f must be set not to
+// block, as those of os.Pipe are. TryWrite is for one goroutine at a time.
+func Pipe(f *os.File) Writer {
+	raw, err := f.SyscallConn()
+	if err != nil {
+		return nil
+	}
+	p := &pipe{conn: raw, most: 512} // what POSIX promises
+	if runtime.GOOS == "linux" {
+		p.most = 4096
+	}
+	p.call = func(fd uintptr) { p.n, p.err = write(fd, p.b) }
+	return p
+}
+
+// TryWrite writes b if the pipe takes it now.
+func (p *pipe) TryWrite(b []byte) (n int, err error) {
+	if len(b) > p.most {
+		return 0, nil
+	}
+	p.b = b
+	err = p.conn.Control(p.call)
+	n, p.b = p.n, nil
+	if err == nil {
+		err = p.err
+	}
 	return n, err
 }

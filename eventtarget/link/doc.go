@@ -12,7 +12,8 @@
 // # Delivery
 //
 // An event that Dispatch accepted waits in a bounded log until the connection
-// takes it; it waits there too while the link is down.
+// takes it; it waits there too while the link is down. Where a connection can write
+// without waiting (see [TryFrameSender]), a Dispatch that comes alone writes by itself.
 //
 // In a session (see [Negotiated]) it stays there until the other end has acknowledged
 // it, and what was on its way in either direction when a connection was lost is sent

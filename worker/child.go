@@ -80,7 +80,7 @@ func (c *child) receive() ([]byte, error) {
 		if err := json.Unmarshal(msg, &m); err != nil {
 			return nil, eventtarget.Reason{Code: eventtarget.CodeMalformed, Text: fmt.Sprintf("%s: %v", wire.Ack, err)}
 		}
-		c.handled.Store(m.Payload.Received)
+		c.handled.Store(max(c.handled.Load(), m.Payload.Received)) // two that tell may overtake each other
 	}
 }
 

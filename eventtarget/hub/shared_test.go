@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"iter"
@@ -53,7 +54,9 @@ func (s *sharedStore) next() (r hub.Record, ok bool, grown <-chan struct{}) {
 		return r, false, s.log.grown
 	}
 	s.at++
-	return s.log.records[s.at-1], true, nil
+	r = s.log.records[s.at-1]
+	r.Message = bytes.Clone(r.Message) // the hub's listeners may change it
+	return r, true, nil
 }
 
 func (s *sharedStore) Restore() iter.Seq2[hub.Record, error] {

@@ -278,3 +278,25 @@ func TestJoinedLeave(t *testing.T) {
 		}
 	})
 }
+
+// A gap is told before what comes behind it.
+func TestJoinedGapComesFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		hubs, _ := joined(t, &bus, 1, hub.Options{})
+		p := attach(t, hubs[0], hub.Meta{})
+		p.subscribe("n:*")
+		h, on := newHub(t, hub.Options{}), newBadBus(t, &bus)
+		var fails atomic.Bool
+		on.loses = func(eventtarget.Event[raw]) bool { return fails.Load() }
+		if _, err := h.Join(t.Context(), on, nil); err != nil {
+			t.Fatal(err)
+		}
+		count(t, h, 0, 1)
+		fails.Store(true)
+		count(t, h, 1, 3)
+		fails.Store(false)
+		count(t, h, 3, 5)
+		p.expect("n:0 0", `__gap: {"count":2}`, "n:3 3", "n:4 4")
+	})
+}

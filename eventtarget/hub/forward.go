@@ -202,18 +202,23 @@ func (m *Membership) lose(e eventtarget.Event[eventtarget.Raw], why error) {
 	}
 }
 
-// hand gives an event to the bus, and tells whether that took it.
+// hand gives an event to the bus, and tells whether that took it. What is missing before
+// it is told first, so that a gap stands where it is; if that cannot be, the event is
+// missing, too.
 func (m *Membership) hand(e eventtarget.Event[eventtarget.Raw]) bool {
-	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
-	defer cancel()
-	if err := m.bus.Dispatch(ctx, e); err != nil {
+	var err error
+	if m.missing.any() || len(m.telling) > 0 {
+		err = m.tellMissing(m.ctx)
+	}
+	if err == nil {
+		ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
+		defer cancel()
+		err = m.bus.Dispatch(ctx, e)
+	}
+	if err != nil {
 		m.lose(e, err)
-		return false
 	}
-	if m.missing.any() {
-		_ = m.tellMissing(m.ctx) // what cannot be told is told with the next sign of life
-	}
-	return true
+	return err == nil
 }
 
 // missing is what the bus did not get, and the other hubs do not know of yet.

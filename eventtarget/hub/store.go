@@ -74,7 +74,8 @@ type Record struct {
 	Seq uint64 `json:"seq,omitempty"`
 	// Except are the sessions that an event is not for.
 	Except []string `json:"except,omitempty"`
-	// Message is an event's envelope.
+	// Message is an event's envelope. One that a store yields is the hub's, whose listeners
+	// may change it.
 	Message []byte `json:"message,omitempty"`
 	// Local is the number of an event that the hub's own listeners are to have handled,
 	// which grow by one, in a record of any kind; in a RecordHandled, up to where they

@@ -96,6 +96,7 @@ func serve(b *testing.B, handler http.Handler, secure bool) (addr string, stop f
 type clients struct {
 	b     *testing.B
 	cmd   *exec.Cmd
+	in    io.Writer
 	lines *bufio.Scanner
 }
 
@@ -104,16 +105,26 @@ func start(b *testing.B, env, spec string) *clients {
 	c := &clients{b: b, cmd: exec.Command(os.Args[0])}
 	c.cmd.Env = append(os.Environ(), env+"="+spec)
 	c.cmd.Stderr = os.Stderr
+	in, failed := c.cmd.StdinPipe()
 	out, err := c.cmd.StdoutPipe()
-	if err != nil {
+	if err := errors.Join(failed, err); err != nil {
 		b.Fatal(err)
 	}
+	c.in = in
 	c.lines = bufio.NewScanner(out)
 	if err := c.cmd.Start(); err != nil {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = c.cmd.Process.Kill() }) // unless it has ended
 	return c
+}
+
+// tell writes a line to its input.
+func (c *clients) tell(word string) {
+	c.b.Helper()
+	if _, err := fmt.Fprintln(c.in, word); err != nil {
+		c.b.Fatal(err)
+	}
 }
 
 // expect waits for a line that begins with a word, and returns what follows.
@@ -146,8 +157,14 @@ func crowd(spec string) error {
 	conns := make([]net.Conn, n)
 	for i := range conns {
 		var err error
-		if conns[i], _, err = enter(addr, path); err != nil {
+		var r *bufio.Reader
+		if conns[i], r, err = enter(addr, path); err != nil {
 			return err
+		}
+		if strings.HasSuffix(path, "/session") {
+			if err := greet(conns[i], r); err != nil {
+				return err
+			}
 		}
 	}
 	fmt.Println("up")
@@ -167,7 +184,7 @@ func crowd(spec string) error {
 				whole := seen / burst
 				seen += bytes.Count(buf[:k], []byte{marker})
 				if seen/burst > whole && done[whole].Add(1) == int64(n) {
-					fmt.Println("read")
+					fmt.Println("read", time.Now().UnixNano())
 				}
 			}
 			if least := bursts * burst * len(envelope()); size < least {
@@ -184,7 +201,8 @@ func crowd(spec string) error {
 	return errors.Join(errs...)
 }
 
-// enter asks for a stream: a WebSocket, or else events. What comes right behind the
+// enter asks for a stream: a WebSocket, that of a session if the path says so, or else
+// events. What comes right behind the
 // answer stands in the reader and holds no message.
 func enter(addr, path string) (net.Conn, *bufio.Reader, error) {
 	c, err := dial(addr, isSecure(path))
@@ -196,6 +214,9 @@ func enter(addr, path string) (net.Conn, *bufio.Reader, error) {
 		want = http.StatusSwitchingProtocols
 		upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n" +
 			"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
+		if strings.HasSuffix(path, "/session") {
+			upgrade += "Sec-WebSocket-Protocol: eventtarget.v1\r\n"
+		}
 	}
 	if _, err := fmt.Fprintf(c, "GET %s HTTP/1.1\r\nHost: %s\r\n%s\r\n", path, addr, upgrade); err != nil {
 		return nil, nil, err

@@ -26,11 +26,11 @@ import (
 func BenchmarkFanOutPeers(b *testing.B) {
 	sides := []struct {
 		name   string
-		begin  func(*testing.B) side
+		begin  opening
 		sweeps bool
 	}{
-		{"tcp-write", func(*testing.B) side { return rawTCP(connections, switching, frame(), false) }, false},
-		{"tcp-sweep", func(*testing.B) side { return rawTCP(connections, switching, frame(), true) }, true},
+		{"tcp-write", rawWebSockets(false), false},
+		{"tcp-sweep", rawWebSockets(true), true},
 		{"hub", ourWebSockets, true},
 		{"coder", coderLoop, false},
 		{"gorilla", gorillaHub, false},
@@ -46,11 +46,20 @@ func BenchmarkFanOutPeers(b *testing.B) {
 				}
 				bursts = max(1, bursts*1000/connections)
 				for b.Loop() {
-					race(b, s.begin(b), "/ws", connections, bursts, inFlight.burst)
+					race(b, s.begin(connections, b.Fatal), "/ws", connections, bursts, inFlight.burst)
 				}
 			})
 		}
 	}
+}
+
+// opening begins a side for n connections; fail ends the benchmark, or the process that
+// the side has to itself.
+type opening func(n int, fail func(...any)) side
+
+// rawWebSockets is rawTCP to those who ask for WebSockets.
+func rawWebSockets(sweep bool) opening {
+	return func(n int, _ func(...any)) side { return rawTCP(n, switching, frame(), sweep) }
 }
 
 // frame is envelope as a text frame without a mask.
@@ -141,12 +150,12 @@ func count(n int) (hub.Options, <-chan struct{}) {
 }
 
 // dispatcher publishes through a hub.
-func dispatcher(b *testing.B, h *hub.Hub) func(int) {
+func dispatcher(fail func(...any), h *hub.Hub) func(int) {
 	e := eventtarget.Event[eventtarget.Raw]{Type: "bench", ID: "x", Payload: eventtarget.Raw(payload())}
 	return func(n int) {
 		for range n {
 			if err := h.Dispatch(context.Background(), e); err != nil {
-				b.Error(err)
+				fail(err)
 			}
 		}
 	}
@@ -159,13 +168,13 @@ func closeHub(h *hub.Hub) func() {
 	}
 }
 
-func ourWebSockets(b *testing.B) side {
-	o, joined := count(connections)
+func ourWebSockets(n int, fail func(...any)) side {
+	o, joined := count(n)
 	h, err := wsserver.New(&wsserver.Options{Options: o})
 	if err != nil {
-		b.Fatal(err)
+		fail(err)
 	}
-	return side{h, joined, dispatcher(b, h.Hub), closeHub(h.Hub)}
+	return side{h, joined, dispatcher(fail, h.Hub), closeHub(h.Hub)}
 }
 
 // coderLoop is a loop over the connections that writes to each, with the library that
@@ -199,8 +208,8 @@ func coderLoop(b *testing.B) side {
 // gorillaHub is the library's chat example with prepared messages: a goroutine and a
 // channel for each connection. It waits for one that is behind, where the example would
 // drop it.
-func gorillaHub(b *testing.B) side {
-	r := newRoom[chan *websocket.PreparedMessage](connections)
+func gorillaHub(n int, fail func(...any)) side {
+	r := newRoom[chan *websocket.PreparedMessage](n)
 	var upgrader websocket.Upgrader
 	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		c, err := upgrader.Upgrade(w, req, nil)
@@ -225,7 +234,7 @@ func gorillaHub(b *testing.B) side {
 		for range n {
 			msg, err := websocket.NewPreparedMessage(websocket.TextMessage, text)
 			if err != nil {
-				b.Fatal(err)
+				fail(err)
 			}
 			for _, queue := range r.conns {
 				queue <- msg
@@ -238,8 +247,8 @@ func gorillaHub(b *testing.B) side {
 	}}
 }
 
-func gwsBroadcaster(b *testing.B) side {
-	r := newRoom[*gws.Conn](connections)
+func gwsBroadcaster(n int, fail func(...any)) side {
+	r := newRoom[*gws.Conn](n)
 	upgrader := gws.NewUpgrader(&gws.BuiltinEventHandler{}, nil)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		c, err := upgrader.Upgrade(w, req)
@@ -255,7 +264,7 @@ func gwsBroadcaster(b *testing.B) side {
 			msg := gws.NewBroadcaster(gws.OpcodeText, text)
 			for _, c := range r.conns {
 				if err := msg.Broadcast(c); err != nil {
-					b.Error(err)
+					fail(err)
 				}
 			}
 			_ = msg.Close()
@@ -267,14 +276,14 @@ func gwsBroadcaster(b *testing.B) side {
 	}}
 }
 
-func melodyBroadcast(b *testing.B) side {
-	r := newRoom[*melody.Session](connections)
+func melodyBroadcast(n int, fail func(...any)) side {
+	r := newRoom[*melody.Session](n)
 	m := melody.New()
 	m.Config.WriteWait = time.Minute
 	m.HandleConnect(r.enter)
 	m.HandleError(func(_ *melody.Session, err error) {
 		if errors.Is(err, melody.ErrMessageBufferFull) {
-			b.Error(err)
+			fail(err)
 		}
 	})
 	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) { _ = m.HandleRequest(w, req) })
@@ -282,7 +291,7 @@ func melodyBroadcast(b *testing.B) side {
 	return side{handler, r.joined, func(n int) {
 		for range n {
 			if err := m.Broadcast(text); err != nil {
-				b.Error(err)
+				fail(err)
 			}
 		}
 	}, func() { _ = m.Close() }}

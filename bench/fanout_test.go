@@ -31,7 +31,7 @@ const (
 
 // TestMain makes this binary its own client: cheap readers on many connections.
 func TestMain(m *testing.M) {
-	for env, run := range map[string]func(spec string) error{readerEnv: read, crowdEnv: crowd, watchEnv: watcher, quicEnv: secureCrowd} {
+	for env, run := range map[string]func(spec string) error{readerEnv: read, crowdEnv: crowd, watchEnv: watcher, quicEnv: secureCrowd, idleEnv: idleServer} {
 		if spec := os.Getenv(env); spec != "" {
 			if err := run(spec); err != nil {
 				fmt.Fprintln(os.Stderr, err)

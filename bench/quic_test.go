@@ -157,7 +157,7 @@ func ourQUIC(b *testing.B, n int) secureSide {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return secureSide{oneStream, h.Addr().String(), joined, dispatcher(b, h.Hub), func() {
+	return secureSide{oneStream, h.Addr().String(), joined, dispatcher(b.Fatal, h.Hub), func() {
 		_ = h.Close()
 		<-h.Done()
 	}}

@@ -63,7 +63,7 @@ func ourEvents(b *testing.B, n int) side {
 	if err != nil {
 		b.Fatal(err)
 	}
-	return side{h, joined, dispatcher(b, h.Hub), closeHub(h.Hub)}
+	return side{h, joined, dispatcher(b.Fatal, h.Hub), closeHub(h.Hub)}
 }
 
 // doorman sees who subscribes to go-sse, where no event can come between, and lets them

@@ -179,8 +179,8 @@ func ourWebSockets(n int, fail func(...any)) side {
 
 // coderLoop is a loop over the connections that writes to each, with the library that
 // the hub is made of.
-func coderLoop(b *testing.B) side {
-	r := newRoom[*coder.Conn](connections)
+func coderLoop(n int, fail func(...any)) side {
+	r := newRoom[*coder.Conn](n)
 	handler := http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		c, err := coder.Accept(w, req, nil)
 		if err != nil {
@@ -194,7 +194,7 @@ func coderLoop(b *testing.B) side {
 		for range n {
 			for _, c := range r.conns {
 				if err := c.Write(context.Background(), coder.MessageText, text); err != nil {
-					b.Error(err)
+					fail(err)
 				}
 			}
 		}

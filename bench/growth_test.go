@@ -200,7 +200,7 @@ func BenchmarkGrowthTopics(b *testing.B) {
 			target, heard, sent := inprocess.New[eventtarget.Raw](nil), 0, 0
 			defer target.Close()
 			for _, e := range events {
-				listen(b, target, e.Topic(), eventtarget.Listener[eventtarget.Raw]{
+				hear(b, target, e.Topic(), eventtarget.Listener[eventtarget.Raw]{
 					Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard++ },
 				})
 			}
@@ -240,7 +240,7 @@ func BenchmarkGrowthListeners(b *testing.B) {
 				defer target.Close()
 				for range listeners {
 					var heard int64 // a burst's
-					listen(b, target, events[0].Topic(), eventtarget.Listener[eventtarget.Raw]{
+					hear(b, target, events[0].Topic(), eventtarget.Listener[eventtarget.Raw]{
 						Inline: kind == "inline", Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) {
 							if heard++; heard%growthBurst == 0 {
 								t.take(growthBurst)
@@ -255,7 +255,7 @@ func BenchmarkGrowthListeners(b *testing.B) {
 	}
 }
 
-func listen(b *testing.B, to eventtarget.Target, topic eventtarget.Topic, l eventtarget.Listener[eventtarget.Raw]) {
+func hear(b *testing.B, to eventtarget.Target, topic eventtarget.Topic, l eventtarget.Listener[eventtarget.Raw]) {
 	b.Helper()
 	if _, err := to.Add(b.Context(), topic, l); err != nil {
 		b.Fatal(err)

@@ -19,12 +19,12 @@ func BenchmarkFanOutTLS(b *testing.B) {
 		for _, path := range []string{"/ws", "/wss"} {
 			for _, s := range []struct {
 				name   string
-				begin  func(*testing.B) side
+				begin  opening
 				bursts int
 			}{{"hub", ourWebSockets, inFlight.sweeps}, {"coder", coderLoop, inFlight.bursts}} {
 				b.Run(inFlight.name+path+"/"+s.name, func(b *testing.B) {
 					for b.Loop() {
-						race(b, s.begin(b), path, connections, s.bursts, inFlight.burst)
+						race(b, s.begin(connections, b.Fatal), path, connections, s.bursts, inFlight.burst)
 					}
 				})
 			}

@@ -10,7 +10,7 @@ STEP      := scripts/step.sh
 # what they need; `go tool -n` builds one and prints where it is.
 TOOL      := GOWORK=off $(GO) -C tools tool -n
 
-.PHONY: help soak test check tidy cross lint vuln bench bench-quick demo fuzz
+.PHONY: help plots soak test check tidy cross lint vuln bench bench-quick demo fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -53,6 +53,9 @@ bench: ## every benchmark beside its floor or its rival; compare the ratios
 bench-quick: ## every benchmark once, to see that it runs
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x ./...
+
+plots: ## draw docs/plots from docs/data and the tables of docs/benchmarks.md
+	cd bench && $(GO) run ./plot ../docs
 
 demo: ## a hub, spokes and what they hear
 	$(GO) run ./cmd/eventtarget demo

@@ -112,9 +112,9 @@ func sinks(b *testing.B, h *hub.Hub, t *tally, topics [][]string) {
 	}
 }
 
-func growthHub(b *testing.B, echo bool) *hub.Hub {
+func growthHub(b *testing.B) *hub.Hub {
 	b.Helper()
-	h, err := hub.New(hub.Options{Heartbeat: -1, Echo: echo, OnFault: func(eventtarget.Fault) {}})
+	h, err := hub.New(hub.Options{Heartbeat: -1, OnFault: func(eventtarget.Fault) {}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func BenchmarkGrowthSpokes(b *testing.B) {
 		for _, interested := range []string{"10", "all"} {
 			for _, inFlight := range []int{1, growthBurst} {
 				b.Run(fmt.Sprintf("interested=%s/inflight=%d/spokes=%d", interested, inFlight, spokes), func(b *testing.B) {
-					h, t, topics, hearers := growthHub(b, false), newTally(), make([][]string, spokes), spokes
+					h, t, topics, hearers := growthHub(b), newTally(), make([][]string, spokes), spokes
 					if interested == "10" {
 						hearers = 10
 						for n := range topics {
@@ -218,7 +218,7 @@ func BenchmarkGrowthTopics(b *testing.B) {
 			record(b, "topics", "side,topics,ns,cpu_ns", "inprocess,%d,%.1f,%.1f", topics, took, used)
 		})
 		b.Run(fmt.Sprintf("hub/topics=%d", topics), func(b *testing.B) {
-			h, t := growthHub(b, false), newTally()
+			h, t := growthHub(b), newTally()
 			lists := make([][]string, (topics+each-1)/each)
 			for n := range topics {
 				lists[n/each] = append(lists[n/each], "bench:"+strconv.Itoa(n))
@@ -271,17 +271,14 @@ func BenchmarkGrowthHubs(b *testing.B) {
 			server, t := redistest.Start(b), newTally()
 			var first *hub.Hub
 			for range hubs {
-				h := growthHub(b, true) // so that what it dispatches goes to Redis
+				h := growthHub(b)
 				sinks(b, h, t, make([][]string, spokes))
 				bus, err := redis.New(server.URL(), nil)
 				if err != nil {
 					b.Fatal(err)
 				}
 				b.Cleanup(func() { bus.Close() })
-				if err := bus.Ready(b.Context()); err != nil {
-					b.Fatal(err)
-				}
-				if _, err := eventtarget.Bridge(b.Context(), h, bus, nil); err != nil {
+				if _, err := h.Join(b.Context(), bus, nil); err != nil {
 					b.Fatal(err)
 				}
 				if first == nil {

@@ -56,6 +56,7 @@ type message struct {
 	taken   bool // by the writer: under mu
 	repeat  bool // Redis may have it already
 	held    bool // rueidis may still read it, since it was sent in vain once
+	passed  bool // refused, when one behind it was not: its number has become too old
 	result  chan error
 }
 
@@ -64,7 +65,7 @@ var messages = sync.Pool{New: func() any { return &message{result: make(chan err
 // newMessage returns an empty message, which may have been another before.
 func newMessage() *message {
 	m := messages.Get().(*message)
-	m.text, m.taken, m.repeat = m.text[:0], false, false
+	m.text, m.taken, m.repeat, m.passed = m.text[:0], false, false, false
 	return m
 }
 
@@ -165,6 +166,12 @@ func (p *publisher) write() {
 			if len(batch) == 0 {
 				break
 			}
+			for _, m := range batch {
+				if m.passed {
+					m.passed, m.number = false, p.numbers.next(m.channel)
+					setNumber(m.text, m.number)
+				}
+			}
 			select {
 			case <-time.After(pause):
 			case <-p.ended:
@@ -191,11 +198,14 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	} else {
 		results = client.DoMulti(context.Background(), commands...)
 	}
+	accepted := false
 	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
 		err := outcome(results[i].Error())
+		accepted = accepted || err == nil
 		if err != nil && retry && !closed && p.passing != nil && p.passing(err) {
 			m.held = true
 			m.repeat = m.repeat || !isNotSent(err)
+			m.passed = accepted && !m.repeat
 			again = append(again, m)
 			continue
 		}
@@ -273,6 +283,11 @@ func isNotSent(err error) bool {
 // notYet tells whether an error reply says that the same may succeed later, or at
 // another node of a cluster.
 func notYet(err *rueidis.RedisError) bool {
+	for _, code := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN"} {
+		if strings.HasPrefix(err.Error(), code) {
+			return true
+		}
+	}
 	_, moved := err.IsMoved()
 	_, asked := err.IsAsk()
 	return moved || asked || err.IsLoading() || err.IsTryAgain() || err.IsClusterDown()

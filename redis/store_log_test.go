@@ -126,3 +126,24 @@ func TestStoreOverKills(t *testing.T) {
 	expectRefs(t, here, 0, rounds*each)
 	expectRefs(t, there, 0, rounds*each)
 }
+
+// What the server refuses for a while, Append tries again.
+func TestStoreRefusedForAWhile(t *testing.T) {
+	server := redistest.Start(t)
+	s := openStore(t, server, quiet)
+	refs := followed(t, s)
+	server.Do("CONFIG", "SET", "maxmemory", "1")
+	appended := make(chan struct{})
+	go func() {
+		defer close(appended)
+		appendRefs(t, s, 1, 4)
+	}()
+	select {
+	case <-appended:
+		t.Fatal("Append returns while the server has no memory")
+	case <-time.After(500 * time.Millisecond):
+	}
+	server.Do("CONFIG", "SET", "maxmemory", "0")
+	<-appended
+	expectRefs(t, refs, 1, 4)
+}

@@ -18,7 +18,7 @@ import (
 // TestBusyBothWays: a client that reads, and itself sends as fast as it can, so that
 // its acknowledgements are late, is waited for: it does not fall off the log.
 func TestBusyBothWays(t *testing.T) {
-	const events = 50_000
+	const events = 30_000 // twice the log
 	var slow atomic.Int32
 	h, url := newHub(t, wsserver.Options{Options: hub.Options{OnDisconnect: func(_ *hub.Spoke, reason eventtarget.Reason) {
 		if reason.Code == eventtarget.CodeSlow {

@@ -162,10 +162,6 @@ func TestJoinedAudiences(t *testing.T) {
 
 // TestConformanceJoined: hubs on one bus keep the laws of one.
 func TestConformanceJoined(t *testing.T) {
-	run(t, "three hubs, joined", true, link.Options{Adapter: "sessions", Subscribe: true}, inMemory)
-}
-
-func TestConformanceJoinedByRedis(t *testing.T) {
 	run(t, "three hubs, joined by Redis", true, link.Options{Adapter: "sessions", Subscribe: true}, overRedis(t, false))
 }
 

@@ -15,7 +15,6 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
-	"github.com/eventtarget-go/toolkit/inprocess"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/redis"
 )
@@ -105,19 +104,6 @@ func (r *rig) spokes() (all []eventtarget.Peer) {
 
 // between is what joins the hubs of rigs: one more bus, and one more log in common or none.
 type between func() (way func(limits eventtarget.Limits) (eventtarget.Endpoint, error), log func() hub.SharedStore)
-
-func inMemory() (func(eventtarget.Limits) (eventtarget.Endpoint, error), func() hub.SharedStore) {
-	bus := new(inprocess.Bus)
-	return func(limits eventtarget.Limits) (eventtarget.Endpoint, error) {
-		return bus.Join(&inprocess.MemberOptions{NoEcho: true, Limits: limits, OnFault: ignore}), nil
-	}, nil
-}
-
-func logInMemory() (func(eventtarget.Limits) (eventtarget.Endpoint, error), func() hub.SharedStore) {
-	way, _ := inMemory()
-	log := newSharedLog()
-	return way, func() hub.SharedStore { return log.open() }
-}
 
 func ignore(eventtarget.Fault) {}
 

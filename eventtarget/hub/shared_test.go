@@ -91,10 +91,6 @@ func (s *sharedStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // TestConformanceShared: hubs that have a log in common keep the laws of one, sessions
 // too, although every connection is to another of them.
 func TestConformanceShared(t *testing.T) {
-	run(t, "three hubs, one log", true, link.Options{Adapter: "shared", Subscribe: true}, logInMemory)
-}
-
-func TestConformanceSharedOnRedis(t *testing.T) {
 	run(t, "three hubs, one log on Redis", true, link.Options{Adapter: "shared", Subscribe: true}, overRedis(t, true))
 }
 

@@ -9,6 +9,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -23,7 +24,7 @@ type event = eventtarget.Event[eventtarget.Raw]
 // once begin was called: a client hears nothing before it has a listener.
 func server(t *testing.T, requests chan<- *http.Request, bodies ...string) (url string, begin func()) {
 	t.Helper()
-	n := 0
+	var answered atomic.Int32 // a request may still be answered when the next one comes
 	begun := make(chan struct{})
 	begin = sync.OnceFunc(func() { close(begun) })
 	s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -33,8 +34,9 @@ func server(t *testing.T, requests chan<- *http.Request, bodies ...string) (url 
 		}
 		<-begun
 		w.Header().Set("Content-Type", "text/event-stream; charset=utf-8")
-		_, _ = io.WriteString(w, bodies[min(n, len(bodies)-1)])
-		if n++; n >= len(bodies) {
+		n := int(answered.Add(1))
+		_, _ = io.WriteString(w, bodies[min(n, len(bodies))-1])
+		if n >= len(bodies) {
 			_ = http.NewResponseController(w).Flush()
 			<-r.Context().Done()
 		}

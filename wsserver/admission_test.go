@@ -6,8 +6,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
+	"runtime"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/coder/websocket"
 
@@ -99,6 +101,14 @@ func TestConnectionLimits(t *testing.T) {
 	for range 2 {
 		if status, _ := upgrade(t, url, "", nil); status != 101 {
 			t.Fatal(status)
+		}
+	}
+	for late := time.After(20 * time.Second); h.Len() < 2; { // a peer is answered before it is counted
+		select {
+		case <-late:
+			t.Fatal("two peers are not counted")
+		default:
+			runtime.Gosched()
 		}
 	}
 	if status, text := upgrade(t, url, "", nil); status != 503 || text != "too many connections" {

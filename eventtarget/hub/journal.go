@@ -434,9 +434,15 @@ func (j *journal) storeName() string {
 
 // opened keeps that a session begins, or goes on in this process.
 func (j *journal) opened(s *Spoke) {
-	if s.left != nil {
+	switch {
+	case j == nil:
+		return
+	case s.left != nil:
 		s.session.own.Store(s.left.own)
 		return
 	}
-	j.note(Record{Kind: RecordOpened, Session: s.session.id, Name: s.meta.Identity})
+	// Before the peer knows of it, but for a store that is stuck: see Options.WriteTimeout.
+	ctx, cancel := context.WithTimeout(j.hub.ctx, j.hub.opts.WriteTimeout)
+	defer cancel()
+	_ = j.keep(ctx, entry{record: Record{Kind: RecordOpened, Session: s.session.id, Name: s.meta.Identity}})
 }

@@ -6,13 +6,14 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/netip"
+	"os"
 	"sync"
 	"time"
 )
 
 // Relay forwards UDP packets between a server and those who send to it, as a router
-// with address translation does: the server sees another port for each of them, as long
-// as the relay lives. What it is told holds for the packets to come. All methods may be
+// with address translation does: the server sees another port for each of them, until
+// nothing has passed there for two minutes (RFC 4787 §4.3). What it is told holds for the packets to come. All methods may be
 // called from any goroutine.
 type Relay struct {
 	// Addr is where it listens.
@@ -20,6 +21,7 @@ type Relay struct {
 
 	server netip.AddrPort
 	front  *net.UDPConn
+	idle   time.Duration // how long a client is remembered that is silent
 	wg     sync.WaitGroup
 
 	mu     sync.Mutex
@@ -47,8 +49,13 @@ type Counts struct {
 // meanwhile.
 const late = 5 * time.Millisecond
 
+// idle is how long a router remembers at least (RFC 4787 §4.3, REQ-5).
+const idle = 2 * time.Minute
+
 // NewRelay returns a relay to a server on loopback. The error is that of listening.
-func NewRelay(server string) (*Relay, error) {
+func NewRelay(server string) (*Relay, error) { return newRelay(server, idle) }
+
+func newRelay(server string, idle time.Duration) (*Relay, error) {
 	addr, err := netip.ParseAddrPort(server)
 	if err != nil {
 		return nil, err
@@ -58,7 +65,7 @@ func NewRelay(server string) (*Relay, error) {
 		return nil, err
 	}
 	_ = front.SetReadBuffer(1 << 20) // what it does not get it loses, as it may
-	r := &Relay{Addr: front.LocalAddr().String(), server: addr, front: front, flows: make(map[netip.AddrPort]*net.UDPConn)}
+	r := &Relay{Addr: front.LocalAddr().String(), server: addr, front: front, idle: idle, flows: make(map[netip.AddrPort]*net.UDPConn)}
 	r.wg.Go(r.forth)
 	return r, nil
 }
@@ -139,6 +146,7 @@ func (r *Relay) bind(client netip.AddrPort) error {
 	}
 	back := conn.(*net.UDPConn)
 	_ = back.SetReadBuffer(1 << 20)
+	_ = back.SetReadDeadline(time.Now().Add(r.idle))
 	r.flows[client] = back
 	r.wg.Go(func() { r.back(back, client) })
 	return nil
@@ -167,6 +175,7 @@ func (r *Relay) forth() {
 		}
 		r.pass(packet[:n], ToServer, func(packet []byte) {
 			if back := r.flow(client); back != nil { // which may be another by now
+				_ = back.SetReadDeadline(time.Now().Add(r.idle))
 				_, _ = back.Write(packet) // a network says nothing of what it loses
 			}
 		})
@@ -178,14 +187,28 @@ func (r *Relay) back(back *net.UDPConn, client netip.AddrPort) {
 	packet := make([]byte, 1<<16)
 	for {
 		n, err := back.Read(packet)
-		if errors.Is(err, net.ErrClosed) {
+		switch {
+		case errors.Is(err, net.ErrClosed):
 			return
-		}
-		if err != nil {
+		case errors.Is(err, os.ErrDeadlineExceeded):
+			r.forget(back, client)
+			return
+		case err != nil:
 			continue // nobody listens at the server's port now
 		}
+		_ = back.SetReadDeadline(time.Now().Add(r.idle))
 		r.pass(packet[:n], ToClient, func(packet []byte) { _, _ = r.front.WriteToUDPAddrPort(packet, client) })
 	}
+}
+
+// forget takes the port from a client that has been silent.
+func (r *Relay) forget(back *net.UDPConn, client netip.AddrPort) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.flows[client] == back {
+		delete(r.flows, client)
+	}
+	_ = back.Close()
 }
 
 // pass does to a packet what happens on the way.

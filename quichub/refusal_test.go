@@ -142,8 +142,9 @@ func TestRefused(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			d := newDoor(t, c.hub)
 			var heard atomic.Int64
-			s := newSpoke(t, d.Addr().String(), quicspoke.Options{Identity: c.spoke, Options: link.Options{OnFault: quiet}})
-			listenAll(t, s, &heard)
+			s := newSpoke(t, d.Addr().String(), quicspoke.Options{Identity: c.spoke, Options: link.Options{
+				OnFault: quiet, Setup: func(l *link.Link) { listenAll(t, l, &heard) }, // the spoke may be closed at once
+			}})
 			_ = s.Dispatch(t.Context(), event{Type: "early"}) // waits, unless the spoke is closed already
 			check(t, "spoke", s.Ready(t.Context()), c.check, c.byHub)
 			check(t, "hub", receive(t, d.faults).Err, c.check, !c.byHub)

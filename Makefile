@@ -10,7 +10,7 @@ STEP      := scripts/step.sh
 # what they need; `go tool -n` builds one and prints where it is.
 TOOL      := GOWORK=off $(GO) -C tools tool -n
 
-.PHONY: help plots soak test check tidy cross lint vuln bench bench-quick demo fuzz
+.PHONY: help plots soak test test-modules test-apart check tidy cross lint vuln bench bench-quick demo fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -19,7 +19,14 @@ test: ## install what the tests need, check, and run every test with the race de
 	@$(STEP) . scripts/deps.sh
 	@$(MAKE) --no-print-directory check
 	@$(STEP) . scripts/cross.sh quick $(MODULES)
-	@for m in $(MODULES); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
+	@$(STEP) . $(GO) test $(TESTFLAGS) ./...
+	@$(MAKE) --no-print-directory -j2 test-modules test-apart
+
+# These wait more than they compute, so the two go side by side.
+test-modules:
+	@for m in $(filter-out .,$(MODULES)); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
+
+test-apart:
 	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) test $(TESTFLAGS) ./... || exit 1; done
 

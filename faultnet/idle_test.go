@@ -33,6 +33,9 @@ func TestRelayForgets(t *testing.T) {
 		}
 		end := time.Now().Add(10 * time.Second)
 		for tick := time.NewTicker(time.Millisecond); ; <-tick.C {
+			if err := r.Rebind(); err != nil { // is no sign of life
+				t.Fatal(err)
+			}
 			r.mu.Lock()
 			n := len(r.flows)
 			r.mu.Unlock()

@@ -27,8 +27,14 @@ type Relay struct {
 	mu     sync.Mutex
 	way    packetWay
 	counts Counts
-	flows  map[netip.AddrPort]*net.UDPConn // what the server sees of each client
+	flows  map[netip.AddrPort]*port // what the server sees of each client
 	closed bool
+}
+
+// port is what the server sees of a client.
+type port struct {
+	*net.UDPConn
+	used time.Time // last, by either end; under the relay's mu
 }
 
 // packetWay is what happens to packets: the last three in percent of them.
@@ -65,7 +71,7 @@ func newRelay(server string, idle time.Duration) (*Relay, error) {
 		return nil, err
 	}
 	_ = front.SetReadBuffer(1 << 20) // what it does not get it loses, as it may
-	r := &Relay{Addr: front.LocalAddr().String(), server: addr, front: front, idle: idle, flows: make(map[netip.AddrPort]*net.UDPConn)}
+	r := &Relay{Addr: front.LocalAddr().String(), server: addr, front: front, idle: idle, flows: make(map[netip.AddrPort]*port)}
 	r.wg.Go(r.forth)
 	return r, nil
 }
@@ -120,7 +126,7 @@ func (r *Relay) Rebind() error {
 	defer r.mu.Unlock()
 	for client, old := range r.flows {
 		// The new port is taken before the old one is free: it is another.
-		if err := r.bind(client); err != nil {
+		if err := r.bind(client, old.used); err != nil {
 			return err
 		}
 		_ = old.Close()
@@ -136,7 +142,7 @@ func (r *Relay) Counts() Counts {
 }
 
 // bind makes a port for a client. Under mu.
-func (r *Relay) bind(client netip.AddrPort) error {
+func (r *Relay) bind(client netip.AddrPort, used time.Time) error {
 	if r.closed {
 		return net.ErrClosed
 	}
@@ -144,21 +150,29 @@ func (r *Relay) bind(client netip.AddrPort) error {
 	if err != nil {
 		return err
 	}
-	back := conn.(*net.UDPConn)
+	back := &port{UDPConn: conn.(*net.UDPConn)}
 	_ = back.SetReadBuffer(1 << 20)
-	_ = back.SetReadDeadline(time.Now().Add(r.idle))
+	r.use(back, used)
 	r.flows[client] = back
 	r.wg.Go(func() { r.back(back, client) })
 	return nil
 }
 
-// flow returns the port of a client, or nil if there is none to be had.
-func (r *Relay) flow(client netip.AddrPort) *net.UDPConn {
+// use notes that something passes at a port. Under mu.
+func (r *Relay) use(p *port, now time.Time) {
+	p.used = now
+	_ = p.SetReadDeadline(now.Add(r.idle))
+}
+
+// flow returns the port of a client that sends, or nil if there is none to be had.
+func (r *Relay) flow(client netip.AddrPort) *port {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.flows[client] == nil && r.bind(client) != nil {
+	now := time.Now()
+	if r.flows[client] == nil && r.bind(client, now) != nil {
 		return nil
 	}
+	r.use(r.flows[client], now)
 	return r.flows[client]
 }
 
@@ -175,7 +189,6 @@ func (r *Relay) forth() {
 		}
 		r.pass(packet[:n], ToServer, func(packet []byte) {
 			if back := r.flow(client); back != nil { // which may be another by now
-				_ = back.SetReadDeadline(time.Now().Add(r.idle))
 				_, _ = back.Write(packet) // a network says nothing of what it loses
 			}
 		})
@@ -183,7 +196,7 @@ func (r *Relay) forth() {
 }
 
 // back forwards what the server sends to a client.
-func (r *Relay) back(back *net.UDPConn, client netip.AddrPort) {
+func (r *Relay) back(back *port, client netip.AddrPort) {
 	packet := make([]byte, 1<<16)
 	for {
 		n, err := back.Read(packet)
@@ -196,13 +209,15 @@ func (r *Relay) back(back *net.UDPConn, client netip.AddrPort) {
 		case err != nil:
 			continue // nobody listens at the server's port now
 		}
-		_ = back.SetReadDeadline(time.Now().Add(r.idle))
+		r.mu.Lock()
+		r.use(back, time.Now())
+		r.mu.Unlock()
 		r.pass(packet[:n], ToClient, func(packet []byte) { _, _ = r.front.WriteToUDPAddrPort(packet, client) })
 	}
 }
 
 // forget takes the port from a client that has been silent.
-func (r *Relay) forget(back *net.UDPConn, client netip.AddrPort) {
+func (r *Relay) forget(back *port, client netip.AddrPort) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.flows[client] == back {

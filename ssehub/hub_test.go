@@ -3,6 +3,7 @@ package ssehub_test
 import (
 	"bufio"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -125,7 +126,22 @@ func TestRefusedByHub(t *testing.T) {
 	})
 	first := listen(t, once, "")
 	first.block()
-	for _, url := range []string{closes, once} {
+	left := make(chan eventtarget.Code, 2)
+	_, rules := serve(t, ssehub.Options{Options: hub.Options{
+		Subscriptions: 2,
+		Authorize: func(_ *hub.Spoke, _ hub.Op, topic eventtarget.Topic) error {
+			if topic.Type == "secret" {
+				return errors.New("for others only")
+			}
+			return nil
+		},
+		OnDisconnect: func(_ *hub.Spoke, reason eventtarget.Reason) { left <- reason.Code },
+	}})
+	for url, want := range map[string]string{
+		closes: "not allowed\n", once: "not allowed\n",
+		rules + "?topic=chat:1&topic=secret:1":         "not allowed: secret:1: for others only\n",
+		rules + "?topic=chat:1&topic=a:*&topic=chat:2": "not allowed: 3 topics, more than 2\n",
+	} {
 		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, url, nil)
 		if err != nil {
 			t.Fatal(err)
@@ -134,10 +150,15 @@ func TestRefusedByHub(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusForbidden || string(text) != "not allowed\n" {
+		if text, err := io.ReadAll(res.Body); err != nil || res.StatusCode != http.StatusForbidden || string(text) != want {
 			t.Errorf("answered %s, %q, %v", res.Status, text, err)
 		}
 		res.Body.Close()
+	}
+	for range 2 {
+		if code := <-left; code != eventtarget.CodePolicy {
+			t.Errorf("left the hub as %v", code)
+		}
 	}
 }
 

@@ -16,8 +16,9 @@ import (
 // Attach makes conn a spoke of the hub, which owns it from now on, in case of an
 // error too. It returns when OnConnect has. The error is [eventtarget.ErrClosed],
 // [eventtarget.ErrLimit], [eventtarget.ErrForbidden] for a second spoke of an identity
-// if the hub refuses that, [eventtarget.ErrGone] when the spoke was closed in OnConnect,
-// the store's when that cannot bring back the peer's session, or says that the id is taken.
+// if the hub refuses that, [eventtarget.ErrGone] when the spoke was closed in OnConnect
+// or one of Meta.Topics is refused, which no message could tell; the store's when that
+// cannot bring back the peer's session, or says that the id is taken.
 func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	h.journal.pass()
 	g, err := h.greet(conn)
@@ -51,6 +52,7 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		h.journal.opened(s)
 	}
 	h.connected(s)
+	s.refuse(meta.Topics)
 	if reason, ending := s.Reason(); ending {
 		s.depart()
 		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
@@ -96,6 +98,20 @@ func (h *Hub) join(s *Spoke) error {
 		other.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "replaced by another connection"})
 	}
 	return nil
+}
+
+// refuse ends the spoke if it is to hear what it may not.
+func (s *Spoke) refuse(topics []eventtarget.Topic) {
+	if len(topics) > s.hub.opts.Subscriptions {
+		s.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: fmt.Sprintf("%d topics, more than %d", len(topics), s.hub.opts.Subscriptions)})
+		return
+	}
+	for _, t := range topics {
+		if err := s.hub.authorize(s, OpSubscribe, t); err != nil {
+			s.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: fmt.Sprintf("%s: %v", t, err)})
+			return
+		}
+	}
 }
 
 // begin settles what the spoke hears, once OnConnect has returned, and makes the

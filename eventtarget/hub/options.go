@@ -179,6 +179,6 @@ type Meta struct {
 	// Since: it gets what came after that, or a gap, and no snapshot.
 	Resumes bool
 	// Topics are what the spoke hears, of what is dispatched to all, as if it had
-	// subscribed. nil: what the hub sends unasked.
+	// subscribed; one that it may not hear ends it. nil: what the hub sends unasked.
 	Topics []eventtarget.Topic
 }

@@ -30,8 +30,10 @@ test-apart:
 	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) test $(TESTFLAGS) ./... || exit 1; done
 
-soak: ## the tests that inject faults, ten times as long as in test
-	EVENTTARGET_SOAK=1 $(GO) test -race -count 1 -timeout 20m -run 'Nemesis' -v ./...
+soak: ## what injects faults, ten times as long as in test, then all adapters for 20 minutes
+	EVENTTARGET_SOAK=1 $(GO) test -race -count 1 -p 1 -timeout 20m -run 'Nemesis' -v ./...
+	cd cmd && EVENTTARGET_SOAK=1 $(GO) test -count 1 -timeout 20m -run 'Nemesis' -v ./...
+	EVENTTARGET_SOAK=1 $(GO) test -count 1 -timeout 40m -run 'AllAdapters' -v ./internal/soak
 
 check: tidy ## formatting, vet and tidy modules
 	@test -z "$$(gofmt -l .)" || { echo "not gofmt-ed:"; gofmt -l .; exit 1; }

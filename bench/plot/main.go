@@ -89,6 +89,12 @@ func draw(docs string) (map[string]string, error) {
 			curves: append(d.curves("hubs.csv", "hubs", "cpu_ns", []name{{"", "CPU of all hubs", blue}}),
 				d.curves("hubs.csv", "hubs", "ns", []name{{"", "time", teal}})...),
 		}.svg(),
+		"soak.svg": lines{
+			title: "Memory of all adapters at once, with faults, for 20 minutes",
+			under: "one process; after a collection, when nothing is under way",
+			x:     axis{"minutes", plain, false}, y: axis{"of the process", megabytes, false},
+			curves: d.curves("soak.csv", "minutes", "bytes", []name{{"resident", "resident", blue}, {"heap", "of it heap", teal}}, "of"),
+		}.svg(),
 	}
 	return all, d.err
 }

@@ -72,6 +72,8 @@ func plain(v float64) string {
 
 func kilobytes(v float64) string { return fmt.Sprintf("%g kB", v/1000) }
 
+func megabytes(v float64) string { return fmt.Sprintf("%g MB", v/1e6) }
+
 // seconds writes a time that stands in a unit of so many seconds.
 func seconds(unit float64) func(float64) string {
 	return func(v float64) string {

@@ -81,8 +81,8 @@ func (s *storm) blow(t *testing.T, n int, during func()) {
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
 	ended := make(chan error, 2)
-	go func() { ended <- traffic(ctx, n, s.down, s.hub, s.atSpoke) }()
-	go func() { ended <- traffic(ctx, n, s.up, s.spoke, s.atHub) }()
+	go func() { ended <- s.down.Traffic(ctx, n, s.hub, stormTopic, 500*time.Microsecond) }()
+	go func() { ended <- s.up.Traffic(ctx, n, s.spoke, stormTopic, 500*time.Microsecond) }()
 	if during != nil {
 		during()
 		cancel()
@@ -112,31 +112,6 @@ func (s *storm) hear(t *testing.T, n int) {
 			t.Fatal("nothing passes any more")
 		}
 	}
-}
-
-// underWay is how many events may be: well within every bound.
-const underWay = 4000
-
-// traffic dispatches n events, 2000 in a second, or those until ctx ends: what the
-// ticker was late for goes at once. On a machine that is too slow for that it waits for
-// the listener.
-func traffic(ctx context.Context, most int, p *nemesis.Publisher, to eventtarget.Target, l *nemesis.Listener) error {
-	tick := time.NewTicker(500 * time.Microsecond)
-	defer tick.Stop()
-	begin := time.Now()
-	for n := 0; n < most; {
-		select {
-		case <-tick.C:
-		case <-ctx.Done():
-			return nil
-		}
-		for due := int(time.Since(begin) / (500 * time.Microsecond)); n < min(most, due, l.Heard()+underWay); n++ {
-			if err := p.Dispatch(context.Background(), to, stormTopic); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
 }
 
 // TestNemesisPackets: packets are lost, doubled and out of order; events are not.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"strconv"
 	"testing"
 	"time"
@@ -94,7 +95,7 @@ func TestNemesisStore(t *testing.T) {
 		links = append(links, s)
 	}
 	for n, p := range publishers {
-		go func() { ended <- p.Traffic(ctx, links[n], topic, 2*time.Millisecond) }()
+		go func() { ended <- p.Traffic(ctx, math.MaxInt, links[n], topic, 2*time.Millisecond) }()
 	}
 	for range nemesis.Times(50) {
 		pause := time.NewTimer(300 * time.Millisecond)

@@ -2,6 +2,7 @@ package ssehub_test
 
 import (
 	"context"
+	"math"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -55,7 +56,7 @@ func TestNemesisCuts(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- p.Traffic(ctx, h, topic, 500*time.Microsecond) }()
+	go func() { ended <- p.Traffic(ctx, math.MaxInt, h, topic, 500*time.Microsecond) }()
 	random := nemesis.Rand(t)
 	cuts := nemesis.Times(300)
 	for i := range cuts {

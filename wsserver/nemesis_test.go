@@ -2,6 +2,7 @@ package wsserver_test
 
 import (
 	"context"
+	"math"
 	"net/http/httptest"
 	"strings"
 	"testing"
@@ -61,8 +62,8 @@ func TestNemesisCuts(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, 2)
-	go func() { ended <- down.Traffic(ctx, h, topic, 500*time.Microsecond) }()
-	go func() { ended <- up.Traffic(ctx, c, topic, 500*time.Microsecond) }()
+	go func() { ended <- down.Traffic(ctx, math.MaxInt, h, topic, 500*time.Microsecond) }()
+	go func() { ended <- up.Traffic(ctx, math.MaxInt, c, topic, 500*time.Microsecond) }()
 	random := nemesis.Rand(t)
 	cuts := nemesis.Times(1000)
 	for range cuts {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"fmt"
+	"math"
 	"net"
 	"net/http"
 	"os"
@@ -134,7 +135,7 @@ func TestNemesisKilledHub(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	ended := make(chan error, len(names))
 	for _, name := range names {
-		go func() { ended <- publishers[name].Traffic(ctx, clients[name], topic, 2*time.Millisecond) }()
+		go func() { ended <- publishers[name].Traffic(ctx, math.MaxInt, clients[name], topic, 2*time.Millisecond) }()
 	}
 	random := nemesis.Rand(t)
 	kills := nemesis.Times(200)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"net"
 	"strings"
 	"sync"
@@ -151,7 +152,7 @@ func joinedHubs(t *testing.T, parameter string, durable bool) {
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, talking)
 	for n, p := range publishers {
-		go func() { ended <- p.Traffic(ctx, clients[n], topic, 20*time.Millisecond) }()
+		go func() { ended <- p.Traffic(ctx, math.MaxInt, clients[n], topic, 20*time.Millisecond) }()
 	}
 	kills := nemesis.Times(20)
 	for n := range kills {

@@ -48,6 +48,7 @@ type Listener struct {
 	name    string
 	from    []*Publisher // whose events it should hear
 	heard   []receipt
+	reached map[string]int // behind the last number heard of a publisher
 	gaps    int
 }
 
@@ -81,7 +82,7 @@ func (h *History) Publisher(name string) *Publisher {
 func (h *History) Listener(name string, from ...*Publisher) *Listener {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	l := &Listener{history: h, name: name, from: from}
+	l := &Listener{history: h, name: name, from: from, reached: make(map[string]int)}
 	h.listeners = append(h.listeners, l)
 	return l
 }
@@ -138,6 +139,7 @@ func (l *Listener) Handle(_ context.Context, e eventtarget.Event[eventtarget.Raw
 	defer l.history.mu.Unlock()
 	r.gapsThen = l.gaps
 	l.heard = append(l.heard, r)
+	l.reached[r.publisher] = max(l.reached[r.publisher], r.number+1)
 }
 
 // Fault is the OnFault hook of the end at which the listener is.

@@ -25,8 +25,9 @@ const quicEnv = "BENCH_QUIC"
 
 // What the clients of a secure side read from.
 const (
-	oneStream  = "stream"  // of QUIC, that they open
-	eachStream = "streams" // of QUIC, one for each message
+	oneStream  = "stream"    // of QUIC, that they open
+	eachStream = "streams"   // of QUIC, one for each message
+	unreliable = "datagrams" // of QUIC, and a byte of a stream behind those of a burst
 	overTCP    = "tls"
 )
 
@@ -52,6 +53,7 @@ func BenchmarkFanOutQUIC(b *testing.B) {
 		{"quic-coalesced", func(b *testing.B, n int) secureSide { return rawQUIC(b, n, oneStream, coalesced) }, true},
 		{"hub", ourQUIC, true},
 		{"quic-stream-per-message", func(b *testing.B, n int) secureSide { return rawQUIC(b, n, eachStream, streamPerMessage) }, false},
+		{"quic-datagrams", func(b *testing.B, n int) secureSide { return rawQUIC(b, n, unreliable, datagrams) }, true},
 		{"tls-write", func(b *testing.B, n int) secureSide { return rawTLS(b, n, false) }, false},
 		{"tls-coalesced", func(b *testing.B, n int) secureSide { return rawTLS(b, n, true) }, true},
 	}
@@ -124,8 +126,15 @@ func secureRace(b *testing.B, s secureSide, clients, bursts, burst int) {
 		c.expect("read")
 	}
 	took, used := time.Since(begin), processorTime()-used
+	sent := float64(clients * bursts * burst)
+	deliveries := sent
+	if s.kind == unreliable {
+		if _, err := fmt.Sscan(c.expect("arrived"), &deliveries); err != nil {
+			b.Fatal(err)
+		}
+		b.ReportMetric(100*(1-deliveries/sent), "%lost")
+	}
 	c.wait()
-	deliveries := float64(clients * bursts * burst)
 	b.ReportMetric(deliveries/took.Seconds(), "deliveries/s")
 	b.ReportMetric(float64(used.Nanoseconds())/deliveries, "cpu-ns/delivery")
 	b.ReportMetric(0, "ns/op")
@@ -192,7 +201,9 @@ func rawQUIC(b *testing.B, n int, kind string, write func(*quic.Conn, *quic.Stre
 	if err != nil {
 		b.Fatal(err)
 	}
-	l, err := quic.ListenAddr("127.0.0.1:0", serverTLS(b), quicconn.Config(times, 1))
+	config := quicconn.Config(times, 1)
+	config.EnableDatagrams = kind == unreliable
+	l, err := quic.ListenAddr("127.0.0.1:0", serverTLS(b), config)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -309,6 +320,9 @@ func secureCrowd(spec string) error {
 		}
 	}
 	fmt.Println("up")
+	if kind == unreliable {
+		return hearDatagrams(readers, bursts)
+	}
 	done := make([]atomic.Int64, bursts)
 	failed := make([]error, n)
 	var wg sync.WaitGroup
@@ -353,6 +367,7 @@ func enterSecure(addr, kind string, security *tls.Config) (io.Reader, error) {
 		return nil, err
 	}
 	config := quicconn.Config(times, -1)
+	config.EnableDatagrams = kind == unreliable
 	if kind == eachStream {
 		config.MaxIncomingUniStreams, config.RequireStreamCreditRelease = 1000, false
 	}
@@ -367,8 +382,11 @@ func enterSecure(addr, kind string, security *tls.Config) (io.Reader, error) {
 	if _, err := s.Write(make([]byte, 4)); err != nil { // so that the server sees it
 		return nil, err
 	}
-	if kind == eachStream {
+	switch kind {
+	case eachStream:
 		return &streams{conn: conn}, nil
+	case unreliable:
+		return &packets{s, conn}, nil
 	}
 	return s, nil
 }

@@ -34,6 +34,7 @@ type publisher struct {
 	ended   <-chan struct{} // closed with the target
 	start   func(func())    // runs a goroutine that the target owns
 	command func(rueidis.Builder, *message) rueidis.Completed
+	prepare func(rueidis.Client) // called before commands are made; nil: not
 	// passing tells after which errors the command may be sent again, for retryFor;
 	// nil: after none. It is not asked about success.
 	passing  func(error) bool
@@ -188,6 +189,9 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	p.mu.Lock()
 	client, closed := p.client, p.closed
 	p.mu.Unlock()
+	if p.prepare != nil {
+		p.prepare(client)
+	}
 	commands := make(rueidis.Commands, len(batch))
 	for i, m := range batch {
 		commands[i] = p.command(client.B(), m)
@@ -287,6 +291,9 @@ func notYet(err *rueidis.RedisError) bool {
 		if strings.HasPrefix(err.Error(), code) {
 			return true
 		}
+	}
+	if noID(err) {
+		return true
 	}
 	_, moved := err.IsMoved()
 	_, asked := err.IsAsk()

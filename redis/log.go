@@ -31,9 +31,10 @@ type logReader struct {
 	placed   bool    // at is a place in the log
 	at       entryID // the last entry that was read
 	text     string  // its message, to know the log by
-	known    entryID // an entry that the log had at the last check, or when it was opened
+	known    entryID // an entry that the log had at the last check, at first any that it had
 	knownAs  string  // its message
 	beyond   entryID // a foreign entry behind which a sink's log cannot go on; 0-0: there is none
+	anew     bool    // the log that was read is gone, and told to be, and this one was empty
 	checked  time.Time
 	follower follower
 }
@@ -135,7 +136,7 @@ func (r *logReader) check(conn rueidis.DedicatedClient) error {
 		r.beyond = entryID{}
 	}
 	if rolled {
-		r.at, r.text = end, text
+		r.at, r.text, r.anew = end, text, end == entryID{}
 		r.lost(loss{any: true, err: errRolled}, end.number(), true)
 	}
 	if rolled || !r.at.before(r.known) {
@@ -200,7 +201,7 @@ func (r *logReader) take(conn rueidis.DedicatedClient, e rueidis.XRangeEntry) er
 		return nil
 	}
 	missing, known := r.at.missing(id)
-	if !known { // the numbers do not tell, but that nothing behind this one was trimmed does
+	if !known && !r.anew { // the numbers do not tell, but that nothing behind this one was trimmed does
 		ctx, cancel := r.patience()
 		oldest, _, err := first(conn.Do(ctx, oldest(conn.B(), t.names.log())))
 		cancel()
@@ -210,12 +211,16 @@ func (r *logReader) take(conn rueidis.DedicatedClient, e rueidis.XRangeEntry) er
 		known = !r.at.before(oldest)
 	}
 	switch {
+	case r.anew: // nothing more
 	case !known || missing > 0:
 		r.lost(loss{any: true, count: missing, err: errTrimmed}, id.number()-1, false)
 	case t.sink != nil && id.number() <= r.at.number():
 		r.lost(loss{any: true, err: errNumbers}, id.number()-1, false)
 	}
-	r.at, r.text = id, e.FieldValues[field]
+	r.at, r.text, r.anew = id, e.FieldValues[field], false
+	if r.known == (entryID{}) {
+		r.known, r.knownAs = r.at, r.text
+	}
 	repeated := false // stored twice, because the outcome of the first was not known
 	if origin, number, ok := head(r.text); ok {
 		if origin == t.origin && t.sink == nil {

@@ -147,3 +147,71 @@ func TestStoreRefusedForAWhile(t *testing.T) {
 	<-appended
 	expectRefs(t, refs, 1, 4)
 }
+
+// TestStoreLostWhileRestoring: the server loses the log, or its end, between telling a hub
+// where that is and giving it what stands before it. Restore ends, and who follows is told.
+func TestStoreLostWhileRestoring(t *testing.T) {
+	const records = 2000 // more than a store reads ahead
+	for name, lose := range map[string]func(*redistest.Server){
+		"the log":          func(s *redistest.Server) { s.Do("FLUSHALL") },
+		"the log, by name": func(s *redistest.Server) { s.Do("DEL", "shared:hubs:log") },
+		"its last entry":   func(s *redistest.Server) { s.Do("XDEL", "shared:hubs:log", "0-"+strconv.Itoa(records)) },
+		"all, in a crash":  func(s *redistest.Server) { s.Kill(); s.Restart() },
+		"all but others":   func(s *redistest.Server) { s.Do("FLUSHALL"); s.Do("XADD", "shared:hubs:log", "0-*", "m", "x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			writer := openStore(t, server, quiet)
+			for n := uint64(0); n < records; n += 100 {
+				appendRefs(t, writer, n, n+100)
+			}
+			s, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{Prefix: "shared", OnFault: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			restored, ended := uint64(0), make(chan struct{})
+			go func() {
+				defer close(ended)
+				for r, err := range s.Restore() {
+					if err != nil || r.Kind != hub.RecordAlive || r.Ref != restored {
+						t.Errorf("%+v, %v; want ref %d", r, err, restored)
+						return
+					}
+					if restored++; restored == 10 {
+						lose(server)
+					}
+				}
+			}()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				_ = s.Close()
+				<-ended
+				t.Fatalf("Restore waits, behind %d records", restored)
+			}
+			kinds := make(chan hub.RecordKind, 10)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() {
+				for r := range s.Follow(ctx) {
+					kinds <- r.Kind
+				}
+			}()
+			appendRefs(t, writer, 1, 2)
+			for n, late := 0, time.After(10*time.Second); ; n++ {
+				select {
+				case kind := <-kinds:
+					if n == 0 && kind != hub.RecordLost || kind != hub.RecordLost && kind != hub.RecordAlive {
+						t.Errorf("record %d is of kind %d", n, kind)
+					}
+					if kind == hub.RecordAlive {
+						return
+					}
+				case <-late:
+					t.Fatal("what was appended does not come")
+				}
+			}
+		})
+	}
+}

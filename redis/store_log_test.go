@@ -2,13 +2,17 @@ package redis_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/redis"
 )
@@ -213,5 +217,51 @@ func TestStoreLostWhileRestoring(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestShutdownLosesLog: the server loses the log, with an event that was appended and has not
+// come back yet, while its hub shuts down. Shutdown does not wait for that.
+func TestShutdownLosesLog(t *testing.T) {
+	server := redistest.Start(t)
+	ways := [2]*faultnet.Proxy{redistest.NewProxy(t, server.Addr), redistest.NewProxy(t, server.Addr)}
+	var dials atomic.Int32
+	store, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{OnFault: quiet, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		way := ways[min(dials.Add(1)-1, 1)] // the first is for appending
+		return new(net.Dialer).DialContext(ctx, network, way.Addr)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	h, err := hub.New(hub.Options{Relay: true, Store: store, OnFault: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ways[1].Cut()
+	admin := server.Client()
+	entries := func() int64 {
+		n, err := admin.Do(t.Context(), admin.B().Xlen().Key("et:hubs:log").Build()).AsInt64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := entries()
+	accepted, down := make(chan error, 1), make(chan error, 1)
+	go func() { accepted <- h.Dispatch(t.Context(), event{Type: "n"}) }()
+	eventually(t, "the event is in the log", func() bool { return entries() > before })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	go func() { down <- h.Shutdown(ctx) }()
+	eventually(t, "the hub refuses events", func() bool { return h.State() != eventtarget.StateUp })
+	server.Do("FLUSHALL")
+	ways[1].Heal()
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := <-accepted; !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+		t.Errorf("Dispatch: %v", err)
 	}
 }

@@ -161,7 +161,7 @@ func (s *Store) Append(records []hub.Record) error {
 	p := &s.target.parts[0].publisher
 	sent := make([]*message, 0, len(records))
 	for i := range records {
-		m := newMessage()
+		m := p.message()
 		m.channel = s.target.names.log()
 		var err error
 		if m.text, err = appendRecord(appendHead(m.text, s.target.origin), &records[i]); err != nil {

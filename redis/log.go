@@ -35,6 +35,7 @@ type logReader struct {
 	knownAs  string  // its message
 	beyond   entryID // a foreign entry behind which a sink's log cannot go on; 0-0: there is none
 	anew     bool    // the log that was read is gone, and told to be, and this one was empty
+	doubt    bool    // the log ends before what was read: there is to be another check soon
 	checked  time.Time
 	follower follower
 }
@@ -63,7 +64,7 @@ func (r *logReader) listen(client rueidis.Client) error {
 	t.up(r.part)
 	for t.receiving.Err() == nil {
 		if time.Since(r.checked) >= checkEvery {
-			if err := r.check(conn); err != nil {
+			if err := r.check(conn, r.doubt); err != nil {
 				return outcome(err)
 			}
 		}
@@ -84,7 +85,7 @@ func (r *logReader) listen(client rueidis.Client) error {
 // log still leads on from where the reader is.
 func (r *logReader) place(conn rueidis.DedicatedClient) error {
 	if r.placed {
-		return r.check(conn)
+		return r.check(conn, true)
 	}
 	ctx, cancel := r.patience()
 	defer cancel()
@@ -110,8 +111,9 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 }
 
 // check makes sure that the log still has what was read: a server that lost entries, in a
-// failover for example, gives their numbers to others.
-func (r *logReader) check(conn rueidis.DedicatedClient) error {
+// failover for example, gives their numbers to others. A log that ends before what was read
+// has lost it, if that is sure: somebody may also have deleted a foreign entry just now.
+func (r *logReader) check(conn rueidis.DedicatedClient, sure bool) error {
 	ctx, cancel := r.patience()
 	defer cancel()
 	key, b := r.part.target.names.log(), conn.B()
@@ -123,7 +125,7 @@ func (r *logReader) check(conn rueidis.DedicatedClient) error {
 	if err != nil {
 		return err
 	}
-	rolled := end.before(r.at) || end.before(r.known)
+	short, rolled := end.before(r.at) || end.before(r.known), false
 	for n, was := range []string{r.text, r.knownAs} {
 		id, now, err := first(answers[n+1])
 		if err != nil {
@@ -131,7 +133,12 @@ func (r *logReader) check(conn rueidis.DedicatedClient) error {
 		}
 		rolled = rolled || id != entryID{} && now != was
 	}
-	r.checked = time.Now()
+	r.checked, r.doubt = time.Now(), short && !rolled && !sure
+	if r.doubt {
+		r.checked = r.checked.Add(readWait - checkEvery)
+		return nil
+	}
+	rolled = rolled || short
 	if end.before(r.beyond) {
 		r.beyond = entryID{}
 	}

@@ -130,6 +130,10 @@ func (s Setup) FaultsOf(endpoint int) func(eventtarget.Fault) {
 // Rig is a set of connected endpoints.
 type Rig struct {
 	Endpoints []eventtarget.Endpoint
+	// Lanes are types of events of which no two have a common order, one for each order
+	// that a dispatcher's events have: what was dispatched is known to have arrived when
+	// an event behind it, of each lane, has. nil: a dispatcher's events have one order.
+	Lanes []string
 	// Reaches is the reach matrix. nil: the one of the capabilities.
 	Reaches func(from, to int) bool
 	// Close takes down what the endpoints' own Close does not.

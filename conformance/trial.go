@@ -280,12 +280,21 @@ func (r *rig) mute(at int) bool { return r.t.Harness.Caps.ReceiveOnly && at != 0
 func (t *T) name() string { return fmt.Sprintf("conf.%s.%d", t.law.ID, t.names.Add(1)) }
 
 // settle returns when everything that was dispatched from one endpoint before has
-// been delivered at another: when a sentinel, sent behind it, has.
+// been delivered at another: when a sentinel, sent behind it, has, on each lane.
 func (r *rig) settle(from, to int) {
 	if r.mute(from) {
 		return
 	}
-	topic := eventtarget.T(r.t.name(), "sentinel")
+	if len(r.Lanes) == 0 {
+		r.sentinel(from, to, eventtarget.T(r.t.name(), "sentinel"))
+	}
+	for _, lane := range r.Lanes {
+		r.sentinel(from, to, eventtarget.T(lane, r.t.name()))
+	}
+}
+
+// sentinel sends one and returns when it has been delivered.
+func (r *rig) sentinel(from, to int, topic eventtarget.Topic) {
 	heard := make(chan struct{})
 	reg := r.add(to, topic, eventtarget.Listener[raw]{
 		Handle: func(context.Context, event) { close(heard) }, Inline: true, Once: true,

@@ -334,3 +334,18 @@ func TestClusterRefuses(t *testing.T) {
 		t.Errorf("Dispatch to a server that is no cluster: %v", err)
 	}
 }
+
+// TestConformanceShards: with more than one shard all laws hold, too, but that there is one
+// order for each.
+func TestConformanceShards(t *testing.T) {
+	const shards = 7
+	cluster := redistest.StartCluster(t, 3)
+	lanes := make([]string, shards)
+	for n, left := 0, shards; left > 0; n++ {
+		lane := fmt.Sprint("lane", n)
+		if at := &lanes[cluster.Slot(lane)%shards]; *at == "" {
+			*at, left = lane, left-1
+		}
+	}
+	run(t, "redis, cluster, 7 shards", engine{cluster.URL(), cluster.Client(), lanes}, redis.Options{Shards: shards}, nil)
+}

@@ -7,10 +7,10 @@ import (
 )
 
 // handled notes that an entry's listeners have returned, or that it has to go back.
-func (m *member) handled(n uint64, back bool) {
+func (m *member) handled(id entryID, back bool) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	e := m.held[n]
+	e := m.held[id]
 	if e == nil || e.handled {
 		return
 	}
@@ -21,20 +21,20 @@ func (m *member) handled(n uint64, back bool) {
 }
 
 // acks returns the commands that tell Redis what was handled, and what that is.
-func (m *member) acks(b rueidis.Builder) (commands rueidis.Commands, told []uint64) {
+func (m *member) acks(b rueidis.Builder) (commands rueidis.Commands, told []entryID) {
 	t := m.part.target
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	var done, back, busy []string
-	for n, e := range m.held {
-		id := entryID(n)
+	for held, e := range m.held {
+		id := held.String()
 		switch {
 		case e.handled && !e.back:
-			done, told = append(done, id), append(told, n)
+			done, told = append(done, id), append(told, held)
 		case e.handled && !e.gone:
-			back, told = append(back, id), append(told, n)
+			back, told = append(back, id), append(told, held)
 		case e.handled:
-			told = append(told, n)
+			told = append(told, held)
 		case !e.gone:
 			busy = append(busy, id)
 		}
@@ -54,11 +54,11 @@ func (m *member) acks(b rueidis.Builder) (commands rueidis.Commands, told []uint
 }
 
 // forget drops entries of which Redis knows.
-func (m *member) forget(told []uint64) {
+func (m *member) forget(told []entryID) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	for _, n := range told {
-		delete(m.held, n)
+	for _, id := range told {
+		delete(m.held, id)
 	}
 }
 

@@ -26,17 +26,18 @@ func TestConformanceDurable(t *testing.T) {
 }
 func TestConformanceCluster(t *testing.T) {
 	cluster := redistest.StartCluster(t, 3)
-	run(t, "redis, cluster", engine{cluster.URL(), cluster.Client()}, redis.Options{}, nil)
+	run(t, "redis, cluster", engine{cluster.URL(), cluster.Client(), nil}, redis.Options{}, nil)
 }
 
 type engine struct {
 	url    string
 	client rueidis.Client
+	lanes  []string
 }
 
 func one(t *testing.T) engine {
 	server := redistest.Start(t)
-	return engine{server.URL(), server.Client()}
+	return engine{server.URL(), server.Client(), nil}
 }
 
 func run(t *testing.T, name string, on engine, o redis.Options, skip map[string]string) {
@@ -55,6 +56,7 @@ func run(t *testing.T, name string, on engine, o redis.Options, skip map[string]
 					}
 				},
 				Foreign: func() (link.Conn, error) { return newForeign(on.client, prefix, o), nil },
+				Lanes:   on.lanes,
 			}
 			for i := range s.Endpoints {
 				links = append(links, new(redistest.Links))

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"fmt"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/wire"
@@ -35,7 +36,7 @@ var errElsewhere = errors.New("an event of another type than its channel's")
 
 func (t *Target) arrived(a arrival) {
 	var refused error
-	if a.entry > 0 {
+	if t.member != nil {
 		nobody := t.registry.Len() == 0 // any more
 		defer func() {
 			if !errors.Is(refused, eventtarget.ErrClosed) {
@@ -49,6 +50,9 @@ func (t *Target) arrived(a arrival) {
 	}
 	if err != nil {
 		t.malformed.Add(1)
+		if t.opts.Durable {
+			err = fmt.Errorf("entry %v: %w", a.entry, err)
+		}
 		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: err})
 		return
 	}

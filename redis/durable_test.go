@@ -176,3 +176,26 @@ func TestDurableBlackhole(t *testing.T) {
 	tr.end(l)
 	l.lossless(tr)
 }
+
+// TestDurableDeleted: who reads a log that somebody deletes is told a gap within seconds, and
+// hears what is dispatched after that, without a cut.
+func TestDurableDeleted(t *testing.T) {
+	server := redistest.Start(t)
+	l := newLedger(t)
+	a := join(t, server.URL(), redis.Options{Durable: true, OnFault: quiet})
+	b := join(t, server.URL(), redis.Options{Durable: true, OnFault: l.fault})
+	listen(t, b, eventtarget.T("n", "*"), l.handle)
+	tr := newTraffic(t, a, "n", 5*time.Millisecond)
+	for n := range 3 {
+		l.awaitEvents(20)
+		server.Do("DEL", "et:log")
+		if took := l.await("the gap", func() bool { return len(l.faults(eventtarget.FaultGap)) == n+1 }); took > 3*time.Second {
+			t.Errorf("told after %v", took)
+		}
+		l.awaitEvents(1)
+	}
+	tr.end(l)
+	if n := len(l.faults(eventtarget.FaultDisconnected)); n > 0 {
+		t.Errorf("%d cuts", n)
+	}
+}

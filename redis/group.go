@@ -37,8 +37,8 @@ type member struct {
 	took   time.Time     // when it last took something
 
 	mu      sync.Mutex
-	held    map[uint64]*entry // what was taken, until Redis knows that it was handled
-	waiting int               // how many of those are not handled
+	held    map[entryID]*entry // what was taken, until Redis knows that it was handled
+	waiting int                // how many of those are not handled
 }
 
 // entry is one that a member holds.
@@ -49,7 +49,7 @@ type entry struct {
 }
 
 func newMember(p *part) *member {
-	return &member{part: p, sated: make(chan struct{}), wake: make(chan struct{}, 1), cursor: "0-0", atOnce: 1, held: make(map[uint64]*entry)}
+	return &member{part: p, sated: make(chan struct{}), wake: make(chan struct{}, 1), cursor: "0-0", atOnce: 1, held: make(map[entryID]*entry)}
 }
 
 func (m *member) listen(client rueidis.Client) error {
@@ -193,32 +193,43 @@ func (m *member) take(conn rueidis.DedicatedClient) error {
 	if err != nil {
 		return err
 	}
-	if missing := m.skipped(both[0], found[key]); missing > 0 {
-		t.inbox.lost(loss{any: true, count: missing, err: errTrimmed})
+	if err := m.tellSkipped(conn, both[0], found[key]); err != nil {
+		return err
 	}
 	return m.accept(found[key], false)
 }
 
-// skipped returns how many entries are missing between where the group was and what it
-// was given.
-func (m *member) skipped(groups rueidis.RedisMessage, given []rueidis.XRangeEntry) uint64 {
+// tellSkipped tells what is missing between where the group was and what it was given.
+func (m *member) tellSkipped(conn rueidis.DedicatedClient, groups rueidis.RedisMessage, given []rueidis.XRangeEntry) error {
+	t := m.part.target
 	all, _ := groups.ToArray()
 	for _, g := range all {
 		about, err := g.AsMap()
 		if name := about["name"]; err != nil || len(given) == 0 {
 			continue
-		} else if s, _ := name.ToString(); s != m.part.target.opts.Group {
+		} else if s, _ := name.ToString(); s != t.opts.Group {
 			continue
 		}
 		place := about["last-delivered-id"]
-		id, _ := place.ToString()
-		last, err := number(id)
-		next, failed := number(given[0].ID)
-		if err == nil && failed == nil && next > last+1 {
-			return next - last - 1
+		text, _ := place.ToString()
+		last, err := parseID(text)
+		next, failed := parseID(given[0].ID)
+		if err != nil || failed != nil {
+			continue
+		}
+		missing, known := last.missing(next)
+		if !known { // see logReader.take
+			oldest, _, err := first(m.do(conn, oldest(conn.B(), t.names.log())))
+			if err != nil && !errors.Is(outcome(err), eventtarget.ErrForbidden) {
+				return err
+			}
+			known = err == nil && !last.before(oldest)
+		}
+		if !known || missing > 0 {
+			t.inbox.lost(loss{any: true, count: missing, err: errTrimmed})
 		}
 	}
-	return 0
+	return nil
 }
 
 // claim takes over what members have left who say nothing any more.
@@ -254,27 +265,26 @@ func (m *member) claim(conn rueidis.DedicatedClient) error {
 func (m *member) accept(entries []rueidis.XRangeEntry, again bool) error {
 	t := m.part.target
 	for _, e := range entries {
-		n, err := number(e.ID)
+		id, err := parseID(e.ID)
 		if err != nil {
 			return err
 		}
 		m.mu.Lock()
-		known := m.held[n]
+		known := m.held[id]
 		if known != nil {
 			known.gone = false
 			m.mu.Unlock()
 			continue
 		}
-		m.held[n] = new(entry)
+		m.held[id] = new(entry)
 		m.waiting++
 		m.mu.Unlock()
-		text, there := e.FieldValues[field]
-		if !there { // trimmed after it was taken
+		if len(e.FieldValues) == 0 { // trimmed after it was taken
 			t.inbox.lost(loss{any: true, count: 1, err: errTrimmed})
-			m.handled(n, false)
+			m.handled(id, false)
 			continue
 		}
-		t.inbox.admit(arrival{channel: t.names.log(), text: text, entry: n, again: again || e.FieldValues[repeatField] != ""})
+		t.inbox.admit(arrival{channel: t.names.log(), text: e.FieldValues[field], entry: id, again: again || e.FieldValues[repeatField] != ""})
 	}
 	m.took = time.Now()
 	return nil

@@ -341,8 +341,8 @@ func TestGroupBadEvents(t *testing.T) {
 	}
 	l.await("the last event", func() bool { return l.heard() == 2 })
 	eventually(t, "everything is confirmed", func() bool { return pending(t, server) == 0 })
-	if panics, bad := len(l.faults(eventtarget.FaultPanic)), b.Malformed(); panics != 1 || bad != 1 {
-		t.Errorf("%d panics, %d malformed", panics, bad)
+	if panics, gaps, bad := len(l.faults(eventtarget.FaultPanic)), len(l.faults(eventtarget.FaultGap)), b.Malformed(); panics != 1 || gaps != 0 || bad != 2 {
+		t.Errorf("%d panics, %d gaps, %d malformed", panics, gaps, bad)
 	}
 }
 

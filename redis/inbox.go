@@ -11,8 +11,8 @@ import (
 type arrival struct {
 	loss          loss // before the message
 	channel, text string
-	entry         uint64 // of the log, if a group's member has taken it
-	again         bool   // it may have been delivered before
+	entry         entryID // of the log
+	again         bool    // it may have been delivered before
 }
 
 // loss is what is missing.
@@ -74,10 +74,10 @@ func (q *inbox) put(channel, text string, missing uint64) {
 }
 
 // putWait adds a message as soon as there is room; it is false when ctx ended before.
-func (q *inbox) putWait(ctx context.Context, channel, text string) bool {
+func (q *inbox) putWait(ctx context.Context, a arrival) bool {
 	for {
 		q.mu.Lock()
-		added := q.add(arrival{channel: channel, text: text})
+		added := q.add(a)
 		q.mu.Unlock()
 		if added {
 			return true

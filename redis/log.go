@@ -3,9 +3,6 @@ package redis
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strconv"
-	"strings"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -13,24 +10,11 @@ import (
 
 // The log of a durable bus is one stream. Its entries are numbered 0-1, 0-2, …
 // without a hole, by Redis, so that what was trimmed can be counted by who comes too
-// late for it. Each has one field.
+// late for it; see entryID for what comes behind a foreign entry. Each has one field.
 const field = "m"
 
 // repeatField is a second one, of a message that may be in the log already.
 const repeatField = "r"
-
-// appendToLog returns the command that adds a message to a log that keeps so many.
-func appendToLog(keep int) func(rueidis.Builder, *message) rueidis.Completed {
-	most := strconv.Itoa(keep)
-	return func(b rueidis.Builder, m *message) rueidis.Completed {
-		fields := b.Xadd().Key(m.channel).Maxlen().Almost().Threshold(most).Id("0-*").
-			FieldValue().FieldValue(field, rueidis.BinaryString(m.text))
-		if m.repeat {
-			fields = fields.FieldValue(repeatField, "1")
-		}
-		return fields.Build()
-	}
-}
 
 const (
 	// readWait is how long Redis waits for entries before it answers that there are
@@ -44,15 +28,26 @@ const (
 // connection is made again.
 type logReader struct {
 	part     *part
-	placed   bool   // at is a place in the log
-	at       uint64 // the number of the last entry that was read
-	text     string // that entry, to know the log by
+	placed   bool    // at is a place in the log
+	at       entryID // the last entry that was read
+	text     string  // its message, to know the log by
+	known    entryID // an entry that the log had at the last check, at first any that it had
+	knownAs  string  // its message
+	beyond   entryID // a foreign entry behind which a sink's log cannot go on; 0-0: there is none
+	anew     bool    // the log that was read is gone, and told to be, and this one was empty
+	doubt    bool    // the log ends before what was read: there is to be another check soon
+	checked  time.Time
 	follower follower
 }
+
+// checkEvery is how often a reader makes sure that the log is the one that it reads: who
+// waits for more of one that was deleted waits for ever.
+const checkEvery = time.Second
 
 var (
 	errTrimmed = errors.New("the log no longer has them")
 	errRolled  = errors.New("the log is not the one that it was")
+	errNumbers = errors.New("a foreign entry's id leaves no numbers")
 )
 
 func (r *logReader) listen(client rueidis.Client) error {
@@ -68,12 +63,17 @@ func (r *logReader) listen(client rueidis.Client) error {
 	}
 	t.up(r.part)
 	for t.receiving.Err() == nil {
+		if time.Since(r.checked) >= checkEvery {
+			if err := r.check(conn, r.doubt); err != nil {
+				return outcome(err)
+			}
+		}
 		entries, err := r.read(conn)
 		if err != nil {
 			return outcome(err)
 		}
 		for _, e := range entries {
-			if err := r.take(e); err != nil {
+			if err := r.take(conn, e); err != nil {
 				return err
 			}
 		}
@@ -82,41 +82,72 @@ func (r *logReader) listen(client rueidis.Client) error {
 }
 
 // place finds the end of the log for who begins, and otherwise makes sure that the
-// log still leads on from where the reader is: a server that lost entries, in a
-// failover for example, gives their numbers to others.
+// log still leads on from where the reader is.
 func (r *logReader) place(conn rueidis.DedicatedClient) error {
+	if r.placed {
+		return r.check(conn, true)
+	}
 	ctx, cancel := r.patience()
 	defer cancel()
-	newest, err := conn.Do(ctx, conn.B().Xrevrange().Key(r.part.target.names.log()).End("+").Start("-").Count(1).Build()).AsXRange()
+	key, b := r.part.target.names.log(), conn.B()
+	end, text, err := first(conn.Do(ctx, newest(b, key)))
 	if err != nil {
 		return err
 	}
-	var end uint64
-	var text string
-	if len(newest) > 0 {
-		text = newest[0].FieldValues[field]
-		if end, err = number(newest[0].ID); err != nil {
+	r.at, r.text, r.checked = end, text, time.Now()
+	if sink := r.part.target.sink; sink != nil { // which reads from the beginning on
+		if end.ms <= lastMilli {
+			r.known, r.knownAs = end, text
+		}
+		oldest, _, err := first(conn.Do(ctx, oldest(b, key)))
+		if err != nil {
 			return err
 		}
+		r.at, r.text = oldest.previous(), ""
+		sink.begin(end)
 	}
-	if !r.placed {
-		r.placed, r.at, r.text = true, end, text
-		if r.part.target.sink != nil {
-			return r.placeFirst(ctx, conn, end)
-		}
-		return nil
+	r.placed = true
+	return nil
+}
+
+// check makes sure that the log still has what was read: a server that lost entries, in a
+// failover for example, gives their numbers to others. A log that ends before what was read
+// has lost it, if that is sure: somebody may also have deleted a foreign entry just now.
+func (r *logReader) check(conn rueidis.DedicatedClient, sure bool) error {
+	ctx, cancel := r.patience()
+	defer cancel()
+	key, b := r.part.target.names.log(), conn.B()
+	is := func(id entryID) rueidis.Completed {
+		return b.Xrange().Key(key).Start(id.String()).End(id.String()).Build()
 	}
-	id := entryID(r.at)
-	if r.text == "" { // nothing was read yet
-		return nil
-	}
-	same, err := conn.Do(ctx, conn.B().Xrange().Key(r.part.target.names.log()).Start(id).End(id).Build()).AsXRange()
+	answers := conn.DoMulti(ctx, newest(b, key), is(r.at), is(r.known))
+	end, text, err := first(answers[0])
 	if err != nil {
 		return err
 	}
-	if end < r.at || len(same) > 0 && same[0].FieldValues[field] != r.text {
-		r.at, r.text = end, text
-		r.lost(loss{any: true, err: errRolled})
+	short, rolled := end.before(r.at) || end.before(r.known), false
+	for n, was := range []string{r.text, r.knownAs} {
+		id, now, err := first(answers[n+1])
+		if err != nil {
+			return err
+		}
+		rolled = rolled || id != entryID{} && now != was
+	}
+	r.checked, r.doubt = time.Now(), short && !rolled && !sure
+	if r.doubt {
+		r.checked = r.checked.Add(readWait - checkEvery)
+		return nil
+	}
+	rolled = rolled || short
+	if end.before(r.beyond) {
+		r.beyond = entryID{}
+	}
+	if rolled {
+		r.at, r.text, r.anew = end, text, end == entryID{}
+		r.lost(loss{any: true, err: errRolled}, end.number(), true)
+	}
+	if rolled || !r.at.before(r.known) {
+		r.known, r.knownAs = r.at, r.text
 	}
 	return nil
 }
@@ -124,38 +155,22 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 // sink takes what a log has from its beginning on, this target's own messages included.
 type sink interface {
 	// begin is told once how far the log is.
-	begin(end uint64)
+	begin(end entryID)
 	// entry takes one, which may be the repetition of another. It may wait, no longer than ctx.
-	entry(ctx context.Context, n uint64, text string, repeated bool)
-	// lost tells that there is nothing up to a number.
-	lost(ctx context.Context, upto uint64)
+	entry(ctx context.Context, id entryID, text string, repeated bool)
+	// lost tells that there is nothing up to a number, and with rolled that what was there
+	// behind it is not there any more either.
+	lost(ctx context.Context, upto uint64, rolled bool)
 }
 
-// placeFirst puts a reader that reads for a sink at the beginning of the log.
-func (r *logReader) placeFirst(ctx context.Context, conn rueidis.DedicatedClient, end uint64) error {
-	oldest, err := conn.Do(ctx, conn.B().Xrange().Key(r.part.target.names.log()).Start("-").End("+").Count(1).Build()).AsXRange()
-	if err == nil && len(oldest) > 0 {
-		r.text = ""
-		if r.at, err = number(oldest[0].ID); err == nil {
-			r.at--
-		}
-	}
-	if err != nil {
-		r.placed = false
-		return err
-	}
-	r.part.target.sink.begin(end)
-	return nil
-}
-
-// lost tells that entries up to where the reader is are missing.
-func (r *logReader) lost(l loss) {
+// lost tells that entries up to a number are missing.
+func (r *logReader) lost(l loss, upto uint64, rolled bool) {
 	t := r.part.target
 	if t.sink == nil {
 		t.inbox.lost(l)
 		return
 	}
-	t.sink.lost(t.receiving, r.at)
+	t.sink.lost(t.receiving, upto, rolled)
 }
 
 // read returns the next entries, or none when there are none for a while.
@@ -163,8 +178,12 @@ func (r *logReader) read(conn rueidis.DedicatedClient) ([]rueidis.XRangeEntry, e
 	ctx, cancel := r.patience()
 	defer cancel()
 	key := r.part.target.names.log()
+	behind := r.at
+	if behind.before(r.beyond) {
+		behind = r.beyond
+	}
 	found, err := conn.Do(ctx, conn.B().Xread().Count(readAtOnce).Block(readWait.Milliseconds()).
-		Streams().Key(key).Id(entryID(r.at)).Build()).AsXRead()
+		Streams().Key(key).Id(behind.String()).Build()).AsXRead()
 	if rueidis.IsRedisNil(err) {
 		return nil, nil
 	}
@@ -177,17 +196,38 @@ func (r *logReader) patience() (context.Context, context.CancelFunc) {
 }
 
 // take takes one entry in, as soon as there is room for it.
-func (r *logReader) take(e rueidis.XRangeEntry) error {
+func (r *logReader) take(conn rueidis.DedicatedClient, e rueidis.XRangeEntry) error {
 	t := r.part.target
-	n, err := number(e.ID)
+	id, err := parseID(e.ID)
 	if err != nil {
 		return err
 	}
-	if missing := n - r.at - 1; missing > 0 {
-		r.at = n - 1
-		r.lost(loss{any: true, count: missing, err: errTrimmed})
+	if t.sink != nil && id.ms > lastMilli {
+		r.beyond = id
+		t.sink.entry(t.receiving, id, e.FieldValues[field], false)
+		return nil
 	}
-	r.at, r.text = n, e.FieldValues[field]
+	missing, known := r.at.missing(id)
+	if !known && !r.anew { // the numbers do not tell, but that nothing behind this one was trimmed does
+		ctx, cancel := r.patience()
+		oldest, _, err := first(conn.Do(ctx, oldest(conn.B(), t.names.log())))
+		cancel()
+		if err != nil {
+			return outcome(err)
+		}
+		known = !r.at.before(oldest)
+	}
+	switch {
+	case r.anew: // nothing more
+	case !known || missing > 0:
+		r.lost(loss{any: true, count: missing, err: errTrimmed}, id.number()-1, false)
+	case t.sink != nil && id.number() <= r.at.number():
+		r.lost(loss{any: true, err: errNumbers}, id.number()-1, false)
+	}
+	r.at, r.text, r.anew = id, e.FieldValues[field], false
+	if r.known == (entryID{}) {
+		r.known, r.knownAs = r.at, r.text
+	}
 	repeated := false // stored twice, because the outcome of the first was not known
 	if origin, number, ok := head(r.text); ok {
 		if origin == t.origin && t.sink == nil {
@@ -197,24 +237,13 @@ func (r *logReader) take(e rueidis.XRangeEntry) error {
 	}
 	switch {
 	case t.sink != nil:
-		t.sink.entry(t.receiving, n, r.text, repeated)
+		t.sink.entry(t.receiving, id, r.text, repeated)
 		return nil
 	case repeated:
 		return nil
 	}
-	if !t.inbox.putWait(t.receiving, t.names.log(), r.text) {
+	if !t.inbox.putWait(t.receiving, arrival{channel: t.names.log(), text: r.text, entry: id}) {
 		return t.receiving.Err()
 	}
 	return nil
-}
-
-func entryID(n uint64) string { return "0-" + strconv.FormatUint(n, 10) }
-
-func number(id string) (uint64, error) {
-	digits, ours := strings.CutPrefix(id, "0-")
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if !ours || err != nil {
-		return 0, fmt.Errorf("entry %q is not of this log", id)
-	}
-	return n, nil
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"slices"
+	"strconv"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -58,10 +59,9 @@ func newPart(t *Target, channel string) *part {
 			return isNotSent(err)
 		}
 	case t.opts.Durable:
-		p.publisher.command, p.publisher.retryFor = appendToLog(t.opts.LogEvents), t.opts.RetryFor
-		p.publisher.passing = func(err error) bool {
-			return isNotSent(err) || errors.Is(err, eventtarget.ErrUnknownOutcome)
-		}
+		a := &appender{target: t, most: strconv.Itoa(t.opts.LogEvents)}
+		p.publisher.command, p.publisher.retryFor = a.command, t.opts.RetryFor
+		p.publisher.prepare, p.publisher.passing = a.prepare, a.passing
 		p.from = &logReader{part: p}
 		if t.opts.Group != "" {
 			t.member = newMember(p)

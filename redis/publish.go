@@ -34,6 +34,7 @@ type publisher struct {
 	ended   <-chan struct{} // closed with the target
 	start   func(func())    // runs a goroutine that the target owns
 	command func(rueidis.Builder, *message) rueidis.Completed
+	prepare func(rueidis.Client) // called before commands are made; nil: not
 	// passing tells after which errors the command may be sent again, for retryFor;
 	// nil: after none. It is not asked about success.
 	passing  func(error) bool
@@ -45,12 +46,14 @@ type publisher struct {
 	writing bool // the writer runs
 	closed  bool
 
-	numbers numbers // the writer's
+	messages sync.Pool // of those that are not used
+	numbers  numbers   // the writer's
 }
 
 // message is one that waits for Redis to confirm it.
 type message struct {
-	channel string
+	about   string // the type of its event
+	channel string // of that type; both stay when the message is used again
 	text    []byte // begins with a head
 	number  uint64
 	taken   bool // by the writer: under mu
@@ -60,11 +63,12 @@ type message struct {
 	result  chan error
 }
 
-var messages = sync.Pool{New: func() any { return &message{result: make(chan error, 1)} }}
-
-// newMessage returns an empty message, which may have been another before.
-func newMessage() *message {
-	m := messages.Get().(*message)
+// message returns an empty message, which may have been another before.
+func (p *publisher) message() *message {
+	m, _ := p.messages.Get().(*message)
+	if m == nil {
+		m = &message{result: make(chan error, 1)}
+	}
 	m.text, m.taken, m.repeat, m.passed = m.text[:0], false, false, false
 	return m
 }
@@ -105,7 +109,7 @@ func (p *publisher) confirmed(ctx context.Context, m *message) error {
 	select {
 	case err := <-m.result:
 		if err == nil && !m.held && cap(m.text) <= keepText {
-			messages.Put(m)
+			p.messages.Put(m)
 		}
 		return err
 	case <-ctx.Done():
@@ -188,6 +192,9 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	p.mu.Lock()
 	client, closed := p.client, p.closed
 	p.mu.Unlock()
+	if p.prepare != nil {
+		p.prepare(client)
+	}
 	commands := make(rueidis.Commands, len(batch))
 	for i, m := range batch {
 		commands[i] = p.command(client.B(), m)
@@ -287,6 +294,9 @@ func notYet(err *rueidis.RedisError) bool {
 		if strings.HasPrefix(err.Error(), code) {
 			return true
 		}
+	}
+	if noID(err) {
+		return true
 	}
 	_, moved := err.IsMoved()
 	_, asked := err.IsAsk()

@@ -23,16 +23,20 @@ type Store struct {
 	target  *Target
 	entries chan storeEntry
 	began   chan struct{}   // closed when end is known
-	end     uint64          // where the log ended when it was opened
+	end     entryID         // where the log ended when it was opened
+	missed  *storeEntry     // the last loss that Restore has come upon
 	ctx     context.Context // of Append: ends some time after the hub
 	giveUp  context.CancelFunc
 }
 
 type storeEntry struct {
-	n        uint64
+	id       entryID
 	text     string
 	repeated bool
-	lost     bool
+
+	lost   bool   // it is none: there is nothing
+	upto   uint64 // this number
+	rolled bool   // nor what was behind it
 }
 
 // OpenStore opens the log of a prefix on the server at rawURL; see [New] for both. It
@@ -42,7 +46,8 @@ type storeEntry struct {
 // session's peer that is no event for others there is one.
 //
 // While Redis is away a hub with the store accepts nothing; what waits is appended when it
-// is back. How durable the log is, is how durable Redis is set to be. When it has lost some
+// is back. Nor does it behind an entry of another program that leaves no numbers, one whose
+// id is of a time after September 2039: a FaultDispatch says what to do then. How durable the log is, is how durable Redis is set to be. When it has lost some
 // of it nevertheless, in a failover perhaps, all spokes are told a gap.
 func OpenStore(ctx context.Context, rawURL string, opts *Options) (*Store, error) {
 	var o Options
@@ -87,13 +92,22 @@ func (s *Store) Restore() iter.Seq2[hub.Record, error] {
 			yield(hub.Record{}, eventtarget.ErrClosed)
 			return
 		}
-		for at := uint64(0); at < s.end; {
+		for at := (entryID{}); at.before(s.end); {
 			e, ok := s.next(s.target.receiving)
 			if !ok {
 				yield(hub.Record{}, eventtarget.ErrClosed)
 				return
 			}
-			at = e.n
+			if e.lost { // a gap for who is told one, so it is told to who follows
+				s.missed = &e
+			}
+			if e.rolled {
+				return
+			}
+			if e.lost {
+				continue
+			}
+			at = e.id
 			if r, ok := s.record(e); ok && !yield(r, nil) {
 				return
 			}
@@ -107,6 +121,15 @@ func (s *Store) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 		time.AfterFunc(s.target.opts.Timeout, s.giveUp)
 	})
 	return func(yield func(hub.Record, error) bool) {
+		if e := s.missed; e != nil {
+			s.missed = nil
+			if !e.rolled {
+				e.upto = max(e.upto, s.end.number()) // what was restored has a hole
+			}
+			if r, _ := s.record(*e); !yield(r, nil) {
+				return
+			}
+		}
 		for {
 			e, ok := s.next(ctx)
 			if !ok {
@@ -138,7 +161,7 @@ func (s *Store) Append(records []hub.Record) error {
 	p := &s.target.parts[0].publisher
 	sent := make([]*message, 0, len(records))
 	for i := range records {
-		m := newMessage()
+		m := p.message()
 		m.channel = s.target.names.log()
 		var err error
 		if m.text, err = appendRecord(appendHead(m.text, s.target.origin), &records[i]); err != nil {
@@ -180,7 +203,7 @@ func appendRecord(dst []byte, r *hub.Record) ([]byte, error) {
 // counted, and told.
 func (s *Store) record(e storeEntry) (hub.Record, bool) {
 	if e.lost {
-		return hub.Record{Kind: hub.RecordLost, Seq: e.n}, true
+		return hub.Record{Kind: hub.RecordLost, Seq: e.upto}, true
 	}
 	if e.repeated {
 		return hub.Record{}, false
@@ -190,29 +213,29 @@ func (s *Store) record(e storeEntry) (hub.Record, bool) {
 		Message json.RawMessage `json:"message"`
 	}
 	err := json.Unmarshal(envelope(e.text), &stored)
-	if err == nil && (stored.Kind == 0 || stored.Kind >= hub.RecordLost || stored.Hub == "") {
+	if err == nil && (stored.Kind == 0 || stored.Kind >= hub.RecordLost || stored.Hub == "" || e.id.ms > lastMilli) {
 		err = errors.New("no record of a hub")
 	}
 	if err != nil {
 		s.target.malformed.Add(1)
-		s.target.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: fmt.Errorf("entry %d: %w", e.n, err)})
+		s.target.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Count: 1, Err: fmt.Errorf("entry %v: %w", e.id, err)})
 		return hub.Record{}, false
 	}
-	stored.Record.Message, stored.Record.Seq = stored.Message, e.n
+	stored.Record.Message, stored.Record.Seq = stored.Message, e.id.number()
 	return stored.Record, true
 }
 
-func (s *Store) begin(end uint64) {
+func (s *Store) begin(end entryID) {
 	s.end = end
 	close(s.began)
 }
 
-func (s *Store) entry(ctx context.Context, n uint64, text string, repeated bool) {
-	s.put(ctx, storeEntry{n: n, text: text, repeated: repeated})
+func (s *Store) entry(ctx context.Context, id entryID, text string, repeated bool) {
+	s.put(ctx, storeEntry{id: id, text: text, repeated: repeated})
 }
 
-func (s *Store) lost(ctx context.Context, upto uint64) {
-	s.put(ctx, storeEntry{n: upto, lost: true})
+func (s *Store) lost(ctx context.Context, upto uint64, rolled bool) {
+	s.put(ctx, storeEntry{lost: true, upto: upto, rolled: rolled})
 }
 
 func (s *Store) put(ctx context.Context, e storeEntry) {

@@ -2,13 +2,17 @@ package redis_test
 
 import (
 	"context"
+	"errors"
+	"net"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/faultnet"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 	"github.com/eventtarget-go/toolkit/redis"
 )
@@ -146,4 +150,118 @@ func TestStoreRefusedForAWhile(t *testing.T) {
 	server.Do("CONFIG", "SET", "maxmemory", "0")
 	<-appended
 	expectRefs(t, refs, 1, 4)
+}
+
+// TestStoreLostWhileRestoring: the server loses the log, or its end, between telling a hub
+// where that is and giving it what stands before it. Restore ends, and who follows is told.
+func TestStoreLostWhileRestoring(t *testing.T) {
+	const records = 2000 // more than a store reads ahead
+	for name, lose := range map[string]func(*redistest.Server){
+		"the log":          func(s *redistest.Server) { s.Do("FLUSHALL") },
+		"the log, by name": func(s *redistest.Server) { s.Do("DEL", "shared:hubs:log") },
+		"its last entry":   func(s *redistest.Server) { s.Do("XDEL", "shared:hubs:log", "0-"+strconv.Itoa(records)) },
+		"all, in a crash":  func(s *redistest.Server) { s.Kill(); s.Restart() },
+		"all but others":   func(s *redistest.Server) { s.Do("FLUSHALL"); s.Do("XADD", "shared:hubs:log", "0-*", "m", "x") },
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t)
+			writer := openStore(t, server, quiet)
+			for n := uint64(0); n < records; n += 100 {
+				appendRefs(t, writer, n, n+100)
+			}
+			s, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{Prefix: "shared", OnFault: quiet})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer s.Close()
+			restored, ended := uint64(0), make(chan struct{})
+			go func() {
+				defer close(ended)
+				for r, err := range s.Restore() {
+					if err != nil || r.Kind != hub.RecordAlive || r.Ref != restored {
+						t.Errorf("%+v, %v; want ref %d", r, err, restored)
+						return
+					}
+					if restored++; restored == 10 {
+						lose(server)
+					}
+				}
+			}()
+			select {
+			case <-ended:
+			case <-time.After(10 * time.Second):
+				_ = s.Close()
+				<-ended
+				t.Fatalf("Restore waits, behind %d records", restored)
+			}
+			kinds := make(chan hub.RecordKind, 10)
+			ctx, cancel := context.WithCancel(t.Context())
+			defer cancel()
+			go func() {
+				for r := range s.Follow(ctx) {
+					kinds <- r.Kind
+				}
+			}()
+			appendRefs(t, writer, 1, 2)
+			for n, late := 0, time.After(10*time.Second); ; n++ {
+				select {
+				case kind := <-kinds:
+					if n == 0 && kind != hub.RecordLost || kind != hub.RecordLost && kind != hub.RecordAlive {
+						t.Errorf("record %d is of kind %d", n, kind)
+					}
+					if kind == hub.RecordAlive {
+						return
+					}
+				case <-late:
+					t.Fatal("what was appended does not come")
+				}
+			}
+		})
+	}
+}
+
+// TestShutdownLosesLog: the server loses the log, with an event that was appended and has not
+// come back yet, while its hub shuts down. Shutdown does not wait for that.
+func TestShutdownLosesLog(t *testing.T) {
+	server := redistest.Start(t)
+	ways := [2]*faultnet.Proxy{redistest.NewProxy(t, server.Addr), redistest.NewProxy(t, server.Addr)}
+	var dials atomic.Int32
+	store, err := redis.OpenStore(t.Context(), server.URL(), &redis.Options{OnFault: quiet, Dial: func(ctx context.Context, network, _ string) (net.Conn, error) {
+		way := ways[min(dials.Add(1)-1, 1)] // the first is for appending
+		return new(net.Dialer).DialContext(ctx, network, way.Addr)
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer store.Close()
+	h, err := hub.New(hub.Options{Relay: true, Store: store, OnFault: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	ways[1].Cut()
+	admin := server.Client()
+	entries := func() int64 {
+		n, err := admin.Do(t.Context(), admin.B().Xlen().Key("et:hubs:log").Build()).AsInt64()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := entries()
+	accepted, down := make(chan error, 1), make(chan error, 1)
+	go func() { accepted <- h.Dispatch(t.Context(), event{Type: "n"}) }()
+	eventually(t, "the event is in the log", func() bool { return entries() > before })
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	go func() { down <- h.Shutdown(ctx) }()
+	eventually(t, "the hub refuses events", func() bool { return h.State() != eventtarget.StateUp })
+	server.Do("FLUSHALL")
+	ways[1].Heal()
+	if err := <-down; err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+	if err := <-accepted; !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+		t.Errorf("Dispatch: %v", err)
+	}
 }

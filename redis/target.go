@@ -160,10 +160,13 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 	if err := wire.Check(&e, t.opts.Limits); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}
-	m := newMessage()
-	m.channel = t.channelOf(e.Type)
+	p := &t.partOf(e.Type).publisher
+	m := p.message()
+	if m.about != e.Type || m.channel == "" {
+		m.about, m.channel = e.Type, t.channelOf(e.Type)
+	}
 	m.text = appendMessage(m.text, t.origin, &e)
-	if err := t.partOf(e.Type).publisher.publish(ctx, m); err != nil {
+	if err := p.publish(ctx, m); err != nil {
 		return fail("dispatch", e.Topic(), err)
 	}
 	if t.opts.NoEcho || t.member != nil || t.registry.Len() == 0 {

@@ -226,6 +226,9 @@ type missing struct {
 	mu    sync.Mutex
 	count uint64
 	types map[string]struct{} // nil while count is not 0: too many to tell
+
+	notices uint64  // how many there were
+	unsure  *notice // the last one, if the bus does not say whether it took it
 }
 
 // maxMissing bounds the types that one notice names.
@@ -251,24 +254,40 @@ func (x *missing) add(eventType string) (first bool) {
 func (x *missing) any() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	return x.count > 0
+	return x.count > 0 || x.unsure != nil
 }
 
-// take returns what there is, and forgets it.
-func (x *missing) take() (count uint64, types []string) {
+// take returns a notice of what there is; nil: there is nothing. It is to be settled.
+func (x *missing) take() *notice {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	count, types = x.count, slices.Sorted(maps.Keys(x.types))
+	switch {
+	case x.unsure != nil:
+		return x.unsure
+	case x.count == 0:
+		return nil
+	}
+	x.notices++
+	n := &notice{Kind: noticeLost, Number: x.notices, Count: x.count, Types: slices.Sorted(maps.Keys(x.types))}
 	x.count, x.types = 0, nil
-	return count, types
+	return n
 }
 
-// putBack is for what could not be told.
-func (x *missing) putBack(count uint64, types []string) {
+// settle says what came of telling. What the others may know already is told again as it
+// was, under its number; what they do not know, with what is missing by then.
+func (x *missing) settle(n *notice, err error) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	all := count > 0 && len(types) == 0 || x.count > 0 && x.types == nil
-	x.count += count
+	switch {
+	case err == nil:
+		x.unsure = nil
+		return
+	case x.unsure == n || errors.Is(err, eventtarget.ErrUnknownOutcome):
+		x.unsure = n
+		return
+	}
+	all := len(n.Types) == 0 || x.count > 0 && x.types == nil
+	x.count += n.Count
 	if all {
 		x.types = nil
 		return
@@ -276,7 +295,7 @@ func (x *missing) putBack(count uint64, types []string) {
 	if x.types == nil {
 		x.types = make(map[string]struct{})
 	}
-	for _, t := range types {
+	for _, t := range n.Types {
 		x.types[t] = struct{}{}
 	}
 }
@@ -292,15 +311,17 @@ func (m *Membership) tellMissing(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
-	count, types := m.missing.take()
-	if count == 0 {
-		return nil
+	for {
+		n := m.missing.take()
+		if n == nil {
+			return nil
+		}
+		err := m.send(ctx, "", *n)
+		m.missing.settle(n, err)
+		if err != nil {
+			return err
+		}
 	}
-	err := m.send(ctx, "", notice{Kind: noticeLost, Count: count, Types: types})
-	if err != nil {
-		m.missing.putBack(count, types)
-	}
-	return err
 }
 
 // address is whom an event is for that is not for everyone: a group, or an identity.

@@ -24,6 +24,7 @@ type notice struct {
 	Spokes  int       `json:"spokes,omitempty"`  // noticeHere
 	Count   uint64    `json:"count,omitempty"`   // noticeLost, noticeAnswer
 	Types   []string  `json:"types,omitempty"`   // noticeLost; none: any
+	Number  uint64    `json:"number,omitempty"`  // noticeLost: which one of its hub it is
 	Poll    string    `json:"poll,omitempty"`    // noticeAsk, noticeAnswer
 	Topic   string    `json:"topic,omitempty"`   // noticeAsk: one of these three
 	To      address   `json:"to,omitzero"`       //
@@ -51,6 +52,7 @@ type Member struct {
 	Seen   time.Time
 
 	lease time.Duration
+	lost  uint64 // the number of the last notice that the bus did not get something
 }
 
 // Hubs returns the hubs that are joined and said so lately, this one first, the others by
@@ -170,6 +172,9 @@ func (m *Membership) notice(e eventtarget.Event[eventtarget.Raw]) {
 	case noticeNew:
 		m.post(n.Hub, notice{Kind: noticeHere, Spokes: m.hub.Len()})
 	case noticeLost:
+		if m.again(n) {
+			return
+		}
 		m.hub.tellGap(n.Count, fmt.Errorf("%w: %s", errNotPassed, n.Name), n.Types...)
 	case noticeAsk:
 		m.post(n.Hub, m.answer(n))
@@ -224,6 +229,20 @@ func (m *Membership) seen(n notice) bool {
 		o.Spokes = n.Spokes
 	}
 	return true
+}
+
+// again tells whether a notice of a loss has come before: its hub tells it again when it does
+// not know whether the bus took it.
+func (m *Membership) again(n notice) bool {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	from := m.others[n.Hub]
+	if from == nil || n.Number == 0 {
+		return false
+	}
+	known := n.Number <= from.lost
+	from.lost = max(from.lost, n.Number)
+	return known
 }
 
 // Present is a spoke of one of the hubs that are joined.

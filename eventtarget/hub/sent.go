@@ -54,17 +54,17 @@ func (x *shared) giveUp() {
 }
 
 // doubtSent notes that the log may have lost what has not come back yet. What is appended
-// now will tell.
+// now will tell, also while the hub drains: it waits for that.
 func (x *shared) doubtSent() {
 	x.mu.Lock()
 	for ref := range x.sent {
 		x.doubt = max(x.doubt, ref)
 	}
-	doubts := len(x.sent) > 0
-	x.mu.Unlock()
-	if doubts {
-		x.note(Record{Kind: RecordAlive})
+	if len(x.sent) > 0 && x.failed == nil {
+		x.queue = append(x.queue, entry{record: Record{Kind: RecordAlive}})
+		x.poke()
 	}
+	x.mu.Unlock()
 }
 
 // lose gives up what the log has lost: what was appended before something that has come

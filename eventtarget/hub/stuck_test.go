@@ -164,3 +164,55 @@ func TestSharedLosesWhatItTook(t *testing.T) {
 		}
 	})
 }
+
+// late is a way to a log that brings an event only when it is let go, or then loses it.
+type late struct {
+	*sharedStore
+	free chan struct{}
+}
+
+func (l *late) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
+	return func(yield func(hub.Record, error) bool) {
+		for r, err := range l.sharedStore.Follow(ctx) {
+			if r.Kind == hub.RecordEvent {
+				select {
+				case <-l.free:
+					r = hub.Record{Kind: hub.RecordLost, Seq: r.Seq}
+				case <-ctx.Done():
+					return
+				}
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// What the log loses while the hub shuts down it does not wait for: its dispatcher is told,
+// and Shutdown returns.
+func TestSharedLosesAtShutdown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		l := &late{sharedStore: newSharedLog().open(), free: make(chan struct{})}
+		h := newHub(t, hub.Options{Store: l, Relay: true, Heartbeat: -1})
+		accepted := make(chan error, 1)
+		go func() { accepted <- h.Dispatch(t.Context(), event("n", "", "1")) }()
+		synctest.Wait()
+		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+		defer cancel()
+		down := make(chan error, 1)
+		go func() { down <- h.Shutdown(ctx) }()
+		synctest.Wait()
+		if len(down) > 0 {
+			t.Error("Shutdown has not waited")
+		}
+		began := time.Now()
+		close(l.free)
+		if err := <-down; err != nil || time.Since(began) > time.Second {
+			t.Errorf("Shutdown took %v: %v", time.Since(began), err)
+		}
+		if err := <-accepted; !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			t.Errorf("Dispatch: %v", err)
+		}
+	})
+}

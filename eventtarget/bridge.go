@@ -2,13 +2,11 @@ package eventtarget
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"maps"
-	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/internal/trace"
 )
 
 const (
@@ -18,9 +16,6 @@ const (
 	BridgeHeader = "bridge"
 	// DefaultHopLimit is how many bridges an event passes by default.
 	DefaultHopLimit = 8
-
-	// bridgeWindow is how many events a bridge remembers to have carried.
-	bridgeWindow = 8192
 )
 
 // BridgeOptions configures a [Bridge]. A zero field means its default.
@@ -43,16 +38,13 @@ type BridgeOptions struct {
 // Bridging is two targets joined by [Bridge].
 type Bridging struct {
 	opts   BridgeOptions
-	origin string
-	seq    atomic.Uint64
+	origin *trace.Origin
 	sides  [2]Target
 	regs   [2][]*Registration
 	done   chan struct{}
 
-	mu   sync.Mutex
-	seen map[string]struct{}
-	ring []string // what is in seen, oldest at next
-	next int
+	mu      sync.Mutex
+	carried trace.Window
 }
 
 // Bridge joins two targets: what is heard on one is dispatched on the other, with
@@ -65,10 +57,7 @@ type Bridging struct {
 //
 // ctx bounds the call only. nil options are the defaults.
 func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, error) {
-	g := &Bridging{
-		origin: rand.Text(), sides: [2]Target{a, b}, done: make(chan struct{}),
-		seen: make(map[string]struct{}),
-	}
+	g := &Bridging{origin: trace.NewOrigin(), sides: [2]Target{a, b}, done: make(chan struct{})}
 	if opts != nil {
 		g.opts = *opts
 	}
@@ -122,50 +111,31 @@ func (g *Bridging) reap() {
 
 // carry takes an event that was heard on one side to the other.
 func (g *Bridging) carry(ctx context.Context, side int, e Event[Raw]) {
-	origin, hops := g.trace(e.Headers[BridgeHeader])
+	id, hops, known := trace.Parse(e.Headers[BridgeHeader])
+	if !known {
+		id = g.origin.Next()
+	}
 	if hops >= g.opts.HopLimit {
 		g.fault(side, e, fmt.Errorf("%w: passed %d bridges", ErrLimit, hops))
 		return
 	}
-	if !g.first(origin) {
+	if !g.first(id) {
 		return
 	}
 	headers := make(map[string]string, len(e.Headers)+1)
 	maps.Copy(headers, e.Headers)
-	headers[BridgeHeader] = origin + "/" + strconv.Itoa(hops+1)
+	headers[BridgeHeader] = id.Header(hops + 1)
 	err := g.sides[1-side].Dispatch(ctx, Event[Raw]{Type: e.Type, ID: e.ID, Payload: e.Payload, Headers: headers})
 	if err != nil {
 		g.fault(side, e, err)
 	}
 }
 
-// trace reads the header of an event: who took it first, as "origin/sequence",
-// and how many bridges it passed. An event without a readable one begins here.
-func (g *Bridging) trace(header string) (origin string, hops int) {
-	if i := strings.LastIndexByte(header, '/'); i > 0 {
-		if n, err := strconv.Atoi(header[i+1:]); err == nil && n > 0 {
-			return header[:i], n
-		}
-	}
-	return g.origin + "/" + strconv.FormatUint(g.seq.Add(1), 10), 0
-}
-
 // first tells whether an event has not been carried before, and remembers it.
-func (g *Bridging) first(origin string) bool {
+func (g *Bridging) first(id trace.ID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, found := g.seen[origin]; found {
-		return false
-	}
-	if len(g.ring) < bridgeWindow {
-		g.ring = append(g.ring, origin)
-	} else {
-		delete(g.seen, g.ring[g.next])
-		g.ring[g.next] = origin
-		g.next = (g.next + 1) % bridgeWindow
-	}
-	g.seen[origin] = struct{}{}
-	return true
+	return g.carried.First(id)
 }
 
 func (g *Bridging) fault(side int, e Event[Raw], err error) {

@@ -21,10 +21,11 @@ const (
 	// toType begins those of events for an audience.
 	toType = ownType + ".to."
 	// busHeader is the header of an event on the bus: the hub that it comes from, a dot,
-	// and fromHub or fromSpoke.
-	busHeader = "hub"
-	fromHub   = "d"
-	fromSpoke = "s"
+	// and who has dispatched it there.
+	busHeader  = "hub"
+	fromHub    = "d"
+	fromSpoke  = "s"
+	fromBridge = "b"
 	// lanes is how many events are handed to the bus at once; those of one dispatcher
 	// are in one lane, one behind the other.
 	lanes = 16

@@ -45,6 +45,13 @@ type Options struct {
 	// Echo makes the hub hear its own dispatches, once they are accepted.
 	Echo bool
 
+	// Bridged is for a hub that [eventtarget.Bridge] joins with others, in more than one
+	// way: a ring. It gives what it accepts for all a header, [eventtarget.BridgeHeader],
+	// and what has one it accepts once: a repeat of one of the last 65536 events that came
+	// so is dropped, for everybody and without a word. Its own listeners hear what a
+	// bridge brings as if a spoke had sent it. See [eventtarget.Bridge].
+	Bridged bool
+
 	// OnlySubscribed makes a spoke hear nothing of what is dispatched to all until
 	// it subscribes. By default one that has never subscribed hears everything.
 	OnlySubscribed bool

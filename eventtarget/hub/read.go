@@ -102,9 +102,21 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
+	p, err := h.bridged.enter(s.ctx, &e)
+	if err != nil {
+		return false, nil // a repeat, taken in like any other
+	}
+	if p.header != "" {
+		msg = wire.AddHeader(nil, msg, m, eventtarget.BridgeHeader, p.header)
+		m.Headers = e.Headers
+	}
 	kept, to, err := s.hand(m, msg) // before listeners here can spoil the payload for others
-	if err == nil {
-		h.forward(s.ctx, s.meta.ID, fromSpoke, &e)
+	defer p.leave(err)
+	switch {
+	case errors.Is(err, errRepeat):
+		return true, nil
+	case err == nil:
+		h.forward(s.ctx, p.dispatcher(s.meta.ID), fromSpoke, &e)
 	}
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {

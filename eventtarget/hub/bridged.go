@@ -11,9 +11,9 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/trace"
 )
 
-// turnWait is how long an event waits for the one before it from the same hub, which came
-// another way: only listeners hold that up for longer, who may be waiting for this one.
-const turnWait = 100 * time.Millisecond
+// holdUp is how long an event that was accepted keeps the next one of its origin waiting
+// while listeners here hold it up: they may be waiting for that one.
+const holdUp = 100 * time.Millisecond
 
 // errRepeat is what becomes of an event that was accepted before. Nobody is told.
 var errRepeat = errors.New("a repeat")
@@ -27,56 +27,130 @@ type bridged struct {
 
 	mu     sync.Mutex
 	window trace.Window // of what came from elsewhere; of everything, with a shared log
-	turns  map[string]chan struct{}
+	last   map[string]*turn
 }
 
 func newBridged(o Options) *bridged {
 	_, shares := o.Store.(SharedStore)
-	return &bridged{limits: o.Limits, origin: trace.NewOrigin(), shares: shares, turns: make(map[string]chan struct{})}
+	return &bridged{limits: o.Limits, origin: trace.NewOrigin(), shares: shares, last: make(map[string]*turn)}
+}
+
+// turn is that of an event among those of its origin.
+type turn struct {
+	accepted, over chan struct{} // closed when it is
+	before         *turn         // of one that has given up: who is to be waited for instead
+}
+
+// wait waits until the events up to this one are accepted, and for the listeners a moment.
+func (t *turn) wait(ctx context.Context) error {
+	if eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
+		return nil // it may hold up all of them
+	}
+	for ; t != nil; t = t.before {
+		select {
+		case <-t.accepted:
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
+		if t.isOver() {
+			continue
+		}
+		late := time.NewTimer(holdUp)
+		select {
+		case <-t.over:
+		case <-late.C:
+		}
+		late.Stop()
+	}
+	return nil
 }
 
 // passage is the way of one event into the hub. The zero one is that of any event where
 // there are no bridges.
 type passage struct {
-	by     *bridged // nil: it began here
+	by     *bridged // nil: it begins here
 	id     trace.ID
-	turn   chan struct{} // closed when it is through
-	header string        // not empty: the hub has added it
-	far    bool          // a bridge has brought it
+	turn   *turn
+	header string // not empty: the hub has added it
+	far    bool   // a bridge brings it
 }
 
-// enter begins the way of an event, which it gives a header if that has none; errRepeat
-// ends it. What one hub took first goes through one behind the other, whichever ways bring
-// it: all of them keep the order, so that whatever comes first does, too.
+// enter begins the way of an event, which it gives a header if that has none. What one hub
+// took first goes in one behind the other, whichever ways bring it: all of them keep the
+// order, so that whatever comes first does, too. The error is errRepeat, or ctx's cause.
 func (b *bridged) enter(ctx context.Context, e *eventtarget.Event[eventtarget.Raw]) (passage, error) {
 	if b == nil {
 		return passage{}, nil
 	}
 	id, hops, ok := trace.Parse(e.Headers[eventtarget.BridgeHeader])
-	if !ok {
+	owns := ok && b.origin.Owns(id)
+	switch {
+	case !ok || owns && hops == 0: // no bridge brings it: somebody dispatches what he heard here
 		return passage{header: b.stamp(e)}, nil
-	}
-	if b.origin.Owns(id) {
+	case owns:
 		return passage{}, errRepeat
 	}
+	p := passage{by: b, id: id, far: hops > 0, turn: &turn{accepted: make(chan struct{}), over: make(chan struct{})}}
 	b.mu.Lock()
 	if !b.shares && !b.window.First(id) {
 		b.mu.Unlock()
 		return passage{}, errRepeat
 	}
-	p := passage{by: b, id: id, turn: make(chan struct{}), far: hops > 0}
-	before := b.turns[id.Origin()]
-	b.turns[id.Origin()] = p.turn
+	before := b.last[id.Origin()]
+	b.last[id.Origin()] = p.turn
 	b.mu.Unlock()
-	if before != nil && eventtarget.CallerOf(ctx) != eventtarget.InlineListener {
-		late := time.NewTimer(turnWait)
-		defer late.Stop()
-		select {
-		case <-before:
-		case <-late.C:
-		}
+	if err := before.wait(ctx); err != nil {
+		p.turn.before = before
+		p.accepted(err)
+		p.leave()
+		return passage{}, err
 	}
 	return p, nil
+}
+
+// accepted tells that the event is, or why not: then it may come again.
+func (p passage) accepted(err error) {
+	if p.by == nil {
+		return
+	}
+	if err != nil && !p.by.shares && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+		p.by.mu.Lock()
+		p.by.window.Forget(p.id)
+		p.by.mu.Unlock()
+	}
+	close(p.turn.accepted)
+}
+
+// leave ends the way.
+func (p passage) leave() {
+	if p.by == nil {
+		return
+	}
+	p.by.mu.Lock()
+	defer p.by.mu.Unlock()
+	close(p.turn.over)
+	origin := p.id.Origin()
+	if p.by.last[origin] != p.turn {
+		return
+	}
+	last := p.turn.before
+	for last != nil && last.isOver() {
+		last = last.before
+	}
+	if last == nil {
+		delete(p.by.last, origin)
+	} else {
+		p.by.last[origin] = last
+	}
+}
+
+func (t *turn) isOver() bool {
+	select {
+	case <-t.over:
+		return true
+	default:
+		return false
+	}
 }
 
 // stamp gives an event its header, and returns that. It is empty if the event has no room
@@ -101,30 +175,12 @@ func (b *bridged) stamp(e *eventtarget.Event[eventtarget.Raw]) string {
 	return header
 }
 
-// dispatcher returns whom the event's order is with: the one who says so, or the hub that
-// took it first.
+// dispatcher names whom the event's order is with: another, or the hub that took it first.
 func (p passage) dispatcher(other string) string {
 	if p.by == nil {
 		return other
 	}
 	return p.id.Origin()
-}
-
-// leave ends the way. What was not accepted may come again.
-func (p passage) leave(err error) {
-	b := p.by
-	if b == nil {
-		return
-	}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if err != nil && !b.shares {
-		b.window.Forget(p.id)
-	}
-	if origin := p.id.Origin(); b.turns[origin] == p.turn {
-		delete(b.turns, origin)
-	}
-	close(p.turn)
 }
 
 // repeats tells whether an event that stands in a log which hubs share is one that stands

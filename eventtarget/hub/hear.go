@@ -63,19 +63,17 @@ func (h *Hub) bring(ctx context.Context, kind string, e eventtarget.Event[eventt
 	if err != nil {
 		return err
 	}
+	defer p.leave()
 	if kind != fromSpoke || h.opts.Relay {
 		msg := envelope(&e)
 		defer wire.PutBuffer(msg)
-		if err := h.publish(ctx, e.Topic(), *msg, nil, nil, Record{}); err != nil {
-			p.leave(err)
-			return err
-		}
+		err = h.publish(ctx, e.Topic(), *msg, nil, nil, Record{})
 	}
-	defer p.leave(nil)
-	if kind != fromHub || h.opts.Echo || p.far {
+	p.accepted(err)
+	if err == nil && (kind != fromHub || h.opts.Echo || p.far) {
 		_ = h.registry.Deliver(ctx, e) // ErrClosed: nobody is there to hear it
 	}
-	return nil
+	return err
 }
 
 // hearAddressed takes in what is for a group, or an identity.

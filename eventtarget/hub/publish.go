@@ -26,6 +26,7 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 	}
 	p, err := h.bridged.enter(ctx, &e)
 	if err == nil {
+		defer p.leave()
 		err = h.accept(ctx, &e, except, p)
 	}
 	switch {
@@ -34,7 +35,6 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 	case err != nil:
 		return h.fail("dispatch", e.Topic(), err)
 	}
-	defer p.leave(nil)
 	if h.opts.Echo || p.far {
 		return h.registry.Deliver(ctx, wire.Clone(&e))
 	}
@@ -45,16 +45,16 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 func (h *Hub) accept(ctx context.Context, e *eventtarget.Event[eventtarget.Raw], except []*Spoke, p passage) error {
 	msg := envelope(e)
 	defer wire.PutBuffer(msg)
-	if err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{Own: !p.far}); err != nil {
-		p.leave(err)
-		return err
+	err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{Own: !p.far})
+	if err == nil {
+		kind := fromHub
+		if p.far {
+			kind = fromBridge
+		}
+		h.forward(ctx, p.dispatcher(ownDispatcher), kind, e)
 	}
-	kind := fromHub
-	if p.far {
-		kind = fromBridge
-	}
-	h.forward(ctx, p.dispatcher(ownDispatcher), kind, e)
-	return nil
+	p.accepted(err)
+	return err
 }
 
 // check tells whether e can be dispatched.

@@ -102,21 +102,24 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
-	p, err := h.bridged.enter(s.ctx, &e)
-	if err != nil {
-		return false, nil // a repeat, taken in like any other
-	}
-	if p.header != "" {
+	p, err := h.bridged.enter(h.ctx, &e)
+	switch {
+	case errors.Is(err, errRepeat):
+		return false, nil // it is taken in like any other
+	case err != nil:
+		return false, err
+	case p.header != "":
 		msg = wire.AddHeader(nil, msg, m, eventtarget.BridgeHeader, p.header)
 		m.Headers = e.Headers
 	}
+	defer p.leave()
 	kept, to, err := s.hand(m, msg) // before listeners here can spoil the payload for others
-	defer p.leave(err)
-	switch {
-	case errors.Is(err, errRepeat):
-		return true, nil
-	case err == nil:
+	if err == nil {
 		h.forward(s.ctx, p.dispatcher(s.meta.ID), fromSpoke, &e)
+	}
+	p.accepted(err)
+	if errors.Is(err, errRepeat) {
+		return true, nil
 	}
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {

@@ -195,11 +195,15 @@ func (b *bridged) repeats(headers map[string]string) bool {
 	return ok && !b.window.First(id)
 }
 
-// isFar tells whether a bridge has brought an event.
-func (b *bridged) isFar(headers map[string]string) bool {
+// brings tells whether an event that stands in a log which hubs share may come from any of
+// them, because another hub took it first: the order in which it is heard is the log's then.
+func (b *bridged) brings(headers map[string]string) bool {
 	if b == nil {
 		return false
 	}
-	_, hops, ok := trace.Parse(headers[eventtarget.BridgeHeader])
-	return ok && hops > 0
+	id, _, ok := trace.Parse(headers[eventtarget.BridgeHeader])
+	return ok && !b.origin.Owns(id)
 }
+
+// byLog tells whether the hub's own listeners hear the event out of a log that hubs share.
+func (p passage) byLog() bool { return p.by != nil && p.by.shares }

@@ -21,11 +21,10 @@ const (
 	// toType begins those of events for an audience.
 	toType = ownType + ".to."
 	// busHeader is the header of an event on the bus: the hub that it comes from, a dot,
-	// and who has dispatched it there.
-	busHeader  = "hub"
-	fromHub    = "d"
-	fromSpoke  = "s"
-	fromBridge = "b"
+	// and fromHub or fromSpoke.
+	busHeader = "hub"
+	fromHub   = "d"
+	fromSpoke = "s"
 	// lanes is how many events are handed to the bus at once; those of one dispatcher
 	// are in one lane, one behind the other.
 	lanes = 16

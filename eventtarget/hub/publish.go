@@ -35,7 +35,7 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 	case err != nil:
 		return h.fail("dispatch", e.Topic(), err)
 	}
-	if h.opts.Echo || p.far {
+	if (h.opts.Echo || p.far) && !p.byLog() {
 		return h.registry.Deliver(ctx, wire.Clone(&e))
 	}
 	return nil
@@ -47,11 +47,7 @@ func (h *Hub) accept(ctx context.Context, e *eventtarget.Event[eventtarget.Raw],
 	defer wire.PutBuffer(msg)
 	err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{Own: !p.far})
 	if err == nil {
-		kind := fromHub
-		if p.far {
-			kind = fromBridge
-		}
-		h.forward(ctx, p.dispatcher(ownDispatcher), kind, e)
+		h.forward(ctx, p.dispatcher(ownDispatcher), fromHub, e)
 	}
 	p.accepted(err)
 	return err

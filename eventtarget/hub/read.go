@@ -125,9 +125,11 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)
 	}
-	if to.by == nil {
+	switch {
+	case p.byLog() && kept:
+	case to.by == nil:
 		_ = h.registry.Deliver(s.ctx, e)
-	} else { // also when the spoke has gone
+	default: // also when the spoke has gone
 		_ = h.registry.DeliverThen(h.ctx, e, to.done)
 	}
 	return kept, err

@@ -125,6 +125,40 @@ func TestLawC27Joined(t *testing.T) {
 	}
 }
 
+// What a bridge brings to one of the hubs on a bus, or with a log in common, is heard by the
+// owners of all, who hear nothing of what those dispatch themselves.
+func TestBridgedToJoined(t *testing.T) {
+	o := hub.Options{Relay: true, Bridged: true}
+	for name, start := range map[string]func(t *testing.T) []*hub.Hub{
+		"bus": func(t *testing.T) []*hub.Hub { hubs, _ := joined(t, new(inprocess.Bus), 2, o); return hubs },
+		"log": func(t *testing.T) []*hub.Hub {
+			log := newSharedLog()
+			return []*hub.Hub{sharing(t, log, o), sharing(t, log, o)}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				hubs := append(start(t), newHub(t, o))
+				if _, err := eventtarget.Bridge(t.Context(), hubs[0], hubs[2], nil); err != nil {
+					t.Fatal(err)
+				}
+				var ears []*heard
+				for _, h := range hubs[:2] {
+					ears = append(ears, listen(t, h, "n:*"), listen(t, dial(t, h, "", "", link.Options{}), "n:*"))
+				}
+				dispatch(t, dial(t, hubs[2], "", "", link.Options{}), "n", "far", "0")
+				dispatch(t, hubs[0], "n", "own", "0")
+				synctest.Wait()
+				for i, ear := range ears {
+					if far, own := len(ear.of("far")), len(ear.of("own")); far != 1 || own != i%2 {
+						t.Errorf("%d heard %d events from far and %d of the hub's own", i, far, own)
+					}
+				}
+			})
+		})
+	}
+}
+
 // bridgedEvent is an event that some bridge may have brought.
 func bridgedEvent(header, payload string) eventtarget.Event[raw] {
 	e := event("n", "", payload)

@@ -213,8 +213,8 @@ func (x *shared) event(r Record, e entry) (err error) {
 		}
 	})
 	h.wakeAll()
-	if own || err != nil {
-		return err
+	if err != nil || own && !h.bridged.brings(m.Headers) {
+		return err // whoever dispatched it brings it to the listeners here
 	}
 	h.ease(h.ctx, crowd)
 	if !r.Own || h.opts.Echo {

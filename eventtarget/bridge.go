@@ -11,8 +11,9 @@ import (
 
 const (
 	// BridgeHeader is the header by which bridges know what they have carried:
-	// "origin/sequence/hops". Origin names the bridge that took the event first
-	// and is new whenever a bridge is made, so a sequence never begins again.
+	// "origin/sequence/hops". Origin names the hub or the bridge that took the event
+	// first and is new whenever one is made, so a sequence never begins again. Who
+	// dispatches anew what he has heard leaves it out, or it may be taken for a repeat.
 	BridgeHeader = "bridge"
 	// DefaultHopLimit is how many bridges an event passes by default.
 	DefaultHopLimit = 8
@@ -49,11 +50,19 @@ type Bridging struct {
 
 // Bridge joins two targets: what is heard on one is dispatched on the other, with
 // its headers. It holds for any number of bridges, hubs and echoing buses that no
-// event goes round for ever: an event carries the bridge that took it first, its
-// number there and how many bridges it passed, and a bridge drops what it has
-// carried before and what is over the hop limit. Where two paths lead from one
-// target to another, an event without such a header may take both: it then has
-// two origins and is heard twice.
+// event goes round for ever: an event carries who took it first, its number there and
+// how many bridges it passed, and a bridge drops what it has carried before, as far as
+// the last 65536 events tell, and what is over the hop limit.
+//
+// Where two ways lead from one target to another, as in a ring, an event is heard once
+// if the targets are hubs, all with the option Bridged (package hub), which take what comes
+// both ways once, in the order of each dispatcher. Otherwise the bridge at each way takes
+// an event first that has no header yet, and it is heard once for each way.
+//
+// Of a hub's own dispatches a bridge hears, and carries, only those of one with Echo, unless
+// its end is a client of the hub. Where the next bridge has no room, what this one brings is
+// not carried further, and this one tells a fault ([ErrWouldBlock]); in a ring it still comes
+// the other way, and may be behind what followed it.
 //
 // ctx bounds the call only. nil options are the defaults.
 func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, error) {

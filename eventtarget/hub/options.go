@@ -45,11 +45,17 @@ type Options struct {
 	// Echo makes the hub hear its own dispatches, once they are accepted.
 	Echo bool
 
-	// Bridged is for a hub that [eventtarget.Bridge] joins with others, in more than one
-	// way: a ring. It gives what it accepts for all a header, [eventtarget.BridgeHeader],
-	// and what has one it accepts once: a repeat of one of the last 65536 events that came
-	// so is dropped, for everybody and without a word. Its own listeners hear what a
-	// bridge brings as if a spoke had sent it. See [eventtarget.Bridge].
+	// Bridged is for a hub that [eventtarget.Bridge] joins with others in more than one
+	// way, as in a ring; all of them are to have it. The hub gives what it accepts for all a
+	// header, [eventtarget.BridgeHeader], of about 50 bytes. What comes with one it accepts
+	// once: a repeat among the last 65536 such events since the hub began is dropped for
+	// everybody, and taken for accepted where it came from. Its own listeners hear what a
+	// bridge brings as if a spoke had sent it, without Echo too.
+	//
+	// An event without room for the header, by Limits, goes without it, and no bridge to
+	// a target with the same Limits can carry it. What is for some spokes only has none. A spoke
+	// may make a header up, and so keep another event from the hub: spokes that are not to be
+	// trusted so far belong to a hub that is not Bridged.
 	Bridged bool
 
 	// OnlySubscribed makes a spoke hear nothing of what is dispatched to all until

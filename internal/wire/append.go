@@ -17,8 +17,8 @@ type Message struct {
 	// Seq is the number that a hub with a store gave the message, which a peer's
 	// position is made of; 0: none.
 	Seq     uint64
-	stamped bool // there is such a member, whatever it is
-	headers int  // where the first header stands, or would, in the message; 0: nowhere
+	stamped bool   // there is such a member, whatever it is
+	headers uint32 // where the first header stands, or would, in the message; 0: nowhere
 }
 
 // Control tells whether the message is the protocol's own.

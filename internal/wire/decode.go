@@ -144,11 +144,11 @@ func both(a, b text) (string, string) {
 }
 
 // readHeaders reads an object of strings, and tells where they begin.
-func (d *decoder) readHeaders() (headers map[string]string, at int, err error) {
+func (d *decoder) readHeaders() (headers map[string]string, at uint32, err error) {
 	if !d.take('{') {
 		return nil, 0, d.fail("the headers are no object")
 	}
-	headers, at = make(map[string]string), d.i
+	headers, at = make(map[string]string), uint32(d.i) // no message is so long that it does not fit
 	for end := d.take('}'); !end; {
 		t, err := d.name()
 		if err != nil {

@@ -255,6 +255,7 @@ func cannotHold(bus between, adapter string) map[string]string {
 	const reason = "an event from another hub has no source"
 	not := map[string]string{"C06": reason, "C22": reason}
 	if adapter == "ring" {
+		not["A35"] = "a bridge shares what it hears with the listeners beside it"
 		not["B03"] = "what has no room for the header of bridges does not pass them"
 		not["B13"] = "an event arrives with the header of bridges"
 	}

@@ -142,6 +142,18 @@ func (n *notices) count(what string) int {
 	return count
 }
 
+// allLeft tells whether of each the end was told, too.
+func (n *notices) allLeft() bool {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, told := range n.seen {
+		if len(told) < 2 {
+			return false
+		}
+	}
+	return true
+}
+
 func lawJoinOrder(t *T) {
 	t.onlyHub()
 	var n notices

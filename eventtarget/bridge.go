@@ -2,25 +2,21 @@ package eventtarget
 
 import (
 	"context"
-	"crypto/rand"
 	"fmt"
 	"maps"
-	"strconv"
-	"strings"
 	"sync"
-	"sync/atomic"
+
+	"github.com/eventtarget-go/toolkit/internal/trace"
 )
 
 const (
 	// BridgeHeader is the header by which bridges know what they have carried:
-	// "origin/sequence/hops". Origin names the bridge that took the event first
-	// and is new whenever a bridge is made, so a sequence never begins again.
+	// "origin/sequence/hops". Origin names the hub or the bridge that took the event
+	// first and is new whenever one is made, so a sequence never begins again. Who
+	// dispatches anew what he has heard leaves it out, or it may be taken for a repeat.
 	BridgeHeader = "bridge"
 	// DefaultHopLimit is how many bridges an event passes by default.
 	DefaultHopLimit = 8
-
-	// bridgeWindow is how many events a bridge remembers to have carried.
-	bridgeWindow = 8192
 )
 
 // BridgeOptions configures a [Bridge]. A zero field means its default.
@@ -43,32 +39,34 @@ type BridgeOptions struct {
 // Bridging is two targets joined by [Bridge].
 type Bridging struct {
 	opts   BridgeOptions
-	origin string
-	seq    atomic.Uint64
+	origin *trace.Origin
 	sides  [2]Target
 	regs   [2][]*Registration
 	done   chan struct{}
 
-	mu   sync.Mutex
-	seen map[string]struct{}
-	ring []string // what is in seen, oldest at next
-	next int
+	mu      sync.Mutex
+	carried trace.Window
 }
 
 // Bridge joins two targets: what is heard on one is dispatched on the other, with
 // its headers. It holds for any number of bridges, hubs and echoing buses that no
-// event goes round for ever: an event carries the bridge that took it first, its
-// number there and how many bridges it passed, and a bridge drops what it has
-// carried before and what is over the hop limit. Where two paths lead from one
-// target to another, an event without such a header may take both: it then has
-// two origins and is heard twice.
+// event goes round for ever: an event carries who took it first, its number there and
+// how many bridges it passed, and a bridge drops what it has carried before, as far as
+// the last 65536 events tell, and what is over the hop limit.
+//
+// Where two ways lead from one target to another, as in a ring, an event is heard once
+// if the targets are hubs, all with the option Bridged (package hub), which take what comes
+// both ways once, in the order of each dispatcher. Otherwise the bridge at each way takes
+// an event first that has no header yet, and it is heard once for each way.
+//
+// Of a hub's own dispatches a bridge hears, and carries, only those of one with Echo, unless
+// its end is a client of the hub. Where the next bridge has no room, what this one brings is
+// not carried further, and this one tells a fault ([ErrWouldBlock]); in a ring it still comes
+// the other way, and may be behind what followed it.
 //
 // ctx bounds the call only. nil options are the defaults.
 func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, error) {
-	g := &Bridging{
-		origin: rand.Text(), sides: [2]Target{a, b}, done: make(chan struct{}),
-		seen: make(map[string]struct{}),
-	}
+	g := &Bridging{origin: trace.NewOrigin(), sides: [2]Target{a, b}, done: make(chan struct{})}
 	if opts != nil {
 		g.opts = *opts
 	}
@@ -122,50 +120,31 @@ func (g *Bridging) reap() {
 
 // carry takes an event that was heard on one side to the other.
 func (g *Bridging) carry(ctx context.Context, side int, e Event[Raw]) {
-	origin, hops := g.trace(e.Headers[BridgeHeader])
+	id, hops, known := trace.Parse(e.Headers[BridgeHeader])
+	if !known {
+		id = g.origin.Next()
+	}
 	if hops >= g.opts.HopLimit {
 		g.fault(side, e, fmt.Errorf("%w: passed %d bridges", ErrLimit, hops))
 		return
 	}
-	if !g.first(origin) {
+	if !g.first(id) {
 		return
 	}
 	headers := make(map[string]string, len(e.Headers)+1)
 	maps.Copy(headers, e.Headers)
-	headers[BridgeHeader] = origin + "/" + strconv.Itoa(hops+1)
+	headers[BridgeHeader] = id.Header(hops + 1)
 	err := g.sides[1-side].Dispatch(ctx, Event[Raw]{Type: e.Type, ID: e.ID, Payload: e.Payload, Headers: headers})
 	if err != nil {
 		g.fault(side, e, err)
 	}
 }
 
-// trace reads the header of an event: who took it first, as "origin/sequence",
-// and how many bridges it passed. An event without a readable one begins here.
-func (g *Bridging) trace(header string) (origin string, hops int) {
-	if i := strings.LastIndexByte(header, '/'); i > 0 {
-		if n, err := strconv.Atoi(header[i+1:]); err == nil && n > 0 {
-			return header[:i], n
-		}
-	}
-	return g.origin + "/" + strconv.FormatUint(g.seq.Add(1), 10), 0
-}
-
 // first tells whether an event has not been carried before, and remembers it.
-func (g *Bridging) first(origin string) bool {
+func (g *Bridging) first(id trace.ID) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if _, found := g.seen[origin]; found {
-		return false
-	}
-	if len(g.ring) < bridgeWindow {
-		g.ring = append(g.ring, origin)
-	} else {
-		delete(g.seen, g.ring[g.next])
-		g.ring[g.next] = origin
-		g.next = (g.next + 1) % bridgeWindow
-	}
-	g.seen[origin] = struct{}{}
-	return true
+	return g.carried.First(id)
 }
 
 func (g *Bridging) fault(side int, e Event[Raw], err error) {

@@ -173,7 +173,7 @@ func (d *daemon) options() *wsserver.Options {
 	c := d.config
 	l := c.Limits
 	o := hub.Options{
-		Relay: c.Relay, Echo: true, OnFault: warn(d.cmd), OnlySubscribed: c.OnlySubscribed,
+		Relay: c.Relay, Echo: true, Bridged: c.Bridged || len(c.Bridges) > 0, OnFault: warn(d.cmd), OnlySubscribed: c.OnlySubscribed,
 		Limits: eventtarget.Limits{
 			Message: int(l.Message), Depth: l.Depth, Headers: l.Headers, HeaderBytes: int(l.HeaderBytes),
 		},

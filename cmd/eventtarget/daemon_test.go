@@ -191,6 +191,43 @@ func TestJoined(t *testing.T) {
 	}
 }
 
+// TestRing: three hubs in a ring, each a process with a bridge to those that were there
+// before it, deliver once each and in order (law C27).
+func TestRing(t *testing.T) {
+	bridges := "bridged: true\n" // the first one has none
+	var heard []<-chan eventtarget.Event[raw]
+	var clients []eventtarget.Target
+	for range 3 {
+		hub := runHub(t, t.TempDir(), bridges)
+		client := connect(t, hub.urls[0])
+		clients, heard = append(clients, client), append(heard, hear(t, client, eventtarget.T("n", "*")))
+		if len(clients) == 1 {
+			bridges = "bridges:\n"
+		}
+		bridges += "  - url: " + hub.urls[0] + "\n"
+	}
+	const events = 50
+	for n := range events {
+		for i, client := range clients {
+			e := eventtarget.Event[raw]{Type: "n", ID: strconv.Itoa(i), Payload: raw(strconv.Itoa(n))}
+			if err := client.Dispatch(t.Context(), e); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	for i, ear := range heard {
+		var numbers [3]int
+		for range 2 * events { // those of the two others
+			e := next(t, ear)
+			from, _ := strconv.Atoi(e.ID)
+			if from == i || string(e.Payload) != strconv.Itoa(numbers[from]) {
+				t.Fatalf("%d heard %s of %d behind %v", i, e.Payload, from, numbers)
+			}
+			numbers[from]++
+		}
+	}
+}
+
 // TestCertificate: a certificate changes under connections that stay.
 func TestCertificate(t *testing.T) {
 	dir := t.TempDir()

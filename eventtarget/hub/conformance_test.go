@@ -30,11 +30,14 @@ func TestConformanceSessionsSubscribe(t *testing.T) {
 func TestConformanceStore(t *testing.T) {
 	run(t, "hub, sessions in a store", true, link.Options{Adapter: "store", Subscribe: true})
 }
+func TestConformanceRing(t *testing.T) {
+	run(t, "three hubs in a ring of bridges", true, link.Options{Adapter: "ring", Subscribe: true, Echo: true})
+}
 
 func run(t *testing.T, name string, relay bool, o link.Options, on ...between) {
 	bus := append(on, nil)[0]
-	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", AtLeastOnce: o.Adapter == "store", Relay: relay, Backplane: bus != nil, Echo: o.Echo}
-	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: notJoined(bus), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
+	caps := conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: o.Adapter != "", AtLeastOnce: o.Adapter == "store", Relay: relay, Backplane: bus != nil || o.Adapter == "ring", Echo: o.Echo}
+	conformance.Run(t, conformance.Harness{Name: name, Caps: caps, Skip: cannotHold(bus, o.Adapter), New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		r := &rig{caps: caps, link: o, ends: map[int]*link.PipeConn{}, severed: map[int]bool{}, dials: map[int]int{}}
 		if bus != nil {
 			r.way, r.log = bus()
@@ -45,7 +48,7 @@ func run(t *testing.T, name string, relay bool, o link.Options, on ...between) {
 
 func (r *rig) start(ctx context.Context, s conformance.Setup) (_ *conformance.Rig, err error) {
 	r.options = hub.Options{
-		Store: r.store(), SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
+		Bridged: r.link.Adapter == "ring", Store: r.store(), SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: r.caps.Relay, Echo: r.caps.Echo, Retain: s.Retain, Duplicates: r.replaces(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0),
 		OnConnect: func(sp *hub.Spoke) { s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, reason eventtarget.Reason) { s.OnDisconnect(sp, reason) },
 	}
 	if r.hub, err = hub.New(r.options); err != nil {

@@ -26,6 +26,9 @@
 // With a [Store] the sessions outlive the process too, and after [Hub.Redeliver] the hub's
 // own listeners hear what spokes sent at least once.
 //
+// Hubs are one by a bus or a log that they share ([Hub.Join], [SharedStore]). Those that
+// [eventtarget.Bridge] joins in a ring hear an event once with Options.Bridged.
+//
 // # Ordering
 //
 // What one goroutine dispatches, to all, to some ([Group], [Audience]) or to one

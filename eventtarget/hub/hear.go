@@ -1,9 +1,11 @@
 package hub
 
 import (
+	"context"
 	"crypto/sha256"
 	"encoding/base32"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -47,21 +49,31 @@ func (m *Membership) hearOthers(e eventtarget.Event[eventtarget.Raw]) {
 func (h *Hub) hearFar(m *Membership, kind string, e eventtarget.Event[eventtarget.Raw]) {
 	topic := e.Topic()
 	err := wire.Check(&e, h.opts.Limits)
-	if err == nil && (kind != fromSpoke || h.opts.Relay) {
-		msg := wire.GetBuffer()
-		defer wire.PutBuffer(msg)
-		*msg = wire.Append((*msg)[:0], &e)
-		err = h.publish(m.ctx, topic, *msg, nil, nil, Record{})
+	if err == nil {
+		err = h.bring(m.ctx, kind, e)
 	}
+	if err != nil && m.ctx.Err() == nil && !errors.Is(err, errRepeat) {
+		h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: topic, Count: 1, Err: err})
+	}
+}
+
+// bring is hearFar for an event that was checked.
+func (h *Hub) bring(ctx context.Context, kind string, e eventtarget.Event[eventtarget.Raw]) error {
+	p, err := h.bridged.enter(ctx, &e)
 	if err != nil {
-		if m.ctx.Err() == nil {
-			h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: topic, Count: 1, Err: err})
-		}
-		return
+		return err
 	}
-	if kind != fromHub || h.opts.Echo {
-		_ = h.registry.Deliver(m.ctx, e) // ErrClosed: nobody is there to hear it
+	defer p.leave()
+	if kind != fromSpoke || h.opts.Relay {
+		msg := envelope(&e)
+		defer wire.PutBuffer(msg)
+		err = h.publish(ctx, e.Topic(), *msg, nil, nil, Record{})
 	}
+	p.accepted(err)
+	if err == nil && (kind != fromHub || h.opts.Echo || p.far) {
+		_ = h.registry.Deliver(ctx, e) // ErrClosed: nobody is there to hear it
+	}
+	return err
 }
 
 // hearAddressed takes in what is for a group, or an identity.

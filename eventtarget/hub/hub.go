@@ -34,6 +34,7 @@ type Hub struct {
 	interest interest // inside the log's Update
 	retained retained // the same
 	wants    wants
+	bridged  *bridged                   // nil: it is not
 	joined   atomic.Pointer[Membership] // nil: it is not
 
 	ctx    context.Context // ends with the hub
@@ -83,6 +84,9 @@ func New(opts Options) (*Hub, error) {
 	h.pace.init(h)
 	h.waiting.most = int64(opts.InboxBytes)
 	h.retained.hub = h
+	if opts.Bridged {
+		h.bridged = newBridged(opts)
+	}
 	if opts.Store != nil {
 		if h.journal, err = newJournal(h); err != nil {
 			h.cancel(err)

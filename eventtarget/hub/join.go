@@ -97,9 +97,11 @@ type Membership struct {
 // The bus must deliver the events of one dispatcher in order, each once, and carry messages
 // that are 64 bytes longer than the hub's. Whether it hears itself does not matter. It stays
 // the caller's, who closes it when Leave, or the hub's Shutdown, has returned. A hub is on
-// one bus at a time; [eventtarget.Bridge] joins it with hubs that are not on it: between two
-// that are, what a spoke sends comes over each way, and so more than once. ctx bounds the
-// call. The error is the bus's, [eventtarget.ErrClosed], or says that the hub is joined.
+// one bus at a time; [eventtarget.Bridge] joins it with hubs that are not on it. Where more
+// than one way leads from hub to hub then, all of them are to be Bridged and to Relay, and
+// what comes both ways is heard once; but what others publish on the bus has no header of
+// bridges, and comes over each way. ctx bounds the call. The error is the bus's,
+// [eventtarget.ErrClosed], or says that the hub is joined.
 func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOptions) (*Membership, error) {
 	var o JoinOptions
 	if opts != nil {

@@ -118,7 +118,12 @@ func (j *journal) restore(r Record) {
 		}
 		if j.shared != nil {
 			var err error
-			if _, r.Message, err = j.shared.read(r); err != nil {
+			var m wire.Message
+			if m, r.Message, err = j.shared.read(r); err != nil {
+				return
+			}
+			if r.Kind == RecordEvent && j.hub.bridged.repeats(m.Headers) {
+				j.seq = r.Seq
 				return
 			}
 		}

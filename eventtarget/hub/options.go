@@ -45,6 +45,20 @@ type Options struct {
 	// Echo makes the hub hear its own dispatches, once they are accepted.
 	Echo bool
 
+	// Bridged is for a hub that [eventtarget.Bridge] joins with others in more than one
+	// way, as in a ring; all of them are to have it. The hub gives what it accepts for all a
+	// header, [eventtarget.BridgeHeader], of about 50 bytes. What comes with one it accepts
+	// once: a repeat among the last 65536 such events since the hub began is dropped for
+	// everybody, and taken for accepted where it came from. Its own listeners hear what a
+	// bridge brings as if a spoke had sent it, without Echo too; each dispatcher's events
+	// stay in order, unless a listener with Block holds up the hub for longer than 100 ms.
+	//
+	// An event without room for the header, by Limits, goes without it, and no bridge to
+	// a target with the same Limits can carry it. What is for some spokes only has none. A spoke
+	// may make a header up, and so keep another event from the hub: spokes that are not to be
+	// trusted so far belong to a hub that is not Bridged.
+	Bridged bool
+
 	// OnlySubscribed makes a spoke hear nothing of what is dispatched to all until
 	// it subscribes. By default one that has never subscribed hears everything.
 	OnlySubscribed bool

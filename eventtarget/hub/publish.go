@@ -21,32 +21,62 @@ func (h *Hub) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 
 // dispatch is Dispatch for all but some.
 func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw], except []*Spoke) error {
-	msg, err := h.encode(ctx, &e)
-	if err != nil {
+	if err := h.check(ctx, &e); err != nil {
 		return err
 	}
-	defer wire.PutBuffer(msg)
-	if err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{}); err != nil {
+	p, err := h.bridged.enter(ctx, &e)
+	if err == nil {
+		defer p.leave()
+		err = h.accept(ctx, &e, except, p)
+	}
+	switch {
+	case errors.Is(err, errRepeat):
+		return nil
+	case err != nil:
 		return h.fail("dispatch", e.Topic(), err)
 	}
-	h.forward(ctx, ownDispatcher, fromHub, &e)
-	if h.opts.Echo {
+	if (h.opts.Echo || p.far) && !p.byLog() {
 		return h.registry.Deliver(ctx, wire.Clone(&e))
+	}
+	return nil
+}
+
+// accept publishes an event that was dispatched here, and hands it to the other hubs.
+func (h *Hub) accept(ctx context.Context, e *eventtarget.Event[eventtarget.Raw], except []*Spoke, p passage) error {
+	msg := envelope(e)
+	defer wire.PutBuffer(msg)
+	err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{Own: !p.far})
+	if err == nil {
+		h.forward(ctx, p.dispatcher(ownDispatcher), fromHub, e)
+	}
+	p.accepted(err)
+	return err
+}
+
+// check tells whether e can be dispatched.
+func (h *Hub) check(ctx context.Context, e *eventtarget.Event[eventtarget.Raw]) error {
+	if err := h.registry.CheckDispatch(ctx, e.Topic()); err != nil {
+		return err
+	}
+	if err := wire.Check(e, h.opts.Limits); err != nil {
+		return h.fail("dispatch", e.Topic(), err)
 	}
 	return nil
 }
 
 // encode checks e and returns its message, in a buffer to be put back.
 func (h *Hub) encode(ctx context.Context, e *eventtarget.Event[eventtarget.Raw]) (*[]byte, error) {
-	if err := h.registry.CheckDispatch(ctx, e.Topic()); err != nil {
+	if err := h.check(ctx, e); err != nil {
 		return nil, err
 	}
-	if err := wire.Check(e, h.opts.Limits); err != nil {
-		return nil, h.fail("dispatch", e.Topic(), err)
-	}
+	return envelope(e), nil
+}
+
+// envelope returns the message of an event that was checked, in a buffer to be put back.
+func envelope(e *eventtarget.Event[eventtarget.Raw]) *[]byte {
 	msg := wire.GetBuffer()
 	*msg = wire.Append((*msg)[:0], e)
-	return msg, nil
+	return msg
 }
 
 // relay passes a message from one spoke on to the others, as it stands. to is nil, or
@@ -59,7 +89,7 @@ func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte, to *handed) error 
 	// The reader of that spoke waits for the others here, and so feels that
 	// they are behind. The error says that the hub is closed, or its store broken.
 	err := h.publishTo(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{from}, m, r, to)
-	if err != nil {
+	if err != nil && !errors.Is(err, errRepeat) {
 		h.late.Add(1)
 	}
 	return err
@@ -86,7 +116,6 @@ func (h *Hub) publishTo(ctx context.Context, topic eventtarget.Topic, msg []byte
 			}
 		}
 		r.Message = bytes.Clone(msg) // who stops waiting may use its buffer again
-		r.Own = m == nil
 		err = h.journal.publish(ctx, r, m, to, apply)
 	} else {
 		h.log.Update(func(u framelog.Update) {

@@ -102,17 +102,34 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}
+	p, err := h.bridged.enter(h.ctx, &e)
+	switch {
+	case errors.Is(err, errRepeat):
+		return false, nil // it is taken in like any other
+	case err != nil:
+		return false, err
+	case p.header != "":
+		msg = wire.AddHeader(nil, msg, m, eventtarget.BridgeHeader, p.header)
+		m.Headers = e.Headers
+	}
+	defer p.leave()
 	kept, to, err := s.hand(m, msg) // before listeners here can spoil the payload for others
 	if err == nil {
-		h.forward(s.ctx, s.meta.ID, fromSpoke, &e)
+		h.forward(s.ctx, p.dispatcher(s.meta.ID), fromSpoke, &e)
+	}
+	p.accepted(err)
+	if errors.Is(err, errRepeat) {
+		return true, nil
 	}
 	// The errors are ErrClosed: then nobody is there to hear it.
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)
 	}
-	if to.by == nil {
+	switch {
+	case p.byLog() && kept:
+	case to.by == nil:
 		_ = h.registry.Deliver(s.ctx, e)
-	} else { // also when the spoke has gone
+	default: // also when the spoke has gone
 		_ = h.registry.DeliverThen(h.ctx, e, to.done)
 	}
 	return kept, err

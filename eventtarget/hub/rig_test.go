@@ -132,7 +132,7 @@ func overRedis(t *testing.T, shared bool) between {
 // join joins the hub with others, if there are to be some.
 func (r *rig) join(ctx context.Context, o hub.Options) error {
 	r.hubs = []*hub.Hub{r.hub}
-	if r.way == nil {
+	if r.way == nil && !o.Bridged {
 		return nil
 	}
 	for n := range joinedHubs {
@@ -146,12 +146,28 @@ func (r *rig) join(ctx context.Context, o hub.Options) error {
 			}
 			r.hubs = append(r.hubs, h)
 		}
+		if o.Bridged {
+			continue
+		}
 		on, err := r.way(eventtarget.Limits{Message: o.Limits.WithDefaults().Message + 64})
 		if err != nil {
 			return err
 		}
 		r.ways = append(r.ways, on)
 		if _, err := r.hubs[n].Join(ctx, on, nil); err != nil {
+			return err
+		}
+	}
+	if o.Bridged {
+		return r.bridge(ctx)
+	}
+	return nil
+}
+
+// bridge joins each hub with the next, and the last with the first.
+func (r *rig) bridge(ctx context.Context) error {
+	for n, h := range r.hubs {
+		if _, err := eventtarget.Bridge(ctx, h, r.hubs[(n+1)%len(r.hubs)], &eventtarget.BridgeOptions{OnFault: ignore}); err != nil {
 			return err
 		}
 	}
@@ -208,11 +224,11 @@ func (r *rig) crash(rig *conformance.Rig, listen func(eventtarget.Endpoint) erro
 	return errors.Join(listen(h), h.Redeliver(context.Background()))
 }
 
-// foreign connects a plain peer. What a store adds to messages is no part of the
-// protocol's golden ones.
+// foreign connects a plain peer. What a store and bridges add to messages is no part of
+// the protocol's golden ones.
 func (r *rig) foreign() (link.Conn, error) {
 	c, err := r.dial("", func(*link.PipeConn) {})
-	return unnumbered{c}, err
+	return unmarked{c}, err
 }
 
 // session connects a peer that is to greet the hub itself.
@@ -222,20 +238,26 @@ func (r *rig) session() (link.Conn, error) {
 	return near, nil
 }
 
-type unnumbered struct{ link.Conn }
+type unmarked struct{ link.Conn }
 
-var number = regexp.MustCompile(`,"seq":\d+}$`)
+var mark = regexp.MustCompile(`(,"headers":{"bridge":"[^"]*"})?(,"seq":\d+)?}$`)
 
-func (u unnumbered) Receive() ([]byte, error) {
+func (u unmarked) Receive() ([]byte, error) {
 	msg, err := u.Conn.Receive()
-	return number.ReplaceAll(msg, []byte("}")), err
+	return mark.ReplaceAll(msg, []byte("}")), err
 }
 
-// notJoined names the laws that hold for one hub only.
-func notJoined(bus between) map[string]string {
-	if bus == nil {
+// cannotHold names the laws that hold for one hub only.
+func cannotHold(bus between, adapter string) map[string]string {
+	if bus == nil && adapter != "ring" {
 		return nil
 	}
 	const reason = "an event from another hub has no source"
-	return map[string]string{"C06": reason, "C22": reason}
+	not := map[string]string{"C06": reason, "C22": reason}
+	if adapter == "ring" {
+		not["A35"] = "a bridge shares what it hears with the listeners beside it"
+		not["B03"] = "what has no room for the header of bridges does not pass them"
+		not["B13"] = "an event arrives with the header of bridges"
+	}
+	return not
 }

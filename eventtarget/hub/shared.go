@@ -189,6 +189,10 @@ func (x *shared) event(r Record, e entry) (err error) {
 		return err
 	}
 	r.Message = msg
+	if h.bridged.repeats(m.Headers) {
+		h.log.Update(func(framelog.Update) { x.seq = r.Seq })
+		return errRepeat
+	}
 	own := e.apply != nil
 	if !own {
 		_ = h.pace.wait(h.ctx) // the error is that the hub has ended
@@ -209,8 +213,8 @@ func (x *shared) event(r Record, e entry) (err error) {
 		}
 	})
 	h.wakeAll()
-	if own || err != nil {
-		return err
+	if err != nil || own && !h.bridged.brings(m.Headers) {
+		return err // whoever dispatched it brings it to the listeners here
 	}
 	h.ease(h.ctx, crowd)
 	if !r.Own || h.opts.Echo {

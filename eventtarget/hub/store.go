@@ -36,7 +36,10 @@ type Store interface {
 // dispatched to a group or an identity is kept, too.
 //
 // It is for hubs that relay: what a spoke sends to the listeners of one that does not, those
-// of others do not hear. See [Hub.Join] for joining hubs without waiting for a log, and for
+// of others do not hear. If one of them is Bridged all are to be: of what bridges bring to more
+// than one the log has every copy, the hubs apply the first one, and their own listeners hear
+// it without a Source. A hub that begins when the log has lost the first one applies another,
+// as long as bridges bring them. See [Hub.Join] for joining hubs without waiting for a log, and for
 // counting over all of them.
 type SharedStore interface {
 	Store

@@ -17,7 +17,8 @@ type Message struct {
 	// Seq is the number that a hub with a store gave the message, which a peer's
 	// position is made of; 0: none.
 	Seq     uint64
-	stamped bool // there is such a member, whatever it is
+	stamped bool   // there is such a member, whatever it is
+	headers uint32 // where the first header stands, or would, in the message; 0: nowhere
 }
 
 // Control tells whether the message is the protocol's own.
@@ -37,6 +38,26 @@ func Stamp(dst, frame []byte, m *Message, seq uint64) []byte {
 	dst = append(dst[:len(dst)-1], `,"seq":`...)
 	dst = strconv.AppendUint(dst, seq, 10)
 	return append(dst, '}')
+}
+
+// AddHeader appends the message in frame, of which m was read, with one more header, to
+// dst, and keeps the unknown members. If there is one of that name, they are left out.
+func AddHeader(dst, frame []byte, m *Message, name, value string) []byte {
+	if _, found := m.Headers[name]; found {
+		headers := maps.Clone(m.Headers)
+		headers[name] = value
+		return Append(dst, &eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: headers})
+	}
+	if m.headers == 0 {
+		dst = append(dst, bytes.TrimRight(frame, " \t\r\n")...)
+		return append(appendHeaders(dst[:len(dst)-1], map[string]string{name: value}), '}')
+	}
+	dst = append(dst, frame[:m.headers]...)
+	dst = appendHeader(dst, name, value)
+	if len(m.Headers) > 0 {
+		dst = append(dst, ',')
+	}
+	return append(dst, frame[m.headers:]...)
 }
 
 // Append appends e's message to dst, in the order type, id, payload, headers. The
@@ -64,13 +85,17 @@ func appendHeaders(dst []byte, headers map[string]string) []byte {
 		if i > 0 {
 			dst = append(dst, ',')
 		}
-		dst = append(dst, '"')
-		dst = appendText(dst, name)
-		dst = append(dst, `":"`...)
-		dst = appendText(dst, headers[name])
-		dst = append(dst, '"')
+		dst = appendHeader(dst, name, headers[name])
 	}
 	return append(dst, '}')
+}
+
+func appendHeader(dst []byte, name, value string) []byte {
+	dst = append(dst, '"')
+	dst = appendText(dst, name)
+	dst = append(dst, `":"`...)
+	dst = appendText(dst, value)
+	return append(dst, '"')
 }
 
 // appendText appends valid UTF-8 as the inside of a JSON string.

@@ -70,7 +70,7 @@ func (d *decoder) decode() (m Message, err error) {
 			err = d.value(1)
 			m.Payload = frameOf(d.b, from, d.i)
 		case haveHeaders:
-			m.Headers, err = d.headers()
+			m.Headers, m.headers, err = d.readHeaders()
 		case haveSeq:
 			m.stamped = true
 			d.space()
@@ -143,33 +143,33 @@ func both(a, b text) (string, string) {
 	return s[:n], s[n:]
 }
 
-// headers reads an object of strings.
-func (d *decoder) headers() (map[string]string, error) {
+// readHeaders reads an object of strings, and tells where they begin.
+func (d *decoder) readHeaders() (headers map[string]string, at uint32, err error) {
 	if !d.take('{') {
-		return nil, d.fail("the headers are no object")
+		return nil, 0, d.fail("the headers are no object")
 	}
-	headers := make(map[string]string)
+	headers, at = make(map[string]string), uint32(d.i) // no message is so long that it does not fit
 	for end := d.take('}'); !end; {
 		t, err := d.name()
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		name := string(t.appendTo(nil))
 		if _, found := headers[name]; found {
-			return nil, d.fail("a duplicate header")
+			return nil, 0, d.fail("a duplicate header")
 		}
 		if t, err = d.wantString("header"); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 		headers[name] = string(t.appendTo(nil))
 		if len(headers) > d.limits.Headers {
-			return nil, fmt.Errorf("%w: more than %d headers", eventtarget.ErrLimit, d.limits.Headers)
+			return nil, 0, fmt.Errorf("%w: more than %d headers", eventtarget.ErrLimit, d.limits.Headers)
 		}
 		if end, err = d.memberEnd(); err != nil {
-			return nil, err
+			return nil, 0, err
 		}
 	}
-	return headers, nil
+	return headers, at, nil
 }
 
 // check holds what was read against the grammar of topics and the limits.

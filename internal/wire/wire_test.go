@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"reflect"
 	"strings"
 	"testing"
@@ -207,6 +208,7 @@ func TestDecodeAccepts(t *testing.T) {
 	for _, c := range wellFormed {
 		t.Run(c.name, func(t *testing.T) {
 			m, err := Decode([]byte(c.frame), limits)
+			m.headers = 0 // TestAddHeader looks at that
 			if err != nil || !reflect.DeepEqual(m, c.want) {
 				t.Fatalf("got %+v, %v; want %+v", m, err, c.want)
 			}
@@ -214,6 +216,43 @@ func TestDecodeAccepts(t *testing.T) {
 				t.Error("control")
 			}
 		})
+	}
+}
+
+func TestAddHeader(t *testing.T) {
+	limits := limits
+	limits.Headers++
+	for _, c := range wellFormed {
+		t.Run(c.name, func(t *testing.T) {
+			m, err := Decode([]byte(c.frame), limits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, value := range []string{"1", "2"} { // the second one instead of the first
+				frame := AddHeader(nil, []byte(c.frame), &m, "added", value)
+				want := c.want
+				if want.Headers = maps.Clone(want.Headers); want.Headers == nil {
+					want.Headers = make(map[string]string)
+				}
+				want.Headers["added"] = value
+				if m, err = Decode(frame, limits); err != nil {
+					t.Fatalf("%s: %v", frame, err)
+				}
+				got := m
+				if got.headers = 0; !reflect.DeepEqual(got, want) {
+					t.Fatalf("%s is %+v, want %+v", frame, got, want)
+				}
+			}
+		})
+	}
+	const frame = `{"unknown":{"type":1},"headers": { "k" : "v" } ,"id":"","type":"a", "after":[2]} `
+	m, err := Decode([]byte(frame), limits)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const want = `{"unknown":{"type":1},"headers": {"added":"\"", "k" : "v" } ,"id":"","type":"a", "after":[2]} `
+	if got := string(AddHeader(nil, []byte(frame), &m, "added", `"`)); got != want {
+		t.Errorf("got %s, want %s", got, want)
 	}
 }
 

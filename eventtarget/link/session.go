@@ -75,6 +75,7 @@ func (l *Link) converse(conn Conn) error {
 	defer silent.Stop()
 	frame, err := conn.Receive()
 	if err != nil {
+		opened.Do(func() {}) // it is not opened any more, or has been by now
 		return err
 	}
 	var welcome *wire.WelcomePayload

@@ -140,6 +140,28 @@ func TestBlock(t *testing.T) {
 	}
 }
 
+// TestBlockAcknowledged: a session that is waited for has to acknowledge something within
+// WriteTimeout, and need not acknowledge everything.
+func TestBlockAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.Block, WriteTimeout: time.Second, Heartbeat: -1})
+		p, _ := open(t, h, "", `,"window":1000`)
+		count(t, h, 0, 200)
+		for n := range 10 {
+			time.Sleep(900 * time.Millisecond) // of the bubble's time
+			p.ack(n + 1)
+		}
+		synctest.Wait()
+		if reason, gone := p.spoke.Reason(); gone {
+			t.Fatalf("it was ended: %v", reason)
+		}
+		time.Sleep(2 * time.Second)
+		if r := p.reason(); r.Code != eventtarget.CodeSlow {
+			t.Errorf("closed with %v", r)
+		}
+	})
+}
+
 // TestInboxBounds: too much for one spoke alone ends it, by its own bound or by the
 // hub's, and costs nobody else anything.
 func TestInboxBounds(t *testing.T) {

@@ -114,6 +114,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("a link cannot have Overflow %v", o.Overflow)
 	case o.LogBytes < 0 || o.LogEvents < 0 || o.Misses < 0 || o.Subscriptions < 0:
 		return o, errors.New("a bound is negative")
+	case min(o.WriteTimeout, o.DialTimeout, o.Backoff.Min, o.Backoff.Max, o.Backoff.Healthy) < 0:
+		return o, errors.New("a time is negative")
 	}
 	o.Limits = o.Limits.WithDefaults()
 	def(&o.Adapter, "link")

@@ -162,6 +162,37 @@ func TestBlockAcknowledged(t *testing.T) {
 	})
 }
 
+// TestBlockDown: nobody waits for a spoke that has no connection.
+func TestBlockDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.Block, LogEvents: 128, WriteTimeout: time.Hour, Heartbeat: -1, OnFault: func(eventtarget.Fault) {}})
+		p, _ := open(t, h, "", "")
+		p.conn.Stall()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for n := range 1000 {
+				dispatch(t, h, "n", "", fmt.Sprint(n))
+			}
+		}()
+		time.Sleep(time.Minute) // of the bubble's time
+		select {
+		case <-done:
+			t.Error("nobody waited")
+		default:
+		}
+		p.conn.Cut()
+		synctest.Wait()
+		select {
+		case <-done:
+		default:
+			t.Error("somebody waits for a spoke that is down")
+			h.Close()
+			<-done
+		}
+	})
+}
+
 // TestInboxBounds: too much for one spoke alone ends it, by its own bound or by the
 // hub's, and costs nobody else anything.
 func TestInboxBounds(t *testing.T) {

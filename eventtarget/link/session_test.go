@@ -235,7 +235,7 @@ func TestSessionPaced(t *testing.T) {
 type silent struct{ negotiated }
 
 func (s silent) Receive() ([]byte, error) {
-	time.Sleep(5 * time.Second) // DialTimeout, of the bubble's time
+	<-time.After(5 * time.Second) // DialTimeout, of the bubble's time
 	return nil, eventtarget.Reason{Code: eventtarget.CodeLost}
 }
 

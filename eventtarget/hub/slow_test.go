@@ -101,6 +101,40 @@ func TestConflate(t *testing.T) {
 	})
 }
 
+// TestDropOldestButSkipped: what was not for a spoke is not among what it has lost.
+func TestDropOldestButSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{LogEvents: 256, Overflow: eventtarget.DropOldest, WriteTimeout: time.Hour, Heartbeat: -1})
+		slow := attach(t, h, hub.Meta{})
+		slow.conn.Stall()
+		const events, skipped = 2000, 7 // every seventh
+		want := 0
+		for n := range events {
+			var err error
+			if e := event("n", "", fmt.Sprint(n)); n%skipped == 0 {
+				err = h.DispatchExcept(t.Context(), e, slow.spoke)
+			} else {
+				err = h.Dispatch(t.Context(), e)
+				want++
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		slow.conn.Resume()
+		synctest.Wait()
+		heard, lost := 0, 0
+		for _, m := range slow.take() {
+			if _, err := fmt.Sscanf(m, `__gap: {"count":%d}`, &lost); err != nil {
+				heard++
+			}
+		}
+		if lost == 0 || heard+lost != want {
+			t.Errorf("heard %d and told of %d, of %d", heard, lost, want)
+		}
+	})
+}
+
 // TestBlock: Dispatch waits for the slowest spoke, and everything arrives (law D05).
 func TestBlock(t *testing.T) {
 	for _, subscribed := range []bool{false, true} {

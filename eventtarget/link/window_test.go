@@ -1,0 +1,144 @@
+package link_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+)
+
+const window = 1 << 20 // that a link grants
+
+// welcomed returns a link in a session and the hub's end of its connection, behind the
+// greetings. It dials once.
+func welcomed(t *testing.T, o link.Options) (*link.Link, *link.PipeConn) {
+	t.Helper()
+	near, far := link.Pipe()
+	var dialled atomic.Bool
+	o.Dial = func(context.Context) (link.Conn, error) {
+		if dialled.Swap(true) {
+			return nil, errors.New("there is no hub any more")
+		}
+		return negotiated{near}, nil
+	}
+	l, err := link.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { l.Close(); <-l.Done() })
+	if _, err := far.Receive(); err != nil { // the greeting
+		t.Fatal(err)
+	}
+	if err := far.Send([]byte(`{"type":"__welcome","id":"","payload":{"version":1,"session":"x"}}`)); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	return l, far
+}
+
+// large is an event of a 16th of the window, or a little more.
+func large(n int) []byte {
+	return fmt.Appendf(nil, `{"type":"a","id":"%d","payload":"%s"}`, n, strings.Repeat("x", window/16))
+}
+
+// TestWindowBreached: of a hub that sends more than it may, no more than so much is taken
+// in, and nothing is lost.
+func TestWindowBreached(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const events = 300
+		free, heard := make(chan struct{}), 0
+		_, far := welcomed(t, link.Options{Setup: func(l *link.Link) {
+			_, err := l.Add(t.Context(), eventtarget.T("a", "*"), eventtarget.Listener[eventtarget.Raw]{
+				Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { <-free; heard++ },
+			})
+			if err != nil {
+				t.Error(err)
+			}
+		}})
+		var sent atomic.Int64
+		go func() {
+			for n := range events {
+				if far.Send(large(n)) != nil {
+					return
+				}
+				sent.Add(1)
+			}
+		}()
+		go func() { // what the link acknowledges
+			for {
+				if _, err := far.Receive(); err != nil {
+					return
+				}
+			}
+		}()
+		synctest.Wait()
+		const inPipe, inHand = 64, 2
+		if n := sent.Load(); n > 2*16+inPipe+inHand {
+			t.Errorf("%d events were taken, of which 16 fill the window", n-inPipe)
+		}
+		close(free)
+		synctest.Wait()
+		if heard != events {
+			t.Errorf("%d of %d were heard", heard, events)
+		}
+	})
+}
+
+// TestWindowAcknowledged: a hub that has sent a good part of the window need not wait for
+// the next acknowledgement that is due.
+func TestWindowAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, far := welcomed(t, link.Options{})
+		var acks atomic.Int64
+		go func() {
+			for {
+				if _, err := far.Receive(); err != nil {
+					return
+				}
+				acks.Add(1)
+			}
+		}()
+		for n := range 4 {
+			if err := far.Send(large(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait() // and no time passes
+		if acks.Load() == 0 {
+			t.Error("a quarter of the window is not acknowledged")
+		}
+	})
+}
+
+// TestCloseWhileDown: what was on its way when the connection was lost, and is not known to
+// have arrived, counts as discarded.
+func TestCloseWhileDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var discarded uint64
+		l, far := welcomed(t, link.Options{OnFault: func(f eventtarget.Fault) {
+			if f.Kind == eventtarget.FaultDiscarded {
+				discarded += f.Count
+			}
+		}})
+		for range 3 {
+			if err := l.Dispatch(t.Context(), eventtarget.Event[eventtarget.Raw]{Type: "a"}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		synctest.Wait() // until it is sent
+		far.Cut()
+		synctest.Wait()
+		l.Close()
+		if discarded != 3 {
+			t.Errorf("%d are told to be discarded", discarded)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -172,6 +173,35 @@ func TestBlock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBlockMany: as many as there are wait for the slowest spoke, and it gets everything.
+func TestBlockMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.Block, SpokeEvents: 128, WriteTimeout: time.Hour, Heartbeat: -1})
+		p := attach(t, h, hub.Meta{})
+		p.subscribe("n:*")
+		p.conn.Stall()
+		const dispatchers, each = 20, 50
+		var all sync.WaitGroup
+		for range dispatchers {
+			all.Go(func() {
+				for range each {
+					dispatch(t, h, "n", "", "0")
+				}
+			})
+		}
+		synctest.Wait()
+		if st := p.spoke.Stats(); st.Waiting > 128+dispatchers+pipeHolds {
+			t.Errorf("%d events wait", st.Waiting)
+		}
+		p.conn.Resume()
+		all.Wait()
+		synctest.Wait()
+		if got := len(p.take()); got != dispatchers*each {
+			t.Errorf("it got %d of %d", got, dispatchers*each)
+		}
+	})
 }
 
 // TestBlockAcknowledged: a session that is waited for has to acknowledge something within

@@ -142,3 +142,59 @@ func TestCloseWhileDown(t *testing.T) {
 		}
 	})
 }
+
+// TestCloseWhileDialling: a connection that is made when the link is closed already is closed,
+// too, and holds up nobody.
+func TestCloseWhileDialling(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		made := make(chan struct{})
+		near, far := link.Pipe()
+		l, err := link.New(link.Options{Dial: func(context.Context) (link.Conn, error) { <-made; return near, nil }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.Close()
+		close(made)
+		synctest.Wait()
+		select {
+		case <-l.Done():
+		default:
+			t.Error("the link has not ended")
+			far.Cut()
+		}
+	})
+}
+
+// TestResumesAnother: a hub that claims to go on with a session that is not this one's is not
+// believed: the link tries again, and asks for a new one.
+func TestResumesAnother(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dialled := make(chan *link.PipeConn, 3)
+		l, err := link.New(link.Options{OnFault: func(eventtarget.Fault) {}, Dial: func(context.Context) (link.Conn, error) {
+			near, far := link.Pipe()
+			dialled <- far
+			return negotiated{near}, nil
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { l.Close(); <-l.Done() }()
+		for n, welcome := range []string{`"session":"x"`, `"session":"y","resumed":true`, `"session":"z"`} {
+			far := <-dialled
+			hello, err := far.Receive()
+			if asks := strings.Contains(string(hello), `"session":"x"`); err != nil || asks != (n == 1) {
+				t.Errorf("greeting %d: %s, %v", n, hello, err)
+			}
+			if err := far.Send([]byte(`{"type":"__welcome","id":"","payload":{"version":1,` + welcome + `}}`)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+			if up := l.State() == eventtarget.StateUp; up != (n != 1) {
+				t.Errorf("behind welcome %d it is %v", n, l.State())
+			}
+			if n == 0 {
+				far.Cut()
+			}
+		}
+	})
+}

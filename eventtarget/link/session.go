@@ -56,7 +56,7 @@ const (
 
 // converse opens a connection and reads from it until it ends.
 func (l *Link) converse(conn Conn) error {
-	if SessionProtocol(conn) == 0 {
+	if wire.Protocol(conn) == 0 {
 		if err := l.up(conn, nil); err != nil {
 			return err
 		}

@@ -62,7 +62,7 @@ func (l *Link) converse(conn Conn) error {
 		}
 		return l.read(conn)
 	}
-	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close(l.goodbye()) }) // nobody else knows it yet
+	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close(l.goodbye(nil)) }) // nobody else knows it yet
 	defer stop()
 	hello := l.hello()
 	if err := l.guard(conn, func() error { return conn.Send(hello) }); err != nil {

@@ -8,8 +8,10 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
@@ -195,6 +197,61 @@ func TestResumesAnother(t *testing.T) {
 			if n == 0 {
 				far.Cut()
 			}
+		}
+	})
+}
+
+// choking is a connection on which a message behind the greeting is too large.
+type choking struct {
+	negotiated
+	greeted *bool
+}
+
+func (c choking) Receive() ([]byte, error) {
+	if msg, err := c.negotiated.Receive(); err != nil || !*c.greeted {
+		*c.greeted = true
+		return msg, err
+	}
+	return nil, eventtarget.Reason{Code: eventtarget.CodeTooLarge}
+}
+
+// TestTooLarge: a hub whose message is too large is told so, and does not send it again.
+func TestTooLarge(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, err := hub.New(hub.Options{OnFault: func(eventtarget.Fault) {}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { h.Close(); <-h.Done() }()
+		gaps, dials := 0, 0
+		l, err := link.New(link.Options{
+			Backoff: link.Backoff{Max: time.Second},
+			OnFault: func(f eventtarget.Fault) {
+				if f.Kind == eventtarget.FaultGap {
+					gaps++
+				}
+			},
+			Dial: func(context.Context) (link.Conn, error) {
+				near, far := link.Pipe()
+				go h.Attach(negotiated{far}, hub.Meta{})
+				if dials++; dials == 1 {
+					return choking{negotiated{near}, new(bool)}, nil
+				}
+				return negotiated{near}, nil
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { l.Close(); <-l.Done() }()
+		synctest.Wait()
+		if err := h.Dispatch(t.Context(), eventtarget.Event[eventtarget.Raw]{Type: "a"}); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(time.Minute / 2) // of the bubble's time, in which a session would go on
+		synctest.Wait()
+		if dials != 2 || gaps != 1 || h.Len() != 1 {
+			t.Errorf("%d connections, %d gaps, %d spokes", dials, gaps, h.Len())
 		}
 	})
 }

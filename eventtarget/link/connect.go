@@ -62,7 +62,7 @@ func (l *Link) pause(failing time.Duration, cause error) time.Duration {
 	if r, ok := errors.AsType[eventtarget.Reason](cause); ok && r.Remote && r.Retry > 0 {
 		return min(r.Retry, longest)
 	}
-	return l.opts.Backoff.pause(failing)
+	return l.opts.Backoff.Pause(failing)
 }
 
 // terminal tells whether dialling again is of no use: the other end said that it

@@ -1,5 +1,5 @@
-// Package auth has ready-made answers to who a peer is, for the Authenticate of
-// package wsserver: bearer tokens that are known beforehand, and signed ones (JWT).
+// Package auth has ready-made answers to who a peer is, for the Authenticate of packages
+// wsserver and ssehub: bearer tokens that are known beforehand, and signed ones (JWT).
 //
 //	h, err := wsserver.New(&wsserver.Options{Authenticate: auth.Static(map[string]string{token: "ann"})})
 //

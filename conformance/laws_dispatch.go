@@ -15,7 +15,7 @@ import (
 var dispatchLaws = []Law{
 	{"A14", "dispatch-inside", Must, "Dispatch inside a listener completes, also nested a hundred deep",
 		"a lock held while listeners run", lawDispatchInside},
-	{"A15", "close-inside", Must, "Close inside a listener does not deadlock, and Shutdown with its context is ErrWouldBlock",
+	{"A15", "close-inside", Must, "Close inside a listener does not deadlock, and Shutdown with its context is ErrWouldBlock and does nothing",
 		"a hub that is shut down from a handler", lawCloseInside},
 	{"A16", "once", Must, "a listener with Once is called once under concurrent dispatches, and others as ever",
 		"a flag that is checked and set in two steps", everyWay(lawOnce)},
@@ -67,14 +67,21 @@ func lawCloseInside(t *T) {
 		r := t.rig(2)
 		i, j := r.cell()
 		topic := eventtarget.T(t.name(), "")
-		closed := make(chan struct{})
-		r.add(j, topic, eventtarget.Listener[raw]{Inline: inline, Once: true, Handle: func(ctx context.Context, _ event) {
-			if err := r.Endpoints[j].Shutdown(ctx); !errors.Is(err, eventtarget.ErrWouldBlock) {
-				t.Errorf("inline %v: Shutdown with a listener's context: %v", inline, err)
+		refused, closed := make(chan struct{}), make(chan struct{})
+		calls := 0 // one behind the other
+		r.add(j, topic, eventtarget.Listener[raw]{Inline: inline, Handle: func(ctx context.Context, _ event) {
+			if calls++; calls == 1 {
+				if err := r.Endpoints[j].Shutdown(ctx); !errors.Is(err, eventtarget.ErrWouldBlock) {
+					t.Errorf("inline %v: Shutdown with a listener's context: %v", inline, err)
+				}
+				close(refused)
+				return
 			}
 			_ = r.Endpoints[j].Close()
 			close(closed)
 		}})
+		r.dispatch(i, event{Type: topic.Type})
+		t.await("Shutdown inside a listener", refused)
 		r.dispatch(i, event{Type: topic.Type})
 		t.await("Close inside a listener", closed)
 		t.await("Done after Close inside a listener", r.Endpoints[j].Done())

@@ -67,27 +67,34 @@ var codes = [...]struct {
 	CodeLost:      {"connection lost", 1006, 0xb, 502, 75},
 }
 
-func (c Code) known() bool { return int(c) < len(codes) }
-
 // String returns the reason in words.
 func (c Code) String() string {
-	if !c.known() {
+	if int(c) >= len(codes) {
 		return fmt.Sprintf("code(%d)", uint8(c))
 	}
 	return codes[c].name
 }
 
+// told is the code that stands for c where protocols have numbers: one that is not in the
+// table, which another hub may have sent, is told as CodeInternal.
+func (c Code) told() Code {
+	if int(c) >= len(codes) {
+		return CodeInternal
+	}
+	return c
+}
+
 // WebSocket returns the WebSocket close code. 1006 is never sent.
-func (c Code) WebSocket() int { return codes[c].webSocket }
+func (c Code) WebSocket() int { return codes[c.told()].webSocket }
 
 // QUIC returns the QUIC application error code.
-func (c Code) QUIC() uint64 { return codes[c].quic }
+func (c Code) QUIC() uint64 { return codes[c.told()].quic }
 
 // HTTP returns the HTTP status.
-func (c Code) HTTP() int { return codes[c].http }
+func (c Code) HTTP() int { return codes[c.told()].http }
 
 // Exit returns the exit status of a process (sysexits.h where it has one).
-func (c Code) Exit() int { return codes[c].exit }
+func (c Code) Exit() int { return codes[c.told()].exit }
 
 // CodeOfWebSocket returns the reason of a WebSocket close code. A code that
 // stands in no table is [CodeNormal] when it is 1005 (none was given), otherwise

@@ -20,3 +20,16 @@ func TestReasonMessage(t *testing.T) {
 		}
 	}
 }
+
+// TestUnknownCode: a code that is in no table comes from another version, over a bus, and
+// ends a connection like any other.
+func TestUnknownCode(t *testing.T) {
+	const unknown = Code(200)
+	if unknown.WebSocket() != CodeInternal.WebSocket() || unknown.QUIC() != CodeInternal.QUIC() ||
+		unknown.HTTP() != CodeInternal.HTTP() || unknown.Exit() != CodeInternal.Exit() {
+		t.Error("an unknown code is not told as an internal error")
+	}
+	if got := unknown.String(); got != "code(200)" {
+		t.Errorf("its words are %q", got)
+	}
+}

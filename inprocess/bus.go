@@ -100,6 +100,9 @@ func (m *Member) Close() error {
 // Shutdown leaves the bus once listeners have finished; see
 // [eventtarget.Endpoint].
 func (m *Member) Shutdown(ctx context.Context) error {
-	defer m.bus.leave(m)
-	return m.endpoint.Shutdown(ctx)
+	err := m.endpoint.Shutdown(ctx)
+	if m.registry.Closed() { // otherwise it was asked for inside a listener
+		m.bus.leave(m)
+	}
+	return err
 }

@@ -34,5 +34,6 @@
 //
 // # Limits
 //
-// Those of package link.
+// Those of package link. An event over them ends the request; the next one begins anew
+// instead of behind it, and a gap is told.
 package sseclient

@@ -1,6 +1,7 @@
 package sseclient
 
 import (
+	"bufio"
 	"errors"
 	"fmt"
 	"io"
@@ -54,6 +55,9 @@ func (s *stream) Receive() ([]byte, error) {
 		e, err, ok := s.next()
 		if err != nil || !ok {
 			s.stop()
+			if errors.Is(err, bufio.ErrTooLong) {
+				s.dialer.last.Store(nil) // or the hub would send it again
+			}
 			return nil, s.why(err)
 		}
 		if e.LastEventID != "" {
@@ -72,11 +76,13 @@ func (s *stream) why(err error) error {
 		return s.reason
 	default:
 	}
-	text := "the stream ended"
-	if err != nil {
-		text = err.Error()
+	switch {
+	case err == nil:
+		err = errors.New("the stream ended")
+	case errors.Is(err, bufio.ErrTooLong):
+		return eventtarget.Reason{Code: eventtarget.CodeTooLarge, Text: "the event is over the limit"}
 	}
-	return eventtarget.Reason{Code: eventtarget.CodeLost, Text: text}
+	return eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()}
 }
 
 // Send always fails: it cannot be called, since Dispatch accepts nothing.

@@ -15,7 +15,8 @@ import (
 
 // NewPostHandler returns the way back for those who only listen: a handler that
 // dispatches the envelope in a POST to every spoke of the hub. It answers 202 when that
-// was accepted, and otherwise with what is wrong, in plain text.
+// was accepted, and otherwise with what is wrong, in plain text; with 503 when that is
+// not the request, such as a hub that is closed or whose store does not work.
 //
 // Origins, Authenticate, Hosts and TrustedProxies are those of the requests that
 // listen. The content type must be application/json, which a page of another origin
@@ -62,15 +63,19 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) error {
 			return &Refusal{Status: http.StatusForbidden, Text: no.Error()}
 		}
 	}
-	if err == nil {
-		err = h.hub.Dispatch(r.Context(), eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
-	}
 	switch {
-	case err == nil, errors.Is(err, eventtarget.ErrClosed):
-		return err
 	case errors.Is(err, eventtarget.ErrTooLarge):
 		return &Refusal{Status: http.StatusRequestEntityTooLarge, Text: err.Error()}
-	default:
+	case err != nil:
 		return &Refusal{Status: http.StatusBadRequest, Text: err.Error()}
 	}
+	err = h.hub.Dispatch(r.Context(), eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
+	if err == nil || errors.Is(err, eventtarget.ErrClosed) {
+		return err
+	}
+	text := "not accepted"
+	if errors.Is(err, eventtarget.ErrUnknownOutcome) {
+		text = eventtarget.ErrUnknownOutcome.Error()
+	}
+	return &Refusal{Status: http.StatusServiceUnavailable, Text: text} // why is the hub's to know
 }

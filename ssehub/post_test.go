@@ -1,6 +1,9 @@
 package ssehub_test
 
 import (
+	"errors"
+	"io"
+	"iter"
 	"net/http"
 	"net/http/httptest"
 	"strings"
@@ -101,6 +104,39 @@ func TestPostAuthorize(t *testing.T) {
 		res.Body.Close()
 		if res.StatusCode != c.want {
 			t.Errorf("%s posts %s: %d, want %d", c.who, c.body, res.StatusCode, c.want)
+		}
+	}
+}
+
+// fullDisk is a store with room for its name only.
+type fullDisk struct{}
+
+func (fullDisk) Restore() iter.Seq2[hub.Record, error] {
+	return func(func(hub.Record, error) bool) {}
+}
+
+func (fullDisk) Append(records []hub.Record) error {
+	if records[0].Kind == hub.RecordName {
+		return nil
+	}
+	return errors.New("/var/lib/hub is full")
+}
+
+// TestPostStore: that the hub's store does not work is not the fault of who posts, who is
+// not told why either.
+func TestPostStore(t *testing.T) {
+	h, _ := serve(t, ssehub.Options{Options: hub.Options{Store: fullDisk{}, OnFault: func(eventtarget.Fault) {}}})
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{}))
+	defer server.Close()
+	for _, want := range []string{"outcome unknown\n", "not accepted\n"} {
+		res, err := http.Post(server.URL, "application/json", strings.NewReader(`{"type":"a","id":"1"}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(res.Body)
+		res.Body.Close()
+		if err != nil || res.StatusCode != http.StatusServiceUnavailable || string(text) != want {
+			t.Errorf("%s: %q, %v, want %q", res.Status, text, err, want)
 		}
 	}
 }

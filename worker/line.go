@@ -117,7 +117,7 @@ func (l *line) handedOver(c *child, err error) bool {
 	}
 	_ = c.pipes.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
 	l.set(next)
-	<-l.turn
+	l.yield()
 	return true
 }
 

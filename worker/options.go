@@ -87,7 +87,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("restart(%d) is unknown", o.Restart)
 	case o.WhileDown > Refuse:
 		return o, fmt.Errorf("whileDown(%d) is unknown", o.WhileDown)
-	case o.HandshakeTimeout < 0 || o.ReadyTimeout < 0 || o.WriteTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0:
+	case o.HandshakeTimeout < 0 || o.ReadyTimeout < 0 || o.WriteTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0,
+		min(o.Backoff.Min, o.Backoff.Max, o.Backoff.Healthy) < 0:
 		return o, errors.New("a negative option")
 	}
 	def(&o.HandshakeTimeout, 2*time.Second)

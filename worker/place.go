@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -19,7 +18,7 @@ type place struct {
 	name    string
 	failed  chan error // why a child could not be started, for who waits then
 	started time.Time  // the last child; the reader's
-	attempt int        // since one lasted; the reader's
+	failing time.Time  // since when none lasted; zero: one did; the reader's
 
 	mu      sync.Mutex
 	line    *line
@@ -64,34 +63,24 @@ func (p *place) attach() error {
 
 // keep makes the place anew whenever its spoke has ended, until the pool is closed.
 func (p *place) keep() {
-	for attempt := 0; ; attempt++ {
+	failing := time.Now()
+	for {
 		if _, s, _ := p.current(); s != nil {
 			<-s.Done()
+			failing = time.Now()
 		}
 		if p.pool.State() == eventtarget.StateClosed {
 			return
 		}
-		late := time.NewTimer(p.pause(attempt))
+		late := time.NewTimer(p.pool.opts.Worker.Backoff.Pause(time.Since(failing)))
 		select {
 		case <-late.C:
 		case <-p.pool.Hub.Done():
 			late.Stop()
 			return
 		}
-		if p.attach() == nil {
-			attempt = 0
-		}
+		_ = p.attach() // it is tried again
 	}
-}
-
-// pause is the back-off before the n-th attempt in a row.
-func (p *place) pause(attempt int) time.Duration {
-	b := p.pool.opts.Worker.Backoff
-	most := b.Max
-	if n := min(attempt, 30); b.Min<<n > 0 {
-		most = min(most, b.Min<<n)
-	}
-	return rand.N(most) + 1
 }
 
 // replace starts the child that takes the place of one that has ended: nil and nil for
@@ -100,7 +89,7 @@ func (p *place) replace(ctx context.Context, c *child, cause error) (*child, err
 	if c != nil {
 		p.pool.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Peer: p.name, Count: c.unfinished(), Err: cause})
 		if time.Since(p.started) >= p.pool.opts.Worker.Backoff.Healthy {
-			p.attempt = 0
+			p.failing = time.Time{}
 		}
 		if !p.wait(ctx) {
 			return nil, context.Cause(ctx)
@@ -132,9 +121,11 @@ func (p *place) replace(ctx context.Context, c *child, cause error) (*child, err
 
 // wait waits before the next attempt. It is false when ctx has ended.
 func (p *place) wait(ctx context.Context) bool {
-	late := time.NewTimer(p.pause(p.attempt))
+	if p.failing.IsZero() {
+		p.failing = time.Now()
+	}
+	late := time.NewTimer(p.pool.opts.Worker.Backoff.Pause(time.Since(p.failing)))
 	defer late.Stop()
-	p.attempt++
 	select {
 	case <-late.C:
 		return true

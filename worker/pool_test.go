@@ -276,7 +276,8 @@ func TestPoolExit(t *testing.T) {
 func TestPoolOptions(t *testing.T) {
 	for name, o := range map[string]worker.PoolOptions{
 		"no program": {}, "size": {Size: -1, Worker: worker.Options{Path: "/x"}},
-		"hub": {Worker: worker.Options{Path: "/x"}, Options: hub.Options{LogBytes: -1}},
+		"hub":   {Worker: worker.Options{Path: "/x"}, Options: hub.Options{LogBytes: -1}},
+		"pause": {Worker: worker.Options{Path: "/x", Options: link.Options{Backoff: link.Backoff{Max: -1}}}},
 	} {
 		if _, err := worker.StartPool(o); err == nil {
 			t.Errorf("%s: no error", name)

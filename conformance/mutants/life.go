@@ -51,6 +51,15 @@ func lifeMutants() []Mutant {
 				return err
 			}
 		}),
+		local("goes although it says that it would block", []string{"A15"}, func(w *wrong) {
+			w.shutdown = func(ctx context.Context) error {
+				err := w.Endpoint.Shutdown(ctx)
+				if errors.Is(err, eventtarget.ErrWouldBlock) {
+					_ = w.Endpoint.Close()
+				}
+				return err
+			}
+		}),
 		local("leaks a goroutine for each listener", []string{"A32"}, func(w *wrong) {
 			stop := make(chan struct{})
 			w.add = func(ctx context.Context, t topic, l listener) (*registration, error) {

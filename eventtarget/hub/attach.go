@@ -45,6 +45,7 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	s.resuming.Lock() // not before it has begun: its peer may come back at once
 	defer s.resuming.Unlock()
 	if err := h.join(s); err != nil {
+		h.journal.putBack(s)
 		s.cancel(err)
 		return nil, h.fail("attach", eventtarget.Topic{}, err)
 	}

@@ -30,7 +30,7 @@ func (h *Hub) Identity(id string) Audience {
 }
 
 // Where is the spokes for which keep is true. It is called for each spoke by each
-// Dispatch, and must be quick.
+// Dispatch, and must be quick. It may ask the spoke and the hub anything.
 func (h *Hub) Where(keep func(s *Spoke) bool) Audience {
 	return Audience{h, func() []*Spoke {
 		return slices.DeleteFunc(slices.Collect(h.Spokes()), func(s *Spoke) bool { return !keep(s) })
@@ -81,8 +81,9 @@ func (a Audience) record(msg []byte) Record {
 
 // deliver brings a message to those of the audience who are here.
 func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []byte) error {
+	to := a.choose() // before the Update, for Where's function may ask the hub
 	if a.hub.journal != nil && !a.isKept() {
-		if err := a.hub.sendsOwn(a.choose()...); err != nil {
+		if err := a.hub.sendsOwn(to...); err != nil {
 			return err
 		}
 	}
@@ -93,7 +94,7 @@ func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []by
 		if sealed = u.Sealed(); sealed {
 			return
 		}
-		for _, s := range a.choose() {
+		for _, s := range to {
 			if s.post(item{at: s.placeFor(u.Head()), msg: m}) {
 				crowd = append(crowd, s)
 			}

@@ -14,18 +14,18 @@ func (s *Spoke) replayStored(u framelog.Update) {
 	s.moved(u.Head())
 	var missed []item
 	unsure := j.misses(left)
-	for _, r := range j.recent {
-		if r.Seq <= left.place || slices.Contains(r.Except, s.session.id) {
+	for _, e := range j.recent.events {
+		if e.seq <= left.place || slices.Contains(e.except, s.session.id) {
 			continue
 		}
-		unsure = unsure || r.Group != "" // of which it may have been a member
-		m, err := s.hub.decode(r.Message)
+		unsure = unsure || e.to.Group != "" // of which it may have been a member
+		m, err := s.hub.decode(e.msg)
 		if err != nil {
 			continue // somebody else has written it into the store
 		}
 		topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-		if r.Kind == RecordEvent && (s.everything || s.wants(topic)) || r.Identity != "" && r.Identity == s.meta.Identity {
-			missed = append(missed, item{at: s.at, msg: s.hub.message(topic, r.Message)})
+		if e.to == (address{}) && (s.everything || s.wants(topic)) || e.to.Identity != "" && e.to.Identity == s.meta.Identity {
+			missed = append(missed, item{at: s.at, msg: s.hub.message(topic, e.msg)})
 		}
 	}
 	if unsure {
@@ -38,7 +38,7 @@ func (s *Spoke) replayStored(u framelog.Update) {
 
 // misses tells whether a session may miss what the store has not. Inside the log's Update.
 func (j *journal) misses(x *returning) bool {
-	return x.own || x.place < j.floor
+	return x.own || x.place < j.recent.floor
 }
 
 // sendsOwn notes, before that happens, that the spokes are sent something of their own,

@@ -68,3 +68,24 @@ func TestShutdownWhileConnecting(t *testing.T) {
 		}
 	})
 }
+
+// A Shutdown does not wait for a spoke whose connection is lost meanwhile to come back.
+func TestShutdownWhileCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{OnFault: func(eventtarget.Fault) {}})
+		p, _ := open(t, h, "", "")
+		p.conn.Stall()
+		count(t, h, 0, 2*pipeHolds)
+		down := make(chan error, 1)
+		go func() { down <- h.Shutdown(t.Context()) }()
+		synctest.Wait()
+		if len(down) > 0 {
+			t.Error("Shutdown has not waited for a spoke that is behind")
+		}
+		p.conn.Cut()
+		synctest.Wait()
+		if len(down) == 0 {
+			t.Error("Shutdown waits for a spoke that cannot come back")
+		}
+	})
+}

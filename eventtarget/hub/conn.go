@@ -51,10 +51,6 @@ type Position struct {
 	lost  bool // it names no place in this log
 }
 
-// Number returns how many events the log had got before the place: it tells places of
-// one log apart.
-func (p Position) Number() uint64 { return p.at.Seq }
-
 // FormatPosition returns a text by which a peer can name a place in the log, and go on
 // from there over another connection: see ParsePosition. Empty for the zero Position.
 func (h *Hub) FormatPosition(p Position) string {

@@ -255,3 +255,24 @@ func TestJoinedGaps(t *testing.T) {
 		}
 	})
 }
+
+// Of two hubs of one name the others count on the one that joined later.
+func TestJoinedTwins(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		_, observer := joined(t, &bus, 2, hub.Options{}) // "a" and "b"
+		time.Sleep(time.Second)                          // of the bubble's time
+		_, twin := joined(t, &bus, 1, hub.Options{})     // another "a"
+		id := twin[0].Hubs()[0].ID
+		for range 20 {
+			time.Sleep(time.Second) // as many signs of life as three leases have
+			var seen []string
+			for _, m := range observer[1].Hubs()[1:] {
+				seen = append(seen, m.ID)
+			}
+			if len(seen) != 1 || seen[0] != id {
+				t.Fatalf("it knows of %v, want %s", seen, id)
+			}
+		}
+	})
+}

@@ -30,11 +30,9 @@ type journal struct {
 
 	// seq is the number of the last event in the log. Inside the log's Update.
 	seq uint64
-	// recent are the events since before the hub began, as long as the peers of that
-	// time may come back; nil: they may not any more. Inside the log's Update.
-	recent   []Record
-	size     int
-	floor    uint64 // what has a greater number, and is to be remembered, is among them
+	// recent is of the time before the hub began, too, as long as the peers of that time
+	// may come back. Inside the log's Update.
+	recent   recent
 	handling handling
 
 	// returning are the sessions of that time; with a shared store all that there are.
@@ -67,7 +65,7 @@ type returning struct {
 func newJournal(h *Hub) (*journal, error) {
 	j := &journal{
 		hub: h, store: h.opts.Store, wake: make(chan struct{}, 1),
-		recent: []Record{}, returning: make(map[string]*returning),
+		returning: make(map[string]*returning),
 	}
 	j.handling.wake = j.poke
 	if all, is := j.store.(SharedStore); is {
@@ -80,7 +78,7 @@ func newJournal(h *Hub) (*journal, error) {
 			return nil, fmt.Errorf("the store: %w", err)
 		}
 		if first && r.Seq > 0 {
-			j.floor = r.Seq - 1
+			j.recent.floor = r.Seq - 1
 		}
 		first = false
 		j.restore(r)
@@ -90,7 +88,7 @@ func newJournal(h *Hub) (*journal, error) {
 		return j, nil
 	}
 	if len(j.returning) == 0 {
-		j.recent, j.size = nil, 0
+		j.recent.giveUp()
 	}
 	if j.name == "" {
 		j.name = newID()[:10]
@@ -109,8 +107,8 @@ func (j *journal) restore(r Record) {
 	j.account(r)
 	switch r.Kind {
 	case RecordName:
-		if j.shared == nil {
-			j.seq, j.floor = max(j.seq, r.Seq), max(j.floor, r.Seq)
+		if j.shared == nil && r.Seq > j.seq { // what is before it has gone
+			j.seq, j.recent.floor = r.Seq, r.Seq
 		}
 	case RecordEvent, RecordAddressed:
 		if r.Close != nil {
@@ -128,7 +126,7 @@ func (j *journal) restore(r Record) {
 			}
 		}
 		j.seq = r.Seq
-		j.remember(r)
+		j.recent.add(&r, r.Message, &j.hub.opts)
 	}
 }
 
@@ -156,19 +154,6 @@ func (j *journal) account(r Record) {
 	if x != nil {
 		x.received = max(x.received, r.Received)
 		x.own = x.own || r.Kind == RecordOwn
-	}
-}
-
-// remember keeps an event for those who are still to come back, as far as one may fall
-// behind.
-func (j *journal) remember(r Record) {
-	j.recent = append(j.recent, r)
-	j.size += len(r.Message)
-	for len(j.recent) > 1 && (j.size > j.hub.opts.LogBytes || len(j.recent) > j.hub.opts.LogEvents) {
-		j.size -= len(j.recent[0].Message)
-		j.floor = j.recent[0].Seq
-		j.recent[0] = Record{}
-		j.recent = j.recent[1:]
 	}
 }
 
@@ -214,7 +199,7 @@ func (j *journal) giveUp() {
 	}
 	j.returning = nil
 	j.mu.Unlock()
-	j.hub.log.Update(func(framelog.Update) { j.recent, j.size = nil, 0 })
+	j.hub.log.Update(func(framelog.Update) { j.recent.giveUp() })
 	j.write()
 }
 
@@ -280,10 +265,9 @@ func (j *journal) apply(e entry) (err error) {
 			return
 		}
 		j.seq = e.record.Seq
-		if j.recent != nil {
-			j.remember(e.record)
-		}
+		at := u.Head()
 		e.apply(u, e.record.Message)
+		j.recent.add(&e.record, logged(u, at), &j.hub.opts)
 	})
 	j.hub.wakeAll() // here, because its dispatcher may have given up
 	return err
@@ -420,6 +404,22 @@ func (j *journal) comesBack(hello *wire.HelloPayload, identity string) (*returni
 	delete(j.returning, hello.Session)
 	x.place = hello.Place.Seq
 	return x, nil
+}
+
+// putBack undoes comesBack for a spoke that was not let in: its peer may come again. With a
+// shared store nothing was taken out: see prune.
+func (j *journal) putBack(s *Spoke) {
+	if s.left == nil || j.shared != nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.returning != nil {
+		j.returning[s.session.id] = s.left
+		return
+	}
+	j.queue = append(j.queue, entry{record: Record{Kind: RecordEnded, Session: s.session.id}}) // as giveUp would have
+	j.poke()
 }
 
 // place returns how far the store is, for a new session; nil without one. Inside the

@@ -19,11 +19,12 @@ type Options struct {
 	// connections take framed messages: see [FrameWriter]. nil means none.
 	Framing func(dst []byte, n int) []byte
 
-	// LogBytes and LogEvents bound the log. A spoke that falls further behind
-	// is disconnected. Default 16 MiB and 262144.
+	// LogBytes and LogEvents bound the log. Default 16 MiB and 262144. With a Store,
+	// what is kept in memory for sessions that come back from another process is
+	// within the same bounds once more.
 	LogBytes, LogEvents int
-	// SpokeBytes and SpokeEvents bound what waits for one spoke alone. A spoke
-	// that is over it is disconnected. Default 1 MiB and 16384.
+	// SpokeBytes and SpokeEvents bound what waits for one spoke alone. Default 1 MiB
+	// and 16384.
 	SpokeBytes, SpokeEvents int
 	// InboxBytes bounds what waits in all of that together: over it, a spoke for
 	// which something waits already is as if over its own bounds. Default 64 MiB.
@@ -70,7 +71,8 @@ type Options struct {
 	// on the spoke's reader; what is dispatched meanwhile waits.
 	Snapshot func(s *Spoke, t eventtarget.Topic) ([]eventtarget.Event[eventtarget.Raw], Position)
 	// Retain tells for which topics the last event is kept, for those who subscribe
-	// later. It is called for each event and must be quick; nil: for none.
+	// later. It is called for each event, must be quick and must not call the hub; nil:
+	// for none.
 	Retain func(t eventtarget.Topic) bool
 	// RetainTopics bounds those: the least recently dispatched one gives way.
 	// Default 65536.
@@ -139,8 +141,11 @@ func (o Options) withDefaults() (Options, error) {
 	default:
 		return o, fmt.Errorf("a hub cannot have Overflow %v", o.Overflow)
 	}
-	if o.Rate < 0 {
-		return o, errors.New("a negative Rate")
+	switch {
+	case o.Rate < 0 || o.WriteTimeout < 0 || o.FirstMessage < 0:
+		return o, errors.New("a rate or a time is negative")
+	case o.Duplicates > Refuse:
+		return o, fmt.Errorf("duplicates(%d) is unknown", o.Duplicates)
 	}
 	o.Limits = o.Limits.WithDefaults()
 	def(&o.Adapter, "hub")

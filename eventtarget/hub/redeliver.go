@@ -70,13 +70,22 @@ type handling struct {
 
 	mu      sync.Mutex
 	state   handlingState
-	last    uint64    // the number of the last event
-	kept    uint64    // up to where the store knows that they are handled
-	open    list.List // of uint64: those that are not, in order
-	late    bool      // wake will be called
-	restore []Record  // what a process before had not handled; until begin or pass
+	last    uint64      // the number of the last event
+	kept    uint64      // up to where the store knows that they are handled
+	open    list.List   // of uint64: those that are not, in order
+	late    bool        // wake will be called
+	restore []unhandled // what a process before had not handled; until begin or pass
 	size    int
 }
+
+// unhandled is an event that a process before had not handled, by its number.
+type unhandled struct {
+	number  uint64
+	message []byte
+}
+
+// unhandledSize is about what one costs here beside its message.
+const unhandledSize = 64
 
 type handlingState uint8
 
@@ -93,7 +102,7 @@ type handed struct {
 	at *list.Element
 }
 
-// redelivered is an event that a process before had not handled.
+// redelivered is an event that is delivered again.
 type redelivered struct {
 	message []byte
 	handed  handed
@@ -104,13 +113,13 @@ func (x *handling) found(r Record, events, bytes int) {
 	switch {
 	case r.Kind == RecordHandled:
 		x.kept, x.last = r.Local, max(x.last, r.Seq, r.Local)
-		for len(x.restore) > 0 && x.restore[0].Local <= x.kept {
+		for len(x.restore) > 0 && x.restore[0].number <= x.kept {
 			x.forget()
 		}
 	case r.Local > 0:
 		x.last = max(x.last, r.Local)
-		x.restore = append(x.restore, r)
-		x.size += len(r.Message)
+		x.restore = append(x.restore, unhandled{r.Local, r.Message})
+		x.size += len(r.Message) + unhandledSize
 		for len(x.restore) > 1 && (x.size > bytes || len(x.restore) > events) {
 			x.forget()
 		}
@@ -118,8 +127,8 @@ func (x *handling) found(r Record, events, bytes int) {
 }
 
 func (x *handling) forget() {
-	x.size -= len(x.restore[0].Message)
-	x.restore[0] = Record{}
+	x.size -= len(x.restore[0].message) + unhandledSize
+	x.restore[0] = unhandled{}
 	x.restore = x.restore[1:]
 }
 
@@ -133,7 +142,7 @@ func (x *handling) begin() (missed []redelivered, lost uint64, err error) {
 	x.state = under
 	lost = x.last - x.kept - uint64(len(x.restore))
 	for _, r := range x.restore {
-		missed = append(missed, redelivered{r.Message, handed{x, x.open.PushBack(r.Local)}})
+		missed = append(missed, redelivered{r.message, handed{x, x.open.PushBack(r.number)}})
 	}
 	x.restore = nil
 	return missed, lost, nil

@@ -145,8 +145,14 @@ func TestRedeliverClose(t *testing.T) {
 	})
 }
 
-// TestRedeliverGap: what is beyond the bounds is told.
+// TestRedeliverGap: what is beyond the bounds, in events or in bytes, is told.
 func TestRedeliverGap(t *testing.T) {
+	for _, o := range []hub.Options{{LogEvents: 2}, {LogBytes: 250}} { // each event is one of about 100
+		redeliverGap(t, o)
+	}
+}
+
+func redeliverGap(t *testing.T, o hub.Options) {
 	synctest.Test(t, func(t *testing.T) {
 		m := &memory{}
 		h := storedHub(t, m, hub.Options{})
@@ -156,11 +162,12 @@ func TestRedeliverGap(t *testing.T) {
 		m = m.crash()
 		close(w.may)
 		var gaps []uint64
-		w = employ(t, storedHub(t, m, hub.Options{LogEvents: 2, OnFault: func(f eventtarget.Fault) {
+		o.OnFault = func(f eventtarget.Fault) {
 			if f.Kind == eventtarget.FaultGap {
 				gaps = append(gaps, f.Count)
 			}
-		}}))
+		}
+		w = employ(t, storedHub(t, m, o))
 		close(w.may)
 		if got := w.take(); !slices.Equal(got, []string{"3 again", "4 again"}) || !slices.Equal(gaps, []uint64{3}) {
 			t.Errorf("heard %q behind the gaps %v", got, gaps)

@@ -24,7 +24,7 @@ type greeting struct {
 
 // greet hears what a peer wants. The error says that the connection is of no use.
 func (h *Hub) greet(conn link.Conn) (greeting, error) {
-	if h.opts.SessionTimeout < 0 || link.SessionProtocol(conn) == 0 {
+	if h.opts.SessionTimeout < 0 || wire.Protocol(conn) == 0 {
 		return greeting{}, nil
 	}
 	first := make(chan received, 1)

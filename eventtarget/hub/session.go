@@ -38,6 +38,7 @@ type session struct {
 	unacked []sent
 	bytes   int  // of unacked
 	blocked bool // the writer waits for an acknowledgement
+	watched bool // see watch: while it does
 
 	again []sent // to be sent anew, before anything else; the writer's, but for release
 
@@ -321,6 +322,8 @@ func (s *Spoke) full() bool {
 	before := x.blocked
 	x.blocked = before || x.bytes >= x.window
 	blocked := x.blocked
+	watch := blocked && !x.watched && s.hub.opts.Overflow == eventtarget.Block
+	x.watched = x.watched || watch
 	x.mu.Unlock()
 	if blocked && !before {
 		s.relieve(s.out, s.out.turn.Load()) // or acknowledgements may wait behind an Inline listener
@@ -328,9 +331,9 @@ func (s *Spoke) full() bool {
 		if s.attached() != s.out { // detach has not seen it
 			s.hub.pace.unparked(s)
 		}
-		if s.hub.opts.Overflow == eventtarget.Block {
-			s.watch(x.isBlocked, eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "acknowledged nothing in time"})
-		}
+	}
+	if watch {
+		s.watch(x.stillBlocked, eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "acknowledged nothing in time"})
 	}
 	return blocked
 }
@@ -338,6 +341,14 @@ func (s *Spoke) full() bool {
 func (x *session) isBlocked() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	return x.blocked
+}
+
+// stillBlocked is isBlocked for watch, which ends when it is false.
+func (x *session) stillBlocked() bool {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.watched = x.blocked
 	return x.blocked
 }
 

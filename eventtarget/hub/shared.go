@@ -118,7 +118,7 @@ var errLogLost = errors.New("the log no longer has them")
 // follow applies one record.
 func (x *shared) follow(r Record) {
 	if r.Kind == RecordLost {
-		x.hub.log.Update(func(framelog.Update) { x.recent, x.size, x.floor = nil, 0, r.Seq })
+		x.hub.log.Update(func(framelog.Update) { x.recent.lost(r.Seq) })
 		x.hub.tellGap(0, errLogLost)
 		x.doubtSent()
 		return
@@ -188,7 +188,6 @@ func (x *shared) event(r Record, e entry) (err error) {
 	if err != nil {
 		return err
 	}
-	r.Message = msg
 	if h.bridged.repeats(m.Headers) {
 		h.log.Update(func(framelog.Update) { x.seq = r.Seq })
 		return errRepeat
@@ -205,12 +204,13 @@ func (x *shared) event(r Record, e entry) (err error) {
 			return
 		}
 		x.seq = r.Seq
-		x.remember(r)
+		at := u.Head()
 		if own {
-			e.apply(u, r.Message)
+			e.apply(u, msg)
 		} else {
-			crowd = h.append(u, topic, r.Message, nil)
+			crowd = h.append(u, topic, msg, nil)
 		}
+		x.recent.add(&r, logged(u, at), &h.opts)
 	})
 	h.wakeAll()
 	if err != nil || own && !h.bridged.brings(m.Headers) {
@@ -237,12 +237,11 @@ func (x *shared) addressed(r Record) error {
 	if err != nil {
 		return err
 	}
-	r.Message = msg
 	x.hub.log.Update(func(framelog.Update) {
 		x.seq = r.Seq
-		x.remember(r)
+		x.recent.add(&r, msg, &x.hub.opts)
 	})
-	return to.deliver(x.hub.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, r.Message)
+	return to.deliver(x.hub.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg)
 }
 
 // say says again what the store is called, and which sessions are here.

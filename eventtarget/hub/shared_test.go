@@ -11,6 +11,7 @@ import (
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
@@ -260,4 +261,44 @@ func TestSharedHoldsUp(t *testing.T) {
 			t.Errorf("%d were heard and %d lost", heard, n)
 		}
 	})
+}
+
+// TestSharedSaysAgain: a hub that begins when the log's beginning has gone knows the sessions
+// and the name nevertheless, which the others have said again.
+func TestSharedSaysAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		a := sharing(t, log, hub.Options{})
+		p, w := open(t, a, "ada", `,"topics":["m:*"]`)
+		const repeats = 16384
+		count(t, a, 0, repeats)
+		at := log.seq()
+		dispatch(t, a, "m", "", "1")
+		p.expect("m: 1")
+		late := log.open()
+		late.at = repeats / 2
+		b := newHub(t, hub.Options{Store: late, Relay: true, Heartbeat: -1})
+		q, again := open(t, b, "ada", resumeAt(w, 0, at)+`,"topics":["m:*"]`)
+		if !again.Resumed || again.Place.Store != w.Place.Store {
+			t.Errorf("welcomed with %+v", again)
+		}
+		q.expect("m: 1")
+	})
+}
+
+// TestSharedFallsSilent: the sessions of a hub that says nothing any more are forgotten once
+// their time is over.
+func TestSharedFallsSilent(t *testing.T) {
+	for minutes, want := range map[int]bool{1: true, 5: false} {
+		synctest.Test(t, func(t *testing.T) {
+			log := newSharedLog()
+			a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
+			_, w := open(t, a, "ada", "")
+			a.Close()
+			time.Sleep(time.Duration(minutes) * time.Minute) // of the bubble's time
+			if _, again := open(t, b, "ada", resumeAt(w, 0, w.Place.Seq)); again.Resumed != want {
+				t.Errorf("after %d minutes it goes on: %v", minutes, again.Resumed)
+			}
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -101,6 +102,40 @@ func TestConflate(t *testing.T) {
 	})
 }
 
+// TestDropOldestButSkipped: what was not for a spoke is not among what it has lost.
+func TestDropOldestButSkipped(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{LogEvents: 256, Overflow: eventtarget.DropOldest, WriteTimeout: time.Hour, Heartbeat: -1})
+		slow := attach(t, h, hub.Meta{})
+		slow.conn.Stall()
+		const events, skipped = 2000, 7 // every seventh
+		want := 0
+		for n := range events {
+			var err error
+			if e := event("n", "", fmt.Sprint(n)); n%skipped == 0 {
+				err = h.DispatchExcept(t.Context(), e, slow.spoke)
+			} else {
+				err = h.Dispatch(t.Context(), e)
+				want++
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}
+		slow.conn.Resume()
+		synctest.Wait()
+		heard, lost := 0, 0
+		for _, m := range slow.take() {
+			if _, err := fmt.Sscanf(m, `__gap: {"count":%d}`, &lost); err != nil {
+				heard++
+			}
+		}
+		if lost == 0 || heard+lost != want {
+			t.Errorf("heard %d and told of %d, of %d", heard, lost, want)
+		}
+	})
+}
+
 // TestBlock: Dispatch waits for the slowest spoke, and everything arrives (law D05).
 func TestBlock(t *testing.T) {
 	for _, subscribed := range []bool{false, true} {
@@ -138,6 +173,88 @@ func TestBlock(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestBlockMany: as many as there are wait for the slowest spoke, and it gets everything.
+func TestBlockMany(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.Block, SpokeEvents: 128, WriteTimeout: time.Hour, Heartbeat: -1})
+		p := attach(t, h, hub.Meta{})
+		p.subscribe("n:*")
+		p.conn.Stall()
+		const dispatchers, each = 20, 50
+		var all sync.WaitGroup
+		for range dispatchers {
+			all.Go(func() {
+				for range each {
+					dispatch(t, h, "n", "", "0")
+				}
+			})
+		}
+		synctest.Wait()
+		if st := p.spoke.Stats(); st.Waiting > 128+dispatchers+pipeHolds {
+			t.Errorf("%d events wait", st.Waiting)
+		}
+		p.conn.Resume()
+		all.Wait()
+		synctest.Wait()
+		if got := len(p.take()); got != dispatchers*each {
+			t.Errorf("it got %d of %d", got, dispatchers*each)
+		}
+	})
+}
+
+// TestBlockAcknowledged: a session that is waited for has to acknowledge something within
+// WriteTimeout, and need not acknowledge everything.
+func TestBlockAcknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.Block, WriteTimeout: time.Second, Heartbeat: -1})
+		p, _ := open(t, h, "", `,"window":1000`)
+		count(t, h, 0, 200)
+		for n := range 10 {
+			time.Sleep(900 * time.Millisecond) // of the bubble's time
+			p.ack(n + 1)
+		}
+		synctest.Wait()
+		if reason, gone := p.spoke.Reason(); gone {
+			t.Fatalf("it was ended: %v", reason)
+		}
+		time.Sleep(2 * time.Second)
+		if r := p.reason(); r.Code != eventtarget.CodeSlow {
+			t.Errorf("closed with %v", r)
+		}
+	})
+}
+
+// TestBlockDown: nobody waits for a spoke that has no connection.
+func TestBlockDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.Block, LogEvents: 128, WriteTimeout: time.Hour, Heartbeat: -1, OnFault: func(eventtarget.Fault) {}})
+		p, _ := open(t, h, "", "")
+		p.conn.Stall()
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for n := range 1000 {
+				dispatch(t, h, "n", "", fmt.Sprint(n))
+			}
+		}()
+		time.Sleep(time.Minute) // of the bubble's time
+		select {
+		case <-done:
+			t.Error("nobody waited")
+		default:
+		}
+		p.conn.Cut()
+		synctest.Wait()
+		select {
+		case <-done:
+		default:
+			t.Error("somebody waits for a spoke that is down")
+			h.Close()
+			<-done
+		}
+	})
 }
 
 // TestInboxBounds: too much for one spoke alone ends it, by its own bound or by the

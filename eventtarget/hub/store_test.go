@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
 // memory is a store that outlives a hub, in this process.
@@ -178,6 +179,7 @@ func TestStoreGap(t *testing.T) {
 		}, want: []string{`__gap: {"count":0}`, "m:1 1", "n:0 0", "n:1 1"}},
 		"a greeting":   {options: hub.Options{OnConnect: func(s *hub.Spoke) { _ = s.Dispatch(ctx, own) }}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:0 0", "n:1 1"}},
 		"conflated":    {options: hub.Options{Overflow: eventtarget.Conflate}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:0 0", "n:1 1"}},
+		"out of bytes": {later: hub.Options{LogBytes: 300}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:1 1"}}, // each is one of about 170
 		"out of reach": {later: hub.Options{LogEvents: 1}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:1 1"}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -197,6 +199,47 @@ func TestStoreGap(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestStoreFollowed: a store that says again what it is called and how far it is, as a second
+// file does, has nothing less.
+func TestStoreFollowed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		h := storedHub(t, m, hub.Options{})
+		_, w := open(t, h, "ada", "")
+		count(t, h, 0, 2)
+		m = m.crash()
+		m.records = append(m.records, hub.Record{Kind: hub.RecordName, Name: w.Place.Store, Seq: 2})
+		h = storedHub(t, m, hub.Options{})
+		p, _ := open(t, h, "ada", resumeAt(w, 0, 0))
+		count(t, h, 2, 3)
+		p.expect("n:0 0", "n:1 1", "n:2 2")
+	})
+}
+
+// TestStoreRefused: who comes back when there is no room has its session when there is.
+func TestStoreRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		h := storedHub(t, m, hub.Options{})
+		_, w := open(t, h, "ada", "")
+		count(t, h, 0, 1)
+		h = storedHub(t, m.crash(), hub.Options{Spokes: 1})
+		other := attach(t, h, hub.Meta{})
+		near, far := link.Pipe()
+		go near.Send([]byte(`{"type":"__hello","id":"","payload":{"version":1` + resumeAt(w, 0, 0) + `}}`))
+		if _, err := h.Attach(negotiated{far}, hub.Meta{Identity: "ada"}); !errors.Is(err, eventtarget.ErrLimit) {
+			t.Fatalf("a second spoke: %v", err)
+		}
+		other.conn.Cut()
+		synctest.Wait()
+		p, w := open(t, h, "ada", resumeAt(w, 0, 0))
+		if !w.Resumed {
+			t.Errorf("welcomed with %+v", w)
+		}
+		p.expect("n:0 0")
+	})
 }
 
 // TestStoreEnds: a session that its peer ends is over in the store too; one that the hub's

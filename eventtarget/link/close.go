@@ -32,7 +32,7 @@ func (l *Link) end(cause error) {
 	l.broadcast()
 	l.mu.Unlock()
 	if conn != nil {
-		_ = conn.Close(l.goodbye())
+		_ = conn.Close(l.goodbye(nil))
 	}
 	if unsent > 0 {
 		l.ReportFault(eventtarget.Fault{

@@ -89,11 +89,3 @@ type Resumer interface {
 	// Resumed tells whether that was done.
 	Resumed() bool
 }
-
-// SessionProtocol returns what conn has negotiated, for the engines.
-func SessionProtocol(conn Conn) int {
-	if n, ok := conn.(Negotiated); ok {
-		return n.Protocol()
-	}
-	return 0
-}

@@ -19,7 +19,7 @@ func (l *Link) run() {
 		if err == nil {
 			began := time.Now()
 			err = l.converse(conn)
-			_ = conn.Close(l.goodbye())
+			_ = conn.Close(l.goodbye(err))
 			if time.Since(began) >= l.opts.Backoff.Healthy {
 				failing = time.Time{}
 			}
@@ -62,7 +62,7 @@ func (l *Link) pause(failing time.Duration, cause error) time.Duration {
 	if r, ok := errors.AsType[eventtarget.Reason](cause); ok && r.Remote && r.Retry > 0 {
 		return min(r.Retry, longest)
 	}
-	return l.opts.Backoff.pause(failing)
+	return l.opts.Backoff.Pause(failing)
 }
 
 // terminal tells whether dialling again is of no use: the other end said that it
@@ -87,10 +87,14 @@ func (l *Link) finish(cause error) {
 	l.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, cause))
 }
 
-// goodbye is the reason that a connection is closed with.
-func (l *Link) goodbye() eventtarget.Reason {
+// goodbye is the reason that a connection is closed with. That a message is too large the
+// other end has to know: it would send it again over the next one.
+func (l *Link) goodbye(cause error) eventtarget.Reason {
 	if l.ctx.Err() != nil {
 		return eventtarget.Reason{Code: eventtarget.CodeNormal}
+	}
+	if r, ok := errors.AsType[eventtarget.Reason](cause); ok && !r.Remote && r.Code == eventtarget.CodeTooLarge {
+		return r
 	}
 	return eventtarget.Reason{Code: eventtarget.CodeLost}
 }
@@ -124,7 +128,7 @@ func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 	l.mu.Unlock()
 	l.tell()
 	if l.ctx.Err() != nil { // closed meanwhile, and did not see conn
-		_ = conn.Close(l.goodbye())
+		_ = conn.Close(l.goodbye(nil))
 	}
 	if again {
 		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultReconnected, Peer: l.opts.ID})

@@ -99,8 +99,8 @@ func (i *interest) needed(selector eventtarget.Topic) bool {
 	return false
 }
 
-// widened returns what to ask for instead of one topic too many: every id of its
-// type, or of the type with the most topics, or everything.
+// widened returns what to ask for instead of one topic too many: every id of its type
+// if that is the one with the most topics, otherwise everything.
 func (i *interest) widened(t eventtarget.Topic) eventtarget.Topic {
 	types := map[string]int{t.Type: 1}
 	for a := range i.asked {

@@ -17,8 +17,9 @@ import (
 // [eventtarget.Peer] that it names as the source of what that end sends. All
 // methods may be called from any goroutine and from inside a listener.
 //
-// Owns: one goroutine that dials and reads, one that writes while there is
-// something to write that no Dispatch can, one timer for heartbeats, and its registry's workers.
+// Owns: one goroutine that dials and reads, one that writes while there is something to
+// write that no Dispatch can, in a session one that delivers while there is something to
+// deliver, one for heartbeats, and its registry's workers.
 type Link struct {
 	opts     Options
 	registry *eventtarget.Registry[eventtarget.Raw]

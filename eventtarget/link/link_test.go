@@ -111,6 +111,8 @@ func TestOptions(t *testing.T) {
 		"both":                  {Dial: dial, Conn: near},
 		"DropOldest":            {Dial: dial, Overflow: eventtarget.DropOldest},
 		"negative bound":        {Dial: dial, LogEvents: -1},
+		"negative time":         {Dial: dial, WriteTimeout: -1},
+		"negative pause":        {Dial: dial, Backoff: link.Backoff{Max: -1}},
 	} {
 		l, err := link.New(o)
 		if e, ok := errors.AsType[*eventtarget.Error](err); l != nil || !ok || e.Op != "open" {

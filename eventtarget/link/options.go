@@ -100,7 +100,9 @@ type Backoff struct {
 	Healthy time.Duration
 }
 
-func (b Backoff) pause(failing time.Duration) time.Duration {
+// Pause returns the pause before the next attempt, when there has been no healthy connection
+// for so long. Min and Max must be set. It is for adapters that try again by themselves.
+func (b Backoff) Pause(failing time.Duration) time.Duration {
 	longest := min(b.Max, max(b.Min, failing*5/2))
 	shortest := min(failing/2, longest/5)
 	return shortest + rand.N(longest-shortest) + 1
@@ -114,6 +116,8 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("a link cannot have Overflow %v", o.Overflow)
 	case o.LogBytes < 0 || o.LogEvents < 0 || o.Misses < 0 || o.Subscriptions < 0:
 		return o, errors.New("a bound is negative")
+	case min(o.WriteTimeout, o.DialTimeout, o.Backoff.Min, o.Backoff.Max, o.Backoff.Healthy) < 0:
+		return o, errors.New("a time is negative")
 	}
 	o.Limits = o.Limits.WithDefaults()
 	def(&o.Adapter, "link")

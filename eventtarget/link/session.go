@@ -56,13 +56,13 @@ const (
 
 // converse opens a connection and reads from it until it ends.
 func (l *Link) converse(conn Conn) error {
-	if SessionProtocol(conn) == 0 {
+	if wire.Protocol(conn) == 0 {
 		if err := l.up(conn, nil); err != nil {
 			return err
 		}
 		return l.read(conn)
 	}
-	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close(l.goodbye()) }) // nobody else knows it yet
+	stop := context.AfterFunc(l.ctx, func() { _ = conn.Close(l.goodbye(nil)) }) // nobody else knows it yet
 	defer stop()
 	hello := l.hello()
 	if err := l.guard(conn, func() error { return conn.Send(hello) }); err != nil {
@@ -75,6 +75,7 @@ func (l *Link) converse(conn Conn) error {
 	defer silent.Stop()
 	frame, err := conn.Receive()
 	if err != nil {
+		opened.Do(func() {}) // it is not opened any more, or has been by now
 		return err
 	}
 	var welcome *wire.WelcomePayload

@@ -229,3 +229,35 @@ func TestSessionPaced(t *testing.T) {
 		}
 	})
 }
+
+// silent is a connection that breaks, without a word, just when the link gives up waiting
+// for an answer to its greeting.
+type silent struct{ negotiated }
+
+func (s silent) Receive() ([]byte, error) {
+	<-time.After(5 * time.Second) // DialTimeout, of the bubble's time
+	return nil, eventtarget.Reason{Code: eventtarget.CodeLost}
+}
+
+// TestSilentBreaks: such a connection is down, whichever comes first.
+func TestSilentBreaks(t *testing.T) {
+	for range 50 {
+		synctest.Test(t, func(t *testing.T) {
+			l, err := link.New(link.Options{
+				Dial: func(context.Context) (link.Conn, error) {
+					near, _ := link.Pipe()
+					return silent{negotiated{near}}, nil
+				},
+				Backoff: link.Backoff{Min: time.Hour, Max: time.Hour}, OnFault: func(eventtarget.Fault) {},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { l.Close(); <-l.Done() }()
+			time.Sleep(6 * time.Second)
+			if s := l.State(); s != eventtarget.StateDown {
+				t.Errorf("it is %v", s)
+			}
+		})
+	}
+}

@@ -65,20 +65,8 @@ func New(framing Framing, maxBytes, maxEvents int) *Log {
 	return &Log{framing: framing, maxBytes: maxBytes, maxEvents: maxEvents}
 }
 
-// Append frames msg and appends it, letting go of the oldest segments if the log
-// is over its bounds. It is false when the log is sealed.
-func (l *Log) Append(msg []byte) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	if l.sealed {
-		return false
-	}
-	Update{l}.Append(msg)
-	return true
-}
-
-// TryAppend is Append for a log that must not lose anything: it refuses the
-// message when there is no room. An empty log always has room.
+// TryAppend is [Update.Append] for a log that must not lose anything: it refuses the
+// message when there is no room, or the log is sealed. An empty log always has room.
 func (l *Log) TryAppend(msg []byte) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -109,7 +97,8 @@ func (u Update) Read(pos, upto Position) (run Run, ok bool) { return u.log.read(
 // Sealed tells whether the log is sealed: then nothing may be appended.
 func (u Update) Sealed() bool { return u.log.sealed }
 
-// Append is [Log.Append], and returns the positions around the message.
+// Append frames msg and appends it, letting go of the oldest segments if the log is over
+// its bounds. It returns the positions around the message.
 func (u Update) Append(msg []byte) (from, to Position) {
 	from, to = u.log.append(msg)
 	u.log.trim()
@@ -204,13 +193,6 @@ func (l *Log) Tail() Position {
 	return l.tail
 }
 
-// Room tells whether TryAppend would take a message of n bytes now.
-func (l *Log) Room(n int) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return !l.sealed && l.fits(n)
-}
-
 // fits tells whether there is room for n bytes. Under mu.
 func (l *Log) fits(n int) bool {
 	used := l.size()
@@ -281,35 +263,11 @@ func (l *Log) read(pos, upto Position) (run Run, ok bool) {
 	return run, true
 }
 
-// Cut returns the run's messages up to, and without, the one at offset.
-func (r Run) Cut(offset uint64) Run {
-	if offset >= r.To.Offset {
-		return r
-	}
-	at := r.base + uint32(offset-r.From.Offset)
-	n := sort.Search(len(r.index), func(i int) bool { return r.index[i].end > at })
-	return r.head(n)
-}
-
 // After returns the position in the run that is n bytes on. n must end a message.
 func (r Run) After(n int) Position {
 	at := r.base + uint32(n)
 	k := sort.Search(len(r.index), func(i int) bool { return r.index[i].end > at })
 	return Position{Offset: r.From.Offset + uint64(n), Seq: r.From.Seq + uint64(k)}
-}
-
-func (r Run) head(n int) Run {
-	size := uint32(0)
-	if n > 0 {
-		size = r.index[n-1].end - r.base
-	}
-	return Run{
-		From:  r.From,
-		To:    Position{Offset: r.From.Offset + uint64(size), Seq: r.From.Seq + uint64(n)},
-		Bytes: r.Bytes[:size:size],
-		base:  r.base,
-		index: r.index[:n:n],
-	}
 }
 
 // Messages calls fn for each message without its header, with the position behind

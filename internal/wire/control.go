@@ -32,6 +32,15 @@ const (
 	SessionVersion = 1
 )
 
+// Protocol returns the version of sessions that a connection has negotiated, 0 for none: see
+// link.Negotiated.
+func Protocol(conn any) int {
+	if n, ok := conn.(interface{ Protocol() int }); ok {
+		return n.Protocol()
+	}
+	return 0
+}
+
 // Counted tells whether a message has a number in a session: events have, and what
 // stands in one order with them. What is said anew on each connection has not.
 func Counted(messageType string) bool {

@@ -62,7 +62,10 @@ type Store struct {
 	failed   error
 }
 
-const suffix = ".log"
+const (
+	suffix     = ".log"
+	unfinished = "new*.tmp" // are files that are not whole yet
+)
 
 // Open opens the store in a folder, which it makes if there is none; nil options are the
 // defaults. The error is that the folder cannot be used, or is used by another process.
@@ -93,9 +96,15 @@ func (s *Store) open() (err error) {
 		return err
 	}
 	for _, e := range entries {
+		if left, _ := filepath.Match(unfinished, e.Name()); left { // by a process that died
+			err = errors.Join(err, os.Remove(filepath.Join(s.dir, e.Name())))
+		}
 		if n, err := strconv.Atoi(strings.TrimSuffix(e.Name(), suffix)); err == nil && strings.HasSuffix(e.Name(), suffix) {
 			s.numbers = append(s.numbers, n)
 		}
+	}
+	if err != nil {
+		return err
 	}
 	slices.Sort(s.numbers)
 	if len(s.numbers) == 0 {
@@ -197,7 +206,7 @@ func (s *Store) rotate() error {
 // begin begins a file with the sessions that there are. It takes its name when it is
 // whole.
 func (s *Store) begin(n int) error {
-	f, err := os.CreateTemp(s.dir, "new")
+	f, err := os.CreateTemp(s.dir, unfinished)
 	if err != nil {
 		return err
 	}
@@ -213,6 +222,11 @@ func (s *Store) begin(n int) error {
 	}
 	if err != nil {
 		return errors.Join(err, f.Close(), os.Remove(f.Name()))
+	}
+	if s.opts.Sync {
+		if err := syncDir(s.dir); err != nil {
+			return errors.Join(err, f.Close())
+		}
 	}
 	s.file, s.size = f, int64(len(s.buf))
 	s.numbers = append(s.numbers, n)

@@ -201,6 +201,25 @@ func TestRotates(t *testing.T) {
 	}
 }
 
+// TestUnfinished: a file that a process left when it died before that was whole goes away,
+// and nothing else does.
+func TestUnfinished(t *testing.T) {
+	dir := t.TempDir()
+	for _, name := range []string{"new1.tmp", "news"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte("x"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(t, dir, nil)
+	names, err := filepath.Glob(filepath.Join(dir, "*"))
+	for i, name := range names {
+		names[i] = filepath.Base(name)
+	}
+	if want := []string{"00000001.log", "lock", "news"}; err != nil || !slices.Equal(names, want) {
+		t.Errorf("%q, %v, want %q", names, err, want)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, &filestore.Options{Bytes: 4000})

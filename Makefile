@@ -3,6 +3,8 @@ MODULES   := . ./cmd ./bench ./otel ./web/e2e
 APART     := ./examples/nats
 # Most packages mostly wait, for processes, time-outs and disks: -p 4.
 TESTFLAGS := -race -shuffle=on -p 4 -parallel 8 -timeout 8m
+# The longest test has a process of its own beside others.
+LONGEST   := ^TestConformanceShared$$
 FUZZTIME  ?= 30s
 GO        ?= go
 STEP      := scripts/step.sh
@@ -10,7 +12,7 @@ STEP      := scripts/step.sh
 # what they need; `go tool -n` builds one and prints where it is.
 TOOL      := GOWORK=off $(GO) -C tools tool -n
 
-.PHONY: help plots soak test test-modules test-apart check tidy cross lint vuln bench bench-quick demo fuzz
+.PHONY: help plots soak test test-modules test-apart test-longest check tidy cross lint vuln bench bench-quick demo fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -19,16 +21,19 @@ test: ## install what the tests need, check, and run every test with the race de
 	@$(STEP) . scripts/deps.sh
 	@$(MAKE) --no-print-directory check
 	@$(STEP) . scripts/cross.sh quick $(MODULES)
-	@$(STEP) . $(GO) test $(TESTFLAGS) ./...
-	@$(MAKE) --no-print-directory -j2 test-modules test-apart
+	@$(STEP) . $(GO) test $(TESTFLAGS) -skip '$(LONGEST)' ./...
+	@$(MAKE) --no-print-directory -j3 test-modules test-apart test-longest
 
-# These wait more than they compute, so the two go side by side.
+# These wait more than they compute, so they go side by side.
 test-modules:
 	@for m in $(filter-out .,$(MODULES)); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
 
 test-apart:
 	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) test $(TESTFLAGS) ./... || exit 1; done
+
+test-longest:
+	@$(STEP) . $(GO) test $(TESTFLAGS) -run '$(LONGEST)' ./eventtarget/hub
 
 soak: ## what injects faults, ten times as long as in test, then all adapters for 20 minutes
 	EVENTTARGET_SOAK=1 $(GO) test -race -count 1 -p 1 -timeout 20m -run 'Nemesis' -v ./...

@@ -30,6 +30,11 @@ func TestTestCommand(t *testing.T) {
 			t.Errorf("make test runs %q, without -race or -shuffle=on", c)
 		}
 	}
+	for _, m := range regexp.MustCompile(`-skip '([^']*)'`).FindAllStringSubmatch(script, -1) {
+		if !strings.Contains(script, "-run '"+m[1]+"'") {
+			t.Errorf("make test skips %s and runs it nowhere", m[1])
+		}
+	}
 	// A directory is tested by itself or in a loop over some.
 	var tested []string
 	for _, m := range regexp.MustCompile(`(?:for m in ([^;]*); do [^\n]*|step\.sh (\S+) )\bgo test\b[^\n]* \./\.\.\.`).FindAllStringSubmatch(script, -1) {

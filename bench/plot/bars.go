@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"strings"
 )
 
@@ -37,7 +36,7 @@ func (b bars) svg() string {
 			}
 			long := (width - left - 90) * bar.value / most
 			pic.text(left-10, y+12, label, "end", bar.name)
-			fmt.Fprintf(pic, `<rect class="bar %s" x="%.1f" y="%.1f" width="%.1f" height="16" rx="2"/>`+"\n", class, left, y, max(1, long))
+			pic.put(`<rect class="bar %s" x="%.1f" y="%.1f" width="%.1f" height="16" rx="2"/>`+"\n", class, left, y, max(1, long))
 			pic.text(left+long+8, y+12, label, "start", thousands(bar.value))
 			y += step
 		}

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"encoding/csv"
 	"errors"
 	"fmt"
@@ -36,13 +37,12 @@ type point struct{ x, y float64 }
 // curves returns a curve for each name: its key stands, with commas between them, in the
 // columns that are named last.
 func (d *data) curves(file, x, y string, names []name, keys ...string) (all []curve) {
-	f, err := os.Open(filepath.Join(d.docs, "data", file))
+	text, err := os.ReadFile(filepath.Join(d.docs, "data", file))
 	if err != nil {
 		d.err = errors.Join(d.err, err)
 		return nil
 	}
-	defer f.Close()
-	r := csv.NewReader(f)
+	r := csv.NewReader(bytes.NewReader(text))
 	r.Comment = '#'
 	rows, err := r.ReadAll()
 	if err != nil || len(rows) < 2 {

@@ -1,7 +1,6 @@
 package main
 
 import (
-	"fmt"
 	"math"
 	"slices"
 )
@@ -110,15 +109,15 @@ func (l lines) svg() string {
 	p.line("axis", plotLeft, plotBottom, plotRight, plotBottom)
 	p.line("axis", plotLeft, plotTop, plotLeft, plotBottom)
 	p.text((plotLeft+plotRight)/2, plotBottom+42, "strong", "middle", l.x.title())
-	fmt.Fprintf(p, `<text transform="translate(20 %.1f) rotate(-90)" class="strong" text-anchor="middle">%s</text>`+"\n", (plotTop+plotBottom)/2, l.y.title())
+	p.put(`<text transform="translate(20 %.1f) rotate(-90)" class="strong" text-anchor="middle">%s</text>`+"\n", (plotTop+plotBottom)/2, l.y.title())
 	for _, c := range l.curves {
-		fmt.Fprintf(p, `<polyline class="line %s" points="`, c.colour)
+		p.put(`<polyline class="line %s" points="`, c.colour)
 		for _, at := range c.points {
-			fmt.Fprintf(p, "%.1f,%.1f ", x.at(at.x), y.at(at.y))
+			p.put("%.1f,%.1f ", x.at(at.x), y.at(at.y))
 		}
 		p.WriteString(`"/>` + "\n")
 		for _, at := range c.points {
-			fmt.Fprintf(p, `<circle class="dot %s" cx="%.1f" cy="%.1f" r="3.5"/>`+"\n", c.colour, x.at(at.x), y.at(at.y))
+			p.put(`<circle class="dot %s" cx="%.1f" cy="%.1f" r="3.5"/>`+"\n", c.colour, x.at(at.x), y.at(at.y))
 		}
 	}
 	l.names(p, y)

@@ -40,21 +40,23 @@ type picture struct{ strings.Builder }
 
 func newPicture(width, height float64, title, under string) *picture {
 	p := &picture{}
-	fmt.Fprintf(p, `<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" role="img" aria-label="%s">`+"\n",
+	p.put(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %g %g" width="%g" height="%g" role="img" aria-label="%s">`+"\n",
 		width, height, width, height, html.EscapeString(title))
 	p.WriteString(style)
-	fmt.Fprintf(p, `<rect class="ground" x="0.5" y="0.5" width="%g" height="%g" rx="8"/>`+"\n", width-1, height-1)
+	p.put(`<rect class="ground" x="0.5" y="0.5" width="%g" height="%g" rx="8"/>`+"\n", width-1, height-1)
 	p.text(24, 32, "title", "start", title)
 	p.text(24, 52, "", "start", under)
 	return p
 }
 
+func (p *picture) put(format string, args ...any) { p.WriteString(fmt.Sprintf(format, args...)) }
+
 func (p *picture) text(x, y float64, class, anchor, text string) {
-	fmt.Fprintf(p, `<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`+"\n", x, y, class, anchor, html.EscapeString(text))
+	p.put(`<text x="%.1f" y="%.1f" class="%s" text-anchor="%s">%s</text>`+"\n", x, y, class, anchor, html.EscapeString(text))
 }
 
 func (p *picture) line(class string, x1, y1, x2, y2 float64) {
-	fmt.Fprintf(p, `<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`+"\n", class, x1, y1, x2, y2)
+	p.put(`<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`+"\n", class, x1, y1, x2, y2)
 }
 
 func (p *picture) end() string {

@@ -222,8 +222,8 @@ func (r *slowRig) readLossy(p *plain) {
 			r.t.Fatalf("to drop the oldest: heard event %d, want %d; told of %d lost", got, n, lost)
 		}
 	}
-	if p.gaps != 1 {
-		r.t.Errorf("to drop the oldest: told of %d gaps, want one", p.gaps)
+	if p.gaps == 0 { // there is one; more if the network took some of it meanwhile
+		r.t.Errorf("to drop the oldest: told of no gap")
 	}
 }
 
@@ -255,6 +255,7 @@ func lawRecover(t *T) {
 	p := r.join(false)
 	r.send(overflowBatches)
 	r.readLossy(p)
+	told := p.gaps
 	for range 10 {
 		n := r.sent
 		r.send(1)
@@ -264,8 +265,8 @@ func lawRecover(t *T) {
 			}
 		}
 	}
-	if p.gaps != 1 {
-		t.Errorf("told of %d gaps, want one for the time that it fell behind", p.gaps)
+	if p.gaps != told {
+		t.Errorf("told of %d gaps after it had caught up", p.gaps-told)
 	}
 }
 

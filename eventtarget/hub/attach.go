@@ -26,16 +26,20 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		_ = conn.Close(reasonOf(err))
 		return nil, h.fail("attach", eventtarget.Topic{}, err)
 	}
-	if g.hello != nil && g.hello.Session != "" {
-		if s := h.resume(conn, meta, g); s != nil {
-			return s, nil
-		}
-	}
 	var left *returning
-	if g.hello != nil {
-		if left, err = h.journal.comesBack(g.hello, meta.Identity); err != nil {
+	if g.hello != nil && g.hello.Session != "" {
+		var s *Spoke
+		var leave func()
+		if leave, err = h.arrive(g.hello.Session); err == nil {
+			defer leave()
+			s, left, err = h.goOn(conn, meta, g)
+		}
+		if err != nil {
 			_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeTryLater}) // or at another hub
 			return nil, h.fail("attach", eventtarget.Topic{}, err)
+		}
+		if s != nil {
+			return s, nil
 		}
 	}
 	s := h.newSpoke(newAttachment(conn, g.first), meta)
@@ -69,6 +73,17 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	a := s.out
 	h.wg.Go(func() { s.read(a) })
 	return s, nil
+}
+
+// goOn looks for the session that a peer asks for: with its spoke here, or left by another
+// process. Both are nil if the peer is to get a new one; the error is that it is to come
+// again.
+func (h *Hub) goOn(conn link.Conn, meta Meta, g greeting) (s *Spoke, left *returning, err error) {
+	if s, err = h.resume(conn, meta, g); s != nil || err != nil {
+		return s, nil, err
+	}
+	left, err = h.journal.comesBack(g.hello, meta.Identity)
+	return nil, left, err
 }
 
 func (h *Hub) newSpoke(a *attachment, meta Meta) *Spoke {

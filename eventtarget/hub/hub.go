@@ -45,6 +45,7 @@ type Hub struct {
 	mu         sync.Mutex
 	spokes     map[string]*Spoke
 	sessions   map[string]*Spoke   // by the session's id
+	arrivals   map[string]*arrival // likewise
 	identities map[string][]*Spoke // never empty
 	groups     map[string]spokeSet // never empty
 	addrs      map[string]int      // how many spokes: see addrKey
@@ -69,6 +70,7 @@ func New(opts Options) (*Hub, error) {
 		log:        framelog.New(opts.Framing, opts.LogBytes, opts.LogEvents),
 		spokes:     make(map[string]*Spoke),
 		sessions:   make(map[string]*Spoke),
+		arrivals:   make(map[string]*arrival),
 		identities: make(map[string][]*Spoke),
 		groups:     make(map[string]spokeSet),
 		addrs:      make(map[string]int),

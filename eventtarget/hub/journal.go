@@ -58,6 +58,7 @@ type returning struct {
 
 	// With a shared store:
 	hub  string    // that it is at
+	try  uint64    // which of its peer's attempts to resume it has brought it there
 	idle time.Time // since when it is at this hub and has no spoke; zero: it has, or is elsewhere
 }
 
@@ -143,10 +144,10 @@ func (j *journal) account(r Record) {
 			x = &returning{identity: r.Name}
 			j.returning[r.Session] = x
 		}
-		x.hub = r.Hub
+		x.hub, x.try = r.Hub, max(x.try, r.Try)
 	case RecordMoved:
 		if x != nil {
-			x.hub, x.idle = r.Hub, time.Time{}
+			x.hub, x.try, x.idle = r.Hub, max(x.try, r.Try), time.Time{}
 		}
 	case RecordEnded:
 		delete(j.returning, r.Session)

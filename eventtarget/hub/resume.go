@@ -2,6 +2,7 @@ package hub
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -76,26 +77,72 @@ func (h *Hub) newSession(hello *wire.HelloPayload, left *returning) *session {
 		return &session{id: newID(), window: window}
 	}
 	x := &session{id: hello.Session, window: window, sent: hello.Received, acked: hello.Received, claimed: hello.Received}
+	x.try.Store(hello.Try)
 	x.in.Store(left.received)
 	x.reported.Store(left.received)
 	return x
 }
 
+// errOlder tells of an attempt to resume a session that was held up on its way: its peer has
+// made another one meanwhile.
+var errOlder = errors.New("the peer has come back another way meanwhile")
+
+// arrival is the connections that ask for one session.
+type arrival struct {
+	turn chan struct{} // full while one of them does
+	here int           // under the hub's mu
+}
+
+// arrive lets one connection after the other ask for a session, so that a second one finds
+// what the first one has made of it.
+func (h *Hub) arrive(session string) (leave func(), err error) {
+	h.mu.Lock()
+	a := h.arrivals[session]
+	if a == nil {
+		a = &arrival{turn: make(chan struct{}, 1)}
+		h.arrivals[session] = a
+	}
+	a.here++
+	h.mu.Unlock()
+	gone := func() {
+		h.mu.Lock()
+		defer h.mu.Unlock()
+		if a.here--; a.here == 0 {
+			delete(h.arrivals, session)
+		}
+	}
+	select {
+	case a.turn <- struct{}{}:
+		return func() {
+			<-a.turn
+			gone()
+		}, nil
+	case <-h.ctx.Done():
+		gone()
+		return nil, eventtarget.ErrClosed
+	}
+}
+
 // resume goes on with a session over another connection. It returns nil when there is
-// none that the peer may have: it then gets a new one.
-func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) *Spoke {
+// none that the peer may have: it then gets a new one. The error is that it is to come
+// again.
+func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	h.mu.Lock()
 	s := h.sessions[g.hello.Session]
 	h.mu.Unlock()
 	if s == nil || s.meta.Identity != meta.Identity { // whose it is, is nobody else's to know
-		return nil
+		return nil, nil
 	}
 	s.resuming.Lock()
 	defer s.resuming.Unlock()
 	a := newAttachment(conn, nil)
-	fenced, received, ok := s.takeOver(a, g.hello.Received)
-	if !ok {
-		return nil
+	fenced, received, ok := s.takeOver(a, g.hello)
+	switch {
+	case ok:
+	case s.session.newer(g.hello.Try):
+		return nil, errOlder
+	default:
+		return nil, nil
 	}
 	if fenced != nil {
 		_ = fenced.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on over another connection"})
@@ -108,24 +155,25 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) *Spoke {
 	s.incoming.Store(&incoming{att: a, received: g.hello.Received})
 	s.shard.add(s)
 	h.wg.Go(func() { s.read(a) })
-	return s
+	return s, nil
 }
 
 // takeOver makes a the spoke's connection: from now on nothing counts that comes over
 // the one before, if there still is one. It is false when the session is over, or is
-// not what the peer takes it for.
-func (s *Spoke) takeOver(a *attachment, received uint64) (fenced *attachment, in uint64, ok bool) {
+// not what the peer takes it for, or the peer has come back another way since.
+func (s *Spoke) takeOver(a *attachment, hello *wire.HelloPayload) (fenced *attachment, in uint64, ok bool) {
 	s.receiving.Lock() // until what the old connection brought has been heard
 	defer s.receiving.Unlock()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.session
 	x.mu.Lock()
-	possible := received >= x.acked
+	possible := hello.Received >= x.acked
 	x.mu.Unlock()
-	if s.ending || !possible {
+	if s.ending || !possible || x.newer(hello.Try) {
 		return nil, 0, false
 	}
+	x.try.Store(max(x.try.Load(), hello.Try))
 	fenced, s.att = s.att, a
 	if x.expiry != nil {
 		x.expiry.Stop()

@@ -21,8 +21,9 @@ import (
 // a gap and has none.
 type session struct {
 	id     string
-	window int         // how many bytes may be unacknowledged
-	own    atomic.Bool // the store knows that the spoke was sent something of its own
+	window int           // how many bytes may be unacknowledged
+	own    atomic.Bool   // the store knows that the spoke was sent something of its own
+	try    atomic.Uint64 // which of the peer's attempts to resume it holds
 
 	// Of the peer's messages:
 	in        atomic.Uint64 // received; changed under Spoke.receiving
@@ -411,3 +412,6 @@ func (x *session) release() (unacked uint64) {
 	tell(marks)
 	return unacked
 }
+
+// newer tells that the session is its peer's in a later attempt to resume it than this one.
+func (x *session) newer(try uint64) bool { return try > 0 && try < x.try.Load() }

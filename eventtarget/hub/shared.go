@@ -113,6 +113,13 @@ func (x *shared) counts(r Record) bool {
 	return s == nil || s.hub == r.Hub
 }
 
+// older tells of a record that takes a session over for an attempt of its peer's that was
+// held up on its way. Under mu.
+func (x *shared) older(r Record) bool {
+	s := x.returning[r.Session]
+	return r.Kind == RecordMoved && s != nil && r.Try > 0 && r.Try < s.try
+}
+
 var errLogLost = errors.New("the log no longer has them")
 
 // follow applies one record.
@@ -129,7 +136,7 @@ func (x *shared) follow(r Record) {
 		e = x.sent[r.Ref]
 		x.lose(r.Ref)
 	}
-	if !x.counts(r) {
+	if !x.counts(r) || x.older(r) {
 		x.mu.Unlock()
 		x.done(e, eventtarget.ErrGone)
 		return
@@ -150,7 +157,7 @@ func (x *shared) follow(r Record) {
 		}
 	case RecordMoved:
 		if before == x.id && r.Hub != x.id {
-			x.movedAway(r.Session)
+			x.movedAway(r)
 		}
 	case RecordEvent:
 		err = x.event(r, e)
@@ -160,14 +167,20 @@ func (x *shared) follow(r Record) {
 	x.done(e, err)
 }
 
-// movedAway ends a spoke whose session goes on at another hub.
-func (x *shared) movedAway(session string) {
+// movedAway ends a spoke whose session goes on at another hub. If its peer is here in a later
+// attempt, which the log knows nothing of, it is to come again.
+func (x *shared) movedAway(r Record) {
 	x.hub.mu.Lock()
-	s := x.hub.sessions[session]
+	s := x.hub.sessions[r.Session]
 	x.hub.mu.Unlock()
-	if s != nil {
-		s.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on at another hub"})
+	if s == nil {
+		return
 	}
+	reason := eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on at another hub"}
+	if s.session.newer(r.Try) {
+		reason.Code = eventtarget.CodeTryLater
+	}
+	s.end(reason)
 }
 
 // read returns the event of a record, and its message with the number.
@@ -252,7 +265,7 @@ func (x *shared) say() {
 		if s.hub != x.id {
 			continue
 		}
-		all = append(all, Record{Kind: RecordOpened, Session: id, Name: s.identity, Received: s.received})
+		all = append(all, Record{Kind: RecordOpened, Session: id, Name: s.identity, Received: s.received, Try: s.try})
 		if s.own {
 			all = append(all, Record{Kind: RecordOwn, Session: id})
 		}
@@ -320,7 +333,7 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returnin
 	}
 	ctx, cancel := context.WithTimeout(x.hub.ctx, helloTimeout)
 	defer cancel()
-	if err := x.keep(ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session}}); err != nil {
+	if err := x.keep(ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session, Try: hello.Try}}); err != nil {
 		return nil, err
 	}
 	var seq uint64
@@ -328,8 +341,11 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returnin
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	s = x.returning[hello.Session]
-	if s == nil || s.hub != x.id || hello.Place.Seq > seq {
+	if s == nil || hello.Place.Seq > seq {
 		return nil, nil
+	}
+	if s.hub != x.id { // a connection to another hub has taken it over meanwhile
+		return nil, errOlder
 	}
 	left := *s
 	left.place = hello.Place.Seq

@@ -68,6 +68,8 @@ type Record struct {
 	// Session is the session that the record is about; for an event that of the spoke
 	// that dispatched it, or empty.
 	Session string `json:"session,omitempty"`
+	// Try is which of its peer's attempts to resume the session this is of; 0: not known.
+	Try uint64 `json:"try,omitempty"`
 	// Received is how many messages of the session's peer are taken in, with this one.
 	Received uint64 `json:"received,omitempty"`
 	// Name is the store's name, or the identity that opened a session.

@@ -25,6 +25,7 @@ type session struct {
 	active bool       // the connection belongs to it
 	base   uint64     // the number in the log of the message before the first one
 	place  wire.Place // how far we are in the hub's store, if it has one
+	tries  uint64     // how often we have asked a hub to resume it
 
 	received  uint64 // counted messages
 	delivered uint64 // of those
@@ -108,6 +109,10 @@ func (l *Link) hello() []byte {
 	defer l.mu.Unlock()
 	p := wire.HelloPayload{
 		Version: wire.SessionVersion, Session: l.session.id, Received: l.session.received, Window: window,
+	}
+	if p.Session != "" {
+		l.session.tries++
+		p.Try = l.session.tries
 	}
 	if l.session.place.Store != "" {
 		p.Place = &l.session.place

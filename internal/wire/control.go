@@ -58,6 +58,9 @@ type HelloPayload struct {
 	// message of it that was received.
 	Session  string `json:"session,omitempty"`
 	Received uint64 `json:"received,omitempty"`
+	// Try counts the peer's attempts to resume it: an older one, which was held up on its
+	// way, takes nothing from a newer one. 0: the peer does not count.
+	Try uint64 `json:"try,omitempty"`
 	// Place is how far the peer is in what a hub with a store has numbered.
 	Place *Place `json:"place,omitempty"`
 	// Window is how many bytes of messages may be sent and not yet acknowledged.

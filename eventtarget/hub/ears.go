@@ -2,6 +2,7 @@ package hub
 
 import (
 	"slices"
+	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -9,45 +10,50 @@ import (
 // ears bring events of other hubs to the listeners of this one: not on the goroutine that
 // follows the log, on which a listener's own dispatch waits.
 type ears struct {
-	hub   *Hub
+	hub *Hub
+
+	mu    sync.Mutex
 	queue []eventtarget.Event[eventtarget.Raw]
-	bytes int // of queue
+	bytes int    // of queue
+	lost  uint64 // how many found no room behind the queue: what comes now is lost, too
 	runs  bool
 }
 
 // hear takes an event. As much may wait for listeners that hold up delivery as the hub's
 // log has.
 func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
-	h := x.hub
-	h.mu.Lock()
-	full := len(x.queue) > 0 && (len(x.queue) >= h.opts.LogEvents || x.bytes+size(&e) > h.opts.LogBytes)
-	if !full {
-		x.queue = append(x.queue, e)
-		x.bytes += size(&e)
+	o := &x.hub.opts
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.lost > 0 || len(x.queue) > 0 && (len(x.queue) >= o.LogEvents || x.bytes+size(&e) > o.LogBytes) {
+		x.lost++
+		return
 	}
-	start := !x.runs && !full
-	x.runs = x.runs || start
-	h.mu.Unlock()
-	switch {
-	case full:
-		h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Topic: e.Topic(), Count: 1, Err: eventtarget.ErrOverflow})
-	case start:
-		h.wg.Go(x.run)
+	x.queue = append(x.queue, e)
+	x.bytes += size(&e)
+	if !x.runs {
+		x.runs = true
+		x.hub.wg.Go(x.run)
 	}
 }
 
+// run delivers what waits until nothing does. What was lost is told in its place: between
+// what had found room before and what comes next.
 func (x *ears) run() {
 	for {
-		x.hub.mu.Lock()
-		batch := slices.Clip(x.queue)
-		x.queue, x.bytes = nil, 0
+		x.mu.Lock()
+		batch, lost := slices.Clip(x.queue), x.lost
+		x.queue, x.bytes, x.lost = nil, 0, 0
 		x.runs = len(batch) > 0
-		x.hub.mu.Unlock()
+		x.mu.Unlock()
 		if len(batch) == 0 {
 			return
 		}
 		for _, e := range batch {
 			_ = x.hub.registry.Deliver(x.hub.ctx, e) // ErrClosed: nobody is there to hear it
+		}
+		if lost > 0 {
+			x.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: lost, Err: eventtarget.ErrOverflow})
 		}
 	}
 }

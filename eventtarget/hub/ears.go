@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"slices"
 	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -17,6 +16,10 @@ type ears struct {
 	bytes int    // of queue
 	lost  uint64 // how many found no room behind the queue: what comes now is lost, too
 	runs  bool
+
+	// Of the goroutine that delivers:
+	batch  []eventtarget.Event[eventtarget.Raw] // taken out of queue
+	missed uint64                               // lost behind it
 }
 
 // hear takes an event. As much may wait for listeners that hold up delivery as the hub's
@@ -40,20 +43,36 @@ func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
 // run delivers what waits until nothing does. What was lost is told in its place: between
 // what had found room before and what comes next.
 func (x *ears) run() {
-	for {
-		x.mu.Lock()
-		batch, lost := slices.Clip(x.queue), x.lost
-		x.queue, x.bytes, x.lost = nil, 0, 0
-		x.runs = len(batch) > 0
-		x.mu.Unlock()
-		if len(batch) == 0 {
-			return
+	ended := false
+	defer func() {
+		if !ended { // an Inline listener has ended this goroutine (runtime.Goexit)
+			x.hub.wg.Go(x.run)
 		}
-		for _, e := range batch {
+	}()
+	for x.next() {
+		for len(x.batch) > 0 {
+			e := x.batch[0]
+			x.batch = x.batch[1:]
 			_ = x.hub.registry.Deliver(x.hub.ctx, e) // ErrClosed: nobody is there to hear it
 		}
-		if lost > 0 {
+		if lost := x.missed; lost > 0 {
+			x.missed = 0
 			x.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: lost, Err: eventtarget.ErrOverflow})
 		}
 	}
+	ended = true
+}
+
+// next takes what waits, unless there is still something of what was taken before. It is
+// false if there is nothing, and run is to end then.
+func (x *ears) next() bool {
+	if len(x.batch) > 0 || x.missed > 0 {
+		return true
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.batch, x.missed = x.queue, x.lost
+	x.queue, x.bytes, x.lost = nil, 0, 0
+	x.runs = len(x.batch) > 0
+	return x.runs
 }

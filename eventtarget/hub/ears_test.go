@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 	"testing/synctest"
@@ -59,6 +60,39 @@ func TestSharedTellsOnce(t *testing.T) {
 		synctest.Wait()
 		if !slices.Equal(story, want) {
 			t.Errorf("when it is held up again:\ngot  %q\nwant %q", story, want)
+		}
+	})
+}
+
+// TestSharedGoexit: an Inline listener that ends the goroutine does not make the hub deaf.
+func TestSharedGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{OnFault: func(eventtarget.Fault) {}})
+		free := make(chan struct{})
+		var heard []string // of the goroutine that delivers; read when nothing moves
+		if _, err := b.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
+			<-free
+			heard = append(heard, e.ID)
+			if len(heard) < 4 {
+				runtime.Goexit()
+			}
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := open(t, a, "", "")
+		var want []string
+		for n := range 6 {
+			want = append(want, fmt.Sprint(n))
+			p.send(fmt.Sprintf(`{"type":"n","id":"%d","payload":1}`, n))
+			synctest.Wait()
+			if n == 4 {
+				close(free)
+				synctest.Wait()
+			}
+		}
+		if !slices.Equal(heard, want) {
+			t.Errorf("heard %q, want %q", heard, want)
 		}
 	})
 }

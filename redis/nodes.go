@@ -24,36 +24,91 @@ type nodes struct {
 	known  map[string]*node // by address
 }
 
-// node is a server and the client for it, which is kept for as long as the target
-// lives: a part that moves away may come back.
+// node is a server and the client for it. It is kept while anybody uses it, and while the
+// cluster names it: a part that moves away may come back.
 type node struct {
-	once   sync.Once
-	client rueidis.Client
-	err    error
+	of      *nodes
+	address string
+	once    sync.Once
+	client  rueidis.Client
+	err     error
+
+	users   int // under of.mu
+	unnamed int // how many answers in a row did not name it. Under of.mu
 }
 
-func (n *nodes) node(address string) *node {
+// forgetAfter is how many answers in a row must not name a node until it is forgotten: one
+// may be of a node that lags behind.
+const forgetAfter = 8
+
+// get returns the node at an address. Under mu.
+func (n *nodes) get(address string) *node {
+	x := n.known[address]
+	if x == nil {
+		x = &node{of: n, address: address}
+		if n.known == nil {
+			n.known = make(map[string]*node)
+		}
+		n.known[address] = x
+	}
+	return x
+}
+
+// use returns the node at an address, with another user: release must follow.
+func (n *nodes) use(address string) *node {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	if n.known == nil {
-		n.known = make(map[string]*node)
-	}
-	if n.known[address] == nil {
-		n.known[address] = new(node)
-	}
-	return n.known[address]
+	x := n.get(address)
+	x.users++
+	return x
 }
 
-// client returns the client for an address: there is one whether it could connect or
+// useAll is use, for all that are known and those of the URL.
+func (n *nodes) useAll() (all []*node) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for _, address := range n.option.InitAddress {
+		n.get(address)
+	}
+	for _, x := range n.known {
+		x.users++
+		all = append(all, x)
+	}
+	return all
+}
+
+// also counts another user, beside one that there is.
+func (x *node) also() {
+	x.of.mu.Lock()
+	defer x.of.mu.Unlock()
+	x.users++
+}
+
+// release is for a user that does not need the node any more. The last one forgets it if
+// the cluster does not name it either.
+func (x *node) release() {
+	n := x.of
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	x.users--
+	if x.users > 0 || x.unnamed < forgetAfter || slices.Contains(n.option.InitAddress, x.address) {
+		return
+	}
+	delete(n.known, x.address)
+	if x.client != nil {
+		n.asking.Go(x.client.Close) // which waits for a server that may say nothing
+	}
+}
+
+// open returns the client for a node that is used: there is one whether it could connect or
 // not, but for options that it does not take.
-func (n *nodes) client(address string) (rueidis.Client, error) {
-	found := n.node(address)
-	found.once.Do(func() {
-		o := n.option
-		o.InitAddress = []string{address}
-		found.client, found.err = rueidis.NewClient(o)
+func (x *node) open() (rueidis.Client, error) {
+	x.once.Do(func() {
+		o := x.of.option
+		o.InitAddress = []string{x.address}
+		x.client, x.err = rueidis.NewClient(o)
 	})
-	return found.client, found.err
+	return x.client, x.err
 }
 
 // close ends the clients, which nobody uses any more.
@@ -61,9 +116,9 @@ func (n *nodes) close() {
 	n.asking.Wait()
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	for _, known := range n.known {
-		if known.client != nil {
-			known.client.Close()
+	for _, x := range n.known {
+		if x.client != nil {
+			x.client.Close()
 		}
 	}
 }
@@ -81,11 +136,12 @@ func (n *nodes) owner(ctx context.Context, slot int, avoid string) (string, erro
 		owner string
 		err   error
 	}
-	asked := n.addresses()
+	asked := n.useAll()
 	answers := make(chan answer, len(asked))
-	for _, address := range asked {
+	for _, x := range asked {
 		n.asking.Go(func() {
-			owner, err := n.ask(ctx, address, slot)
+			defer x.release()
+			owner, err := x.ask(ctx, slot)
 			answers <- answer{owner, err}
 		})
 	}
@@ -112,54 +168,58 @@ func (n *nodes) owner(ctx context.Context, slot int, avoid string) (string, erro
 	return last.owner, last.err
 }
 
-// addresses returns those of all nodes that are known.
-func (n *nodes) addresses() []string {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	all := slices.Clone(n.option.InitAddress)
-	for address := range n.known {
-		if !slices.Contains(all, address) {
-			all = append(all, address)
-		}
-	}
-	return all
-}
-
 var errNobody = errors.New("no node of the cluster has the slot")
 
-// ask has one node tell who has a slot, and remembers the nodes that it names.
-func (n *nodes) ask(ctx context.Context, address string, slot int) (owner string, err error) {
-	client, err := n.client(address)
+// ask has a node tell who has a slot, and remembers the nodes that it names.
+func (x *node) ask(ctx context.Context, slot int) (owner string, err error) {
+	client, err := x.open()
 	if client == nil {
 		return "", err
 	}
-	host, _, _ := net.SplitHostPort(address)
+	host, _, _ := net.SplitHostPort(x.address)
 	ranges, err := client.Do(ctx, client.B().ClusterSlots().Build()).ToArray()
 	if err != nil {
 		return "", outcome(err)
 	}
+	named := make(map[string]bool)
 	for _, r := range ranges { // each is first, last, primary, replica…
 		fields, err := r.ToArray()
 		if err != nil || len(fields) < 3 {
-			return "", fmt.Errorf("CLUSTER SLOTS of %s is not understood", address)
+			return "", fmt.Errorf("CLUSTER SLOTS of %s is not understood", x.address)
 		}
 		first, _ := fields[0].AsInt64()
 		last, _ := fields[1].AsInt64()
 		for i, f := range fields[2:] {
-			named, ok := nodeAddress(f, host)
+			address, ok := nodeAddress(f, host)
 			if !ok {
 				continue
 			}
-			n.node(named)
+			named[address] = true
 			if i == 0 && int(first) <= slot && slot <= int(last) {
-				owner = named
+				owner = address
 			}
 		}
 	}
+	x.of.named(named, owner != "")
 	if owner == "" {
 		return "", notSent{errNobody}
 	}
 	return owner, nil
+}
+
+// named remembers the nodes that an answer names, and if it counts that it does not name
+// the others: one that knows no owner may come from a node that has left the cluster.
+func (n *nodes) named(named map[string]bool, counts bool) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	for address := range named {
+		n.get(address).unnamed = 0
+	}
+	for address, x := range n.known {
+		if counts && !named[address] {
+			x.unnamed++
+		}
+	}
 }
 
 // nodeAddress reads a node of CLUSTER SLOTS. One that does not say its host is the one

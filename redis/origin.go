@@ -1,9 +1,12 @@
 package redis
 
 import (
+	"cmp"
+	"container/list"
 	"crypto/rand"
 	"encoding/base64"
 	"strconv"
+	"strings"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/wire"
@@ -119,45 +122,64 @@ func (n *numbers) takeBack(channel string, number uint64) {
 	}
 }
 
-// follower holds what was received against the numbers that it bears.
+// follower holds what was received against the numbers that it bears. When there is no
+// room for another pair it forgets the one that was heard last the longest ago: whose next
+// loss is not seen then, while those of all others are.
 type follower struct {
-	last map[string]map[string]uint64 // by channel and origin
-	size int
+	last  map[string]map[string]*list.Element // by channel and origin
+	order list.List                           // of *followed, in the order in which they were last heard
+	most  int                                 // 0: maxNumbered
+}
+
+// followed is a pair of a sender and a channel.
+type followed struct {
+	channel, origin string
+	last            uint64 // number of what was received
 }
 
 // follow tells how many messages are missing before this one, and whether it comes
 // too late: behind one that was numbered after it.
 func (f *follower) follow(channel, origin string, number uint64) (missing uint64, late bool) {
-	last, found := f.last[channel][origin]
+	at := f.last[channel][origin]
+	if at == nil {
+		f.begin(channel, origin, number)
+		return 0, false
+	}
+	f.order.MoveToBack(at)
+	pair := at.Value.(*followed)
 	switch {
-	case found && number>>positionBits == last>>positionBits:
-		if number <= last {
-			return 0, true
-		}
-		missing = number - last - 1
-	case found && number < last:
+	case number <= pair.last:
 		return 0, true
+	case number>>positionBits == pair.last>>positionBits:
+		missing = number - pair.last - 1
 	}
-	if !found {
-		f.begin(channel)
-	}
-	f.last[channel][origin] = number
+	pair.last = number
 	return missing, false
 }
 
-// begin makes room for another origin on a channel.
-func (f *follower) begin(channel string) {
-	if f.last == nil || f.size >= maxNumbered {
-		f.last, f.size = make(map[string]map[string]uint64), 0
+// begin follows another origin on a channel.
+func (f *follower) begin(channel, origin string, number uint64) {
+	if f.order.Len() >= cmp.Or(f.most, maxNumbered) {
+		oldest := f.order.Remove(f.order.Front()).(*followed)
+		delete(f.last[oldest.channel], oldest.origin)
+		if len(f.last[oldest.channel]) == 0 {
+			delete(f.last, oldest.channel)
+		}
+	}
+	if f.last == nil {
+		f.last = make(map[string]map[string]*list.Element)
 	}
 	if f.last[channel] == nil {
-		f.last[channel] = make(map[string]uint64)
+		f.last[channel] = make(map[string]*list.Element)
 	}
-	f.size++
+	origin = strings.Clone(origin) // which is a part of a message that may be large
+	f.last[channel][origin] = f.order.PushBack(&followed{channel, origin, number})
 }
 
 // forget drops a channel that is not heard any more.
 func (f *follower) forget(channel string) {
-	f.size -= len(f.last[channel])
+	for _, at := range f.last[channel] {
+		f.order.Remove(at)
+	}
 	delete(f.last, channel)
 }

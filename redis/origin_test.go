@@ -18,14 +18,50 @@ func TestForgets(t *testing.T) {
 			}
 		}
 	}
-	if len(n.last) > maxNumbered || f.size > maxNumbered {
-		t.Errorf("%d numbers, %d followed", len(n.last), f.size)
+	if len(n.last) > maxNumbered || f.order.Len() > maxNumbered {
+		t.Errorf("%d numbers, %d followed", len(n.last), f.order.Len())
 	}
 	for channel := range f.last {
 		f.forget(channel)
 	}
-	if f.size != 0 {
-		t.Errorf("%d followed after all were forgotten", f.size)
+	if n := f.order.Len(); n != 0 {
+		t.Errorf("%d followed after all were forgotten", n)
+	}
+}
+
+// TestForgetsTheOldest: when there is no room for another pair, losses of those that are
+// heard are told nevertheless.
+func TestForgetsTheOldest(t *testing.T) {
+	f := follower{most: 3}
+	for _, step := range []struct {
+		channel, origin string
+		number, missing uint64
+		late            bool
+	}{
+		{"a", "x", 1, 0, false},
+		{"a", "y", 1, 0, false},
+		{"b", "x", 1, 0, false},
+		{"a", "x", 2, 0, false},
+		{"b", "y", 1, 0, false}, // instead of y on a
+		{"a", "x", 5, 2, false},
+		{"b", "x", 3, 1, false},
+		{"b", "y", 1, 0, true},
+		{"a", "y", 9, 0, false}, // instead of x on a
+		{"b", "x", 5, 1, false},
+		{"b", "y", 3, 1, false},
+		{"a", "x", 9, 0, false}, // instead of y on a
+		{"c", "x", 1, 0, false}, // instead of x on b
+		{"b", "y", 4, 0, false},
+	} {
+		if missing, late := f.follow(step.channel, step.origin, step.number); missing != step.missing || late != step.late {
+			t.Errorf("%+v: %d missing, late %v", step, missing, late)
+		}
+		if n := f.order.Len(); n > f.most {
+			t.Errorf("%d followed", n)
+		}
+	}
+	if f.forget("a"); f.order.Len() != 2 || len(f.last) != 2 {
+		t.Errorf("%d followed on %d channels", f.order.Len(), len(f.last))
 	}
 }
 

@@ -78,14 +78,14 @@ func (p *part) run() {
 	avoid := "" // the address at which we did not get anywhere
 	for pause := firstPause; ; pause = min(2*pause, lastPause) {
 		began := time.Now()
-		client, err := p.find(avoid)
-		if client == nil && t.nodes.fixed {
+		found, err := p.find(avoid)
+		if found == nil && t.nodes.fixed {
 			t.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, err))
 			return
 		}
-		if client != nil {
-			p.publisher.use(client)
-			err = p.from.listen(client)
+		if found != nil {
+			p.publisher.use(found)
+			err = p.from.listen(found.client)
 		}
 		if t.receiving.Err() != nil {
 			return
@@ -120,24 +120,29 @@ func (p *part) run() {
 
 var errMoved = errors.New("another node has the channel now")
 
-// find returns a client of the server that has the part; on a cluster another one than
-// that at avoid, if any says that there is.
-func (p *part) find(avoid string) (rueidis.Client, error) {
+// find returns the server that has the part, with a client, for the publisher to use; on a
+// cluster another one than that at avoid, if any says that there is.
+func (p *part) find(avoid string) (*node, error) {
 	nodes := p.target.nodes
 	if nodes.fixed {
 		p.address = nodes.option.InitAddress[0]
-		return nodes.client(p.address)
+	} else {
+		select {
+		case <-p.moved: // that is why we are here
+		default:
+		}
+		address, err := nodes.owner(p.target.receiving, slotOf(p.channel), avoid)
+		if err != nil {
+			return nil, err
+		}
+		p.address = address
 	}
-	select {
-	case <-p.moved: // that is why we are here
-	default:
-	}
-	address, err := nodes.owner(p.target.receiving, slotOf(p.channel), avoid)
-	if err != nil {
+	found := nodes.use(p.address)
+	if client, err := found.open(); client == nil {
+		found.release()
 		return nil, err
 	}
-	p.address = address
-	return nodes.client(address)
+	return found, nil
 }
 
 // up notes that everything that was wanted of a part is being heard.

@@ -30,7 +30,7 @@ func publishSharded(b rueidis.Builder, m *message) rueidis.Completed {
 // one answer for each. While Redis has not answered for those that were sent, the
 // next ones gather, and are then sent together.
 type publisher struct {
-	ready   chan struct{}   // closed once client is set
+	ready   chan struct{}   // closed once node is set
 	ended   <-chan struct{} // closed with the target
 	start   func(func())    // runs a goroutine that the target owns
 	command func(rueidis.Builder, *message) rueidis.Completed
@@ -41,7 +41,7 @@ type publisher struct {
 	retryFor time.Duration
 
 	mu      sync.Mutex
-	client  rueidis.Client // the one to send with from now on
+	node    *node // the one to send to from now on, which it uses
 	waiting []*message
 	writing bool // the writer runs
 	closed  bool
@@ -190,8 +190,11 @@ func (p *publisher) write() {
 // send sends messages once and returns those that are to be sent again.
 func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	p.mu.Lock()
-	client, closed := p.client, p.closed
+	at, closed := p.node, p.closed
+	at.also() // use may come meanwhile
 	p.mu.Unlock()
+	defer at.release()
+	client := at.client
 	if p.prepare != nil {
 		p.prepare(client)
 	}
@@ -225,14 +228,17 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	return again
 }
 
-// use has messages sent with another client from now on.
-func (p *publisher) use(client rueidis.Client) {
+// use has messages sent to another node from now on, which it releases in its turn.
+func (p *publisher) use(at *node) {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.client == nil {
+	before := p.node
+	p.node = at
+	p.mu.Unlock()
+	if before == nil {
 		close(p.ready)
+		return
 	}
-	p.client = client
+	before.release()
 }
 
 // take returns what is to be sent next; nil ends the writer.

@@ -50,11 +50,17 @@ func (t *Target) Ready(ctx context.Context) error {
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			err := context.Cause(ctx)
-			if cause != nil {
-				err = fmt.Errorf("%w (%w)", err, cause)
-			}
-			return fail("ready", eventtarget.Topic{}, err)
+			return fail("ready", eventtarget.Topic{}, t.because(context.Cause(ctx)))
 		}
 	}
+}
+
+// because returns err with the reason why there is no connection, if there is one.
+func (t *Target) because(err error) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if t.cause != nil {
+		err = fmt.Errorf("%w (%w)", err, t.cause)
+	}
+	return err
 }

@@ -47,8 +47,10 @@ type storeEntry struct {
 //
 // While Redis is away a hub with the store accepts nothing; what waits is appended when it
 // is back. Nor does it behind an entry of another program that leaves no numbers, one whose
-// id is of a time after September 2039: a FaultDispatch says what to do then. How durable the log is, is how durable Redis is set to be. When it has lost some
-// of it nevertheless, in a failover perhaps, all spokes are told a gap.
+// id is of a time after September 2039: a FaultDispatch says what to do then. How durable the
+// log is, is how durable Redis is set to be. When it has lost some of it nevertheless, in a
+// failover perhaps, all spokes are told a gap. A hub that begins does not wait for a Redis
+// that has gone away since: see [Store.Restore].
 func OpenStore(ctx context.Context, rawURL string, opts *Options) (*Store, error) {
 	var o Options
 	if opts != nil {
@@ -83,7 +85,10 @@ func (s *Store) Close() error {
 	return nil
 }
 
-// Restore yields what the log had when it was opened.
+// Restore yields what the log had when it was opened. It ends with an error, which
+// [hub.New] returns, when Redis is away and nothing has come for twice as long as
+// Options.Timeout and Options.DialTimeout together, by default 5 s; when it is back before
+// that it goes on. After an error the store is of no use but to be closed.
 func (s *Store) Restore() iter.Seq2[hub.Record, error] {
 	return func(yield func(hub.Record, error) bool) {
 		select {
@@ -92,10 +97,14 @@ func (s *Store) Restore() iter.Seq2[hub.Record, error] {
 			yield(hub.Record{}, eventtarget.ErrClosed)
 			return
 		}
+		patience := 2 * (s.target.opts.Timeout + s.target.opts.DialTimeout)
+		late := time.NewTimer(patience)
+		defer late.Stop()
 		for at := (entryID{}); at.before(s.end); {
-			e, ok := s.next(s.target.receiving)
-			if !ok {
-				yield(hub.Record{}, eventtarget.ErrClosed)
+			late.Reset(patience)
+			e, err := s.next(s.target.receiving, late.C)
+			if err != nil {
+				yield(hub.Record{}, err)
 				return
 			}
 			if e.lost { // a gap for who is told one, so it is told to who follows
@@ -131,10 +140,10 @@ func (s *Store) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 			}
 		}
 		for {
-			e, ok := s.next(ctx)
-			if !ok {
+			e, err := s.next(ctx, nil)
+			if err != nil {
 				if ctx.Err() == nil {
-					yield(hub.Record{}, eventtarget.ErrClosed)
+					yield(hub.Record{}, err)
 				}
 				return
 			}
@@ -145,14 +154,17 @@ func (s *Store) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 	}
 }
 
-func (s *Store) next(ctx context.Context) (storeEntry, bool) {
+// next returns what comes next, unless the store or ctx ends first, or it is late.
+func (s *Store) next(ctx context.Context, late <-chan time.Time) (storeEntry, error) {
 	select {
 	case e := <-s.entries:
-		return e, true
+		return e, nil
+	case <-late:
+		return storeEntry{}, fail("restore", eventtarget.Topic{}, s.target.because(context.DeadlineExceeded))
 	case <-ctx.Done():
 	case <-s.target.receiving.Done():
 	}
-	return storeEntry{}, false
+	return storeEntry{}, eventtarget.ErrClosed
 }
 
 // Append appends records, and returns when Redis has them all. It tries for as long as the

@@ -1,7 +1,7 @@
 package hub
 
 import (
-	"slices"
+	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -9,45 +9,70 @@ import (
 // ears bring events of other hubs to the listeners of this one: not on the goroutine that
 // follows the log, on which a listener's own dispatch waits.
 type ears struct {
-	hub   *Hub
+	hub *Hub
+
+	mu    sync.Mutex
 	queue []eventtarget.Event[eventtarget.Raw]
-	bytes int // of queue
+	bytes int    // of queue
+	lost  uint64 // how many found no room behind the queue: what comes now is lost, too
 	runs  bool
+
+	// Of the goroutine that delivers:
+	batch  []eventtarget.Event[eventtarget.Raw] // taken out of queue
+	missed uint64                               // lost behind it
 }
 
 // hear takes an event. As much may wait for listeners that hold up delivery as the hub's
 // log has.
 func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
-	h := x.hub
-	h.mu.Lock()
-	full := len(x.queue) > 0 && (len(x.queue) >= h.opts.LogEvents || x.bytes+size(&e) > h.opts.LogBytes)
-	if !full {
-		x.queue = append(x.queue, e)
-		x.bytes += size(&e)
+	o := &x.hub.opts
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if x.lost > 0 || len(x.queue) > 0 && (len(x.queue) >= o.LogEvents || x.bytes+size(&e) > o.LogBytes) {
+		x.lost++
+		return
 	}
-	start := !x.runs && !full
-	x.runs = x.runs || start
-	h.mu.Unlock()
-	switch {
-	case full:
-		h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Topic: e.Topic(), Count: 1, Err: eventtarget.ErrOverflow})
-	case start:
-		h.wg.Go(x.run)
+	x.queue = append(x.queue, e)
+	x.bytes += size(&e)
+	if !x.runs {
+		x.runs = true
+		x.hub.wg.Go(x.run)
 	}
 }
 
+// run delivers what waits until nothing does. What was lost is told in its place: between
+// what had found room before and what comes next.
 func (x *ears) run() {
-	for {
-		x.hub.mu.Lock()
-		batch := slices.Clip(x.queue)
-		x.queue, x.bytes = nil, 0
-		x.runs = len(batch) > 0
-		x.hub.mu.Unlock()
-		if len(batch) == 0 {
-			return
+	ended := false
+	defer func() {
+		if !ended { // an Inline listener has ended this goroutine (runtime.Goexit)
+			x.hub.wg.Go(x.run)
 		}
-		for _, e := range batch {
+	}()
+	for x.next() {
+		for len(x.batch) > 0 {
+			e := x.batch[0]
+			x.batch = x.batch[1:]
 			_ = x.hub.registry.Deliver(x.hub.ctx, e) // ErrClosed: nobody is there to hear it
 		}
+		if lost := x.missed; lost > 0 {
+			x.missed = 0
+			x.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: lost, Err: eventtarget.ErrOverflow})
+		}
 	}
+	ended = true
+}
+
+// next takes what waits, unless there is still something of what was taken before. It is
+// false if there is nothing, and run is to end then.
+func (x *ears) next() bool {
+	if len(x.batch) > 0 || x.missed > 0 {
+		return true
+	}
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.batch, x.missed = x.queue, x.lost
+	x.queue, x.bytes, x.lost = nil, 0, 0
+	x.runs = len(x.batch) > 0
+	return x.runs
 }

@@ -19,7 +19,8 @@ import (
 // not heard, unless [Hub.Redeliver] was called.
 type Store interface {
 	// Restore yields what is kept, the oldest first. The hub calls it once, before
-	// anything else.
+	// anything else. New waits for its end and returns its error: a store that may be out
+	// of reach bounds how long it waits for it.
 	Restore() iter.Seq2[Record, error]
 	// Append keeps records: all of them, or as many of the first ones as it can before
 	// it returns an error. After an error, which is one of an unknown outcome for who

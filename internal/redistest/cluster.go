@@ -203,6 +203,27 @@ func (c *Cluster) Rejoin(n *Server) {
 	c.await("the cluster is whole", func() bool { return c.agree() })
 }
 
+// Forget takes a node that has no slots any more out of the cluster: one that was killed and
+// failed over, or a replica, which is then alone.
+func (c *Cluster) Forget(n *Server) {
+	c.t.Helper()
+	id := ""
+	for line := range strings.Lines(c.running().ask("CLUSTER", "NODES")) {
+		if f := strings.Fields(line); strings.HasPrefix(f[1], n.Addr+"@") {
+			id = f[0]
+		}
+	}
+	c.Nodes = slices.DeleteFunc(c.Nodes, func(o *Server) bool { return o == n })
+	if n.cmd != nil {
+		n.Do("CLUSTER", "RESET", "HARD")
+	}
+	for _, other := range c.Nodes {
+		if other.cmd != nil {
+			other.Do("CLUSTER", "FORGET", id)
+		}
+	}
+}
+
 // await polls for what a cluster arrives at by itself.
 func (c *Cluster) await(what string, holds func() bool) {
 	c.t.Helper()

@@ -177,3 +177,69 @@ func TestSharedFull(t *testing.T) {
 		}
 	})
 }
+
+type dispatcher interface {
+	Dispatch(ctx context.Context, e eventtarget.Event[raw]) error
+}
+
+// TestStoreStuckForSome: what is for some spokes only waits for the store no longer than its
+// context, and then nobody hears it.
+func TestStoreStuckForSome(t *testing.T) {
+	for name, to := range map[string]func(h *hub.Hub, p *peer) dispatcher{
+		"spoke":    func(_ *hub.Hub, p *peer) dispatcher { return p.spoke },
+		"audience": func(h *hub.Hub, _ *peer) dispatcher { return h.Where(func(*hub.Spoke) bool { return true }) },
+	} {
+		for _, events := range []int{1, 8} { // in line, and in the room
+			t.Run(fmt.Sprint(name, events), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					m := &memory{}
+					h := storedHub(t, m, hub.Options{LogEvents: events})
+					p, _ := open(t, h, "", "")
+					free := m.stick()
+					_ = dispatchFor(t, h, event("n", "", "1"))
+					ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+					defer cancel()
+					err := to(h, p).Dispatch(ctx, event("own", "", "1"))
+					if !errors.Is(err, context.DeadlineExceeded) || errors.Is(err, eventtarget.ErrUnknownOutcome) {
+						t.Errorf("Dispatch: %v", err)
+					}
+					close(free)
+					p.expect("n: 1")
+				})
+			})
+		}
+	}
+}
+
+// TestStoreNotesAtOnce: the first event for many sessions costs the store no more than two
+// round trips.
+func TestStoreNotesAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		h := storedHub(t, m, hub.Options{})
+		var all []*peer
+		for range 20 {
+			p, _ := open(t, h, "", "")
+			all = append(all, p)
+		}
+		free := m.stick()
+		before := m.appends // nobody appends
+		accepted := make(chan error, 1)
+		go func() {
+			accepted <- h.Where(func(*hub.Spoke) bool { return true }).Dispatch(t.Context(), event("own", "", "1"))
+		}()
+		synctest.Wait()
+		close(free)
+		if err := <-accepted; err != nil {
+			t.Error(err)
+		}
+		for _, p := range all {
+			p.expect("own: 1")
+		}
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		if n := m.appends - before; n > 2 {
+			t.Errorf("%d round trips", n)
+		}
+	})
+}

@@ -137,7 +137,7 @@ func (s *Spoke) begin(g greeting) {
 	asked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
 	if s.inbox.overflow() == eventtarget.Conflate || unasked && h.opts.Retain != nil && s.left == nil {
-		_ = h.sendsOwn(s) // the error is the store's, which is told
+		_ = h.sendsOwn(s.ctx, s) // the error is the store's, which is told
 	}
 	welcome := wire.WelcomePayload{Resumed: s.left != nil}
 	h.log.Update(func(u framelog.Update) {

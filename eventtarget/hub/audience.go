@@ -83,7 +83,7 @@ func (a Audience) record(msg []byte) Record {
 func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []byte) error {
 	to := a.choose() // before the Update, for Where's function may ask the hub
 	if a.hub.journal != nil && !a.isKept() {
-		if err := a.hub.sendsOwn(to...); err != nil {
+		if err := a.hub.sendsOwn(ctx, to...); err != nil {
 			return err
 		}
 	}

@@ -4,7 +4,6 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
-	"github.com/eventtarget-go/toolkit/internal/framelog"
 )
 
 // crowded tells whether more than half of what may wait does.
@@ -60,21 +59,6 @@ func (b *inbox) open() {
 		close(b.room)
 		b.room = nil
 	}
-}
-
-// fellBehind notes that the log has lost what was there for the spoke up to tail,
-// but for what it was to skip.
-func (b *inbox) fellBehind(at, tail framelog.Position) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	lost := tail.Seq - at.Seq
-	for _, i := range b.items {
-		if i.do != nil && i.do.kind == doSkip && i.at.Seq >= at.Seq && i.at.Seq < tail.Seq {
-			lost -= min(i.do.to.Seq, tail.Seq) - i.at.Seq
-		}
-	}
-	b.lost += lost
-	b.untold += lost
 }
 
 // missed notes that n messages were lost behind the inbox.

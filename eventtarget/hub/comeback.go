@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"context"
+	"fmt"
 	"slices"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -42,21 +44,37 @@ func (j *journal) misses(x *returning) bool {
 }
 
 // sendsOwn notes, before that happens, that the spokes are sent something of their own,
-// which the store does not have.
-func (h *Hub) sendsOwn(spokes ...*Spoke) error {
+// which the store does not have: all of them at once, and waits for that, bounded by ctx.
+// After an error nothing is sent, so that what became of the notes does not matter.
+func (h *Hub) sendsOwn(ctx context.Context, spokes ...*Spoke) error {
 	if h.journal == nil {
 		return nil
 	}
+	var noted []*Spoke
+	var tickets []*ticket
 	for _, s := range spokes {
 		if s.session == nil || s.session.own.Load() {
 			continue
 		}
-		if err := h.journal.keep(h.ctx, entry{record: Record{Kind: RecordOwn, Session: s.session.id}}); err != nil {
+		t, err := h.journal.enter(entry{record: Record{Kind: RecordOwn, Session: s.session.id}})
+		if err != nil {
 			return err
 		}
-		s.session.own.Store(true)
+		noted, tickets = append(noted, s), append(tickets, t)
 	}
-	return nil
+	var first error
+	for n, t := range tickets { // also after an error: those in line are to leave it
+		err := h.journal.await(ctx, t)
+		if err == nil {
+			noted[n].session.own.Store(true)
+		} else if first == nil {
+			first = err
+		}
+	}
+	if first != nil && ctx.Err() != nil {
+		return fmt.Errorf("the store is late: %w", context.Cause(ctx))
+	}
+	return first
 }
 
 // takeIn keeps that a message of the peer's was taken in which is no event for others.

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -41,48 +42,57 @@ func (h *Hub) Flush(ctx context.Context) ([]Flushed, error) {
 	if eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
 		return nil, h.fail("flush", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
 	}
-	var mu sync.Mutex // all's
-	var all []Flushed
+	f := &flush{done: make(chan struct{})}
 	for s := range h.Spokes() {
-		all = append(all, Flushed{Spoke: s})
+		f.all = append(f.all, Flushed{Spoke: s})
 	}
-	var waiting sync.WaitGroup
-	waiting.Add(len(all))
+	if f.waiting = len(f.all); f.waiting == 0 {
+		return nil, nil
+	}
 	h.log.Update(func(u framelog.Update) {
-		for n := range all {
-			s := all[n].Spoke
+		for n := range f.all {
+			s := f.all[n].Spoke
 			before := s.inbox.losses()
 			mark := func(lost uint64) {
-				defer waiting.Done()
-				mu.Lock()
-				defer mu.Unlock()
-				all[n].Lost = lost - before
-				switch {
+				switch lost -= before; {
 				case s.isEnding():
-					all[n].Outcome = Gone
-				case lost > before:
-					all[n].Outcome = Dropped
+					f.answer(n, Gone, lost)
+				case lost > 0:
+					f.answer(n, Dropped, lost)
 				default:
-					all[n].Outcome = Out
+					f.answer(n, Out, 0)
 				}
 			}
 			if s.behind(u, &step{kind: doMark, mark: mark}) != nil {
-				mu.Lock()
-				all[n].Outcome = Gone
-				mu.Unlock()
-				waiting.Done()
+				f.answer(n, Gone, 0)
 			}
 			s.shard.mark(s)
 		}
 	})
-	done := make(chan struct{})
-	go func() { waiting.Wait(); close(done) }()
 	select {
-	case <-done:
-		return all, nil
+	case <-f.done:
+		return f.all, nil
 	case <-ctx.Done():
 	}
-	mu.Lock()
-	defer mu.Unlock()
-	return append([]Flushed(nil), all...), h.fail("flush", eventtarget.Topic{}, context.Cause(ctx))
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.all), h.fail("flush", eventtarget.Topic{}, context.Cause(ctx))
+}
+
+// flush gathers what the spokes answer, which may be long after who asked has gone.
+type flush struct {
+	done chan struct{} // closed by the last answer
+
+	mu      sync.Mutex
+	all     []Flushed
+	waiting int
+}
+
+func (f *flush) answer(n int, outcome Outcome, lost uint64) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.all[n].Outcome, f.all[n].Lost = outcome, lost
+	if f.waiting--; f.waiting == 0 {
+		close(f.done)
+	}
 }

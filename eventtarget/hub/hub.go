@@ -113,6 +113,17 @@ func New(opts Options) (*Hub, error) {
 	return h, nil
 }
 
+// own runs fn in a goroutine that Done waits for. It is false when the hub is closed.
+func (h *Hub) own(fn func()) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if h.closed {
+		return false
+	}
+	h.wg.Go(fn)
+	return true
+}
+
 // reap closes done when everything that the hub owned has ended.
 func (h *Hub) reap() {
 	<-h.ctx.Done()

@@ -32,6 +32,7 @@ type item struct {
 type step struct {
 	kind   stepKind
 	to     framelog.Position  // doSkip, doFollow
+	lost   uint64             // doSkip: events before to that were for this spoke, and have left the log
 	reason eventtarget.Reason // doClose
 	mark   func(lost uint64)  // doMark
 }
@@ -78,6 +79,9 @@ type inbox struct {
 	latest map[eventtarget.Topic]int
 	first  int
 	dead   int
+
+	fallen framelog.Position // up to where what the log lost has been counted
+	foldAt int               // with how many items to fold skips; 0: foldAfter
 }
 
 // bounds is what may wait in an inbox, and in all of a hub's together.
@@ -204,23 +208,9 @@ func (b *inbox) pop() item {
 	b.items = b.items[1:]
 	b.first++
 	if len(b.items) == 0 {
-		b.items = nil // an idle spoke holds nothing
+		b.items, b.foldAt = nil, 0 // an idle spoke holds nothing
 	}
 	return i
-}
-
-// skip appends a skip, or lengthens the last item if that is one that ends there.
-func (b *inbox) skip(from, to framelog.Position) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	if b.ended {
-		return // nothing is written there any more
-	}
-	if n := len(b.items); n > 0 && b.items[n-1].do != nil && b.items[n-1].do.kind == doSkip && b.items[n-1].do.to == from {
-		b.items[n-1].do.to = to
-		return
-	}
-	b.items = append(b.items, item{at: from, do: &step{kind: doSkip, to: to}})
 }
 
 // next returns the place of the first item if it is not behind head.

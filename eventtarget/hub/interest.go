@@ -144,7 +144,7 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		}
 	}
 	if o := &s.hub.opts; len(fresh) > 0 && s.left == nil && (o.Retain != nil || o.Snapshot != nil) {
-		_ = s.hub.sendsOwn(s) // the error is the store's, which is told
+		_ = s.hub.sendsOwn(s.ctx, s) // the error is the store's, which is told
 	}
 	var holds []hold
 	var late []eventtarget.Topic // that the bus has not confirmed

@@ -23,6 +23,7 @@ type journal struct {
 
 	mu      sync.Mutex
 	queue   []entry
+	room    room // what waits in it, and for it
 	wake    chan struct{}
 	closed  bool
 	failed  error
@@ -46,7 +47,8 @@ type entry struct {
 	decoded *wire.Message
 	apply   func(u framelog.Update, msg []byte) // of an event
 	handed  *handed                             // nil, or to be numbered for the hub's own listeners
-	done    chan error                          // nil: nobody waits
+	done    chan error                          // nil: nobody has waited
+	size    int                                 // of the message when it came
 }
 
 // returning is a session that another process has left.
@@ -66,6 +68,7 @@ type returning struct {
 func newJournal(h *Hub) (*journal, error) {
 	j := &journal{
 		hub: h, store: h.opts.Store, wake: make(chan struct{}, 1),
+		room:      room{maxEvents: h.opts.LogEvents, maxBytes: h.opts.LogBytes},
 		returning: make(map[string]*returning),
 	}
 	j.handling.wake = j.poke
@@ -246,13 +249,14 @@ func (j *journal) write() {
 			j.shared.appended(batch, err)
 			continue
 		}
+		j.mu.Lock()
+		j.leave(batch...)
+		j.mu.Unlock()
 		for _, e := range batch {
 			if err == nil && e.apply != nil {
 				err = j.apply(e)
 			}
-			if e.done != nil {
-				e.done <- err
-			}
+			e.finish(err)
 		}
 	}
 }
@@ -279,6 +283,7 @@ func (j *journal) fail(err error) error {
 	err = fmt.Errorf("the store: %w", err)
 	j.mu.Lock()
 	j.failed = err
+	j.sendAway(err)
 	j.mu.Unlock()
 	j.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Err: err})
 	return err
@@ -293,6 +298,7 @@ func (j *journal) close() {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	j.closed = true
+	j.sendAway(eventtarget.ErrClosed)
 }
 
 // empty tells whether nothing waits, and tells those who wait for that.
@@ -316,6 +322,7 @@ func (j *journal) drain(ctx context.Context) error {
 	}
 	j.mu.Lock()
 	j.closed = true
+	j.sendAway(eventtarget.ErrClosed)
 	if j.drained == nil {
 		j.drained = make(chan struct{})
 	}
@@ -335,18 +342,14 @@ func (j *journal) drain(ctx context.Context) error {
 	return nil
 }
 
-// put adds an entry.
-func (j *journal) put(e entry) error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
+// refuses tells why nothing is kept any more, if that is so. Under mu.
+func (j *journal) refuses() error {
 	switch {
 	case j.failed != nil:
 		return j.failed
 	case j.closed:
 		return eventtarget.ErrClosed
 	}
-	j.queue = append(j.queue, e)
-	j.poke()
 	return nil
 }
 
@@ -358,24 +361,25 @@ func (j *journal) poke() {
 	}
 }
 
-// keep keeps a record and waits for that; when ctx ends first the outcome is unknown.
+// keep keeps a record and waits for that: see await.
 func (j *journal) keep(ctx context.Context, e entry) error {
-	e.done = make(chan error, 1)
-	if err := j.put(e); err != nil {
+	p, err := j.enter(e)
+	if err != nil {
 		return err
 	}
-	select {
-	case err := <-e.done:
-		return err
-	case <-ctx.Done():
-		return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, context.Cause(ctx))
-	}
+	return j.await(ctx, p)
 }
 
-// note keeps a record some time soon.
+// note keeps a record some time soon, however much waits.
 func (j *journal) note(r Record) {
-	if j != nil {
-		_ = j.put(entry{record: r}) // an error is one for whoever waits
+	if j == nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.refuses() == nil { // an error is one for whoever waits
+		j.queue = append(j.queue, entry{record: r})
+		j.poke()
 	}
 }
 

@@ -21,7 +21,7 @@ type Options struct {
 
 	// LogBytes and LogEvents bound the log. Default 16 MiB and 262144. With a Store,
 	// what is kept in memory for sessions that come back from another process is
-	// within the same bounds once more.
+	// within the same bounds once more, and so is what waits for the store: see Store.
 	LogBytes, LogEvents int
 	// SpokeBytes and SpokeEvents bound what waits for one spoke alone. Default 1 MiB
 	// and 16384.
@@ -103,7 +103,9 @@ type Options struct {
 	SessionTimeout time.Duration
 	// Store keeps what sessions need to go on in another process when this one has
 	// died; nil: they die with it. With it, what is dispatched to all is accepted when
-	// the store has it.
+	// the store has it. If more waits for that than LogBytes and LogEvents, Dispatch waits
+	// for room, bounded by its context: the error is [eventtarget.ErrOverflow] then, and
+	// the event was not accepted. What spokes send waits likewise, unread.
 	Store Store
 	// Heartbeat is how often a spoke is asked for a sign of life when it gave
 	// none. Default 15 s; negative: never.

@@ -139,7 +139,7 @@ func (h *Hub) append(u framelog.Update, topic eventtarget.Topic, msg []byte, exc
 	from, to := u.Append(msg)
 	for _, s := range except {
 		if _, byInbox := h.interest.all[s]; s.everything && !byInbox {
-			s.inbox.skip(from, to)
+			s.inbox.skip(from, to, u.Tail())
 		}
 	}
 	h.retained.keep(topic, msg, from)

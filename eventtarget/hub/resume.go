@@ -29,10 +29,12 @@ func (h *Hub) greet(conn link.Conn) (greeting, error) {
 		return greeting{}, nil
 	}
 	first := make(chan received, 1)
-	go func() {
+	if !h.own(func() {
 		msg, err := conn.Receive()
 		first <- received{msg, err}
-	}()
+	}) {
+		return greeting{}, eventtarget.ErrClosed
+	}
 	silent := time.NewTimer(helloTimeout)
 	defer silent.Stop()
 	select {

@@ -27,14 +27,22 @@ func (x *shared) appended(batch []entry, err error) {
 		return
 	}
 	for _, e := range batch {
-		if _, waits := x.sent[e.record.Ref]; waits {
-			delete(x.sent, e.record.Ref)
-			e.finish(cmp.Or(err, errOver))
-		}
+		x.finish(e.record.Ref, cmp.Or(err, errOver))
 	}
 	x.rest()
 }
 
+// finish takes out what was sent, if it still is there, makes room and tells who waits for
+// it. Under mu.
+func (x *shared) finish(ref uint64, err error) {
+	if e, there := x.sent[ref]; there {
+		delete(x.sent, ref)
+		x.leave(e)
+		e.finish(err)
+	}
+}
+
+// finish tells who waits for an entry. Once.
 func (e *entry) finish(err error) {
 	if e.done != nil {
 		e.done <- err
@@ -46,9 +54,8 @@ func (x *shared) giveUp() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	x.over = true
-	for ref, e := range x.sent {
-		delete(x.sent, ref)
-		e.finish(errOver)
+	for ref := range x.sent {
+		x.finish(ref, errOver)
 	}
 	x.rest()
 }
@@ -73,10 +80,9 @@ func (x *shared) lose(back uint64) {
 	if x.doubt == 0 {
 		return
 	}
-	for ref, e := range x.sent {
+	for ref := range x.sent {
 		if ref < back {
-			delete(x.sent, ref)
-			e.finish(fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, errLogLost))
+			x.finish(ref, fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, errLogLost))
 		}
 	}
 	if back > x.doubt {
@@ -91,10 +97,9 @@ func (x *shared) done(e entry, err error) {
 		return // another hub's
 	}
 	x.mu.Lock()
-	delete(x.sent, e.record.Ref)
+	defer x.mu.Unlock()
+	x.finish(e.record.Ref, err)
 	x.rest()
-	x.mu.Unlock()
-	e.finish(err)
 }
 
 // rest tells who waits for it that everything has come back, or will not any more, if that

@@ -152,13 +152,14 @@ func (s *Spoke) Remove(reg *eventtarget.Registration) bool {
 // Dispatch accepts e for this spoke alone, whatever it subscribed to. The error is
 // [eventtarget.ErrGone] when the spoke has left and [eventtarget.ErrOverflow] when it
 // is over its bounds, and was ended for it.
+// With a Store, the first one for a session waits until that knows of it, bounded by ctx.
 func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	msg, err := s.hub.encode(ctx, &e)
 	if err != nil {
 		return err
 	}
 	defer wire.PutBuffer(msg)
-	if err := s.hub.sendsOwn(s); err != nil {
+	if err := s.hub.sendsOwn(ctx, s); err != nil {
 		return s.hub.fail("dispatch", e.Topic(), err)
 	}
 	if err := s.put(ctx, s.hub.message(e.Topic(), *msg)); err != nil {

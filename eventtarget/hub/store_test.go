@@ -20,6 +20,7 @@ import (
 type memory struct {
 	mu      sync.Mutex
 	records []hub.Record
+	appends int // how often Append was called
 	broken  error
 	busy    chan struct{} // nil, or what Append waits for
 }
@@ -40,6 +41,7 @@ func (m *memory) Restore() iter.Seq2[hub.Record, error] {
 func (m *memory) Append(records []hub.Record) error {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	m.appends++
 	if busy := m.busy; busy != nil {
 		m.mu.Unlock()
 		<-busy

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
@@ -87,9 +86,7 @@ func (s *Spoke) next(head framelog.Position, w *writer) piece {
 func (s *Spoke) do(d *step) {
 	switch d.kind {
 	case doSkip:
-		if d.to.Offset > s.at.Offset { // else the log has lost it, and more
-			s.moved(d.to)
-		}
+		s.skip(d)
 	case doFollow:
 		s.following.Store(true)
 		s.moved(d.to)
@@ -210,17 +207,6 @@ func (s *Spoke) moved(to framelog.Position) {
 // may be of different moments, which are close.
 func (s *Spoke) position() framelog.Position {
 	return framelog.Position{Offset: s.written.Load(), Seq: s.writtenSeq.Load()}
-}
-
-// fellOff sees to a spoke whose place has left the log, as its policy says.
-func (s *Spoke) fellOff() {
-	if s.inbox.overflow() != eventtarget.DropOldest {
-		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "fell off the log"})
-		return
-	}
-	tail := s.hub.log.Tail()
-	s.inbox.fellBehind(s.at, tail)
-	s.moved(tail)
 }
 
 // gapMessage tells a spoke that it has lost n events.

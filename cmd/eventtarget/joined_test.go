@@ -151,8 +151,9 @@ func joinedHubs(t *testing.T, parameter string, durable bool) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, talking)
+	every := time.Duration(talking+quiet) * 200 * time.Microsecond // all spokes are in this process
 	for n, p := range publishers {
-		go func() { ended <- p.Traffic(ctx, math.MaxInt, clients[n], topic, 20*time.Millisecond) }()
+		go func() { ended <- p.Traffic(ctx, math.MaxInt, clients[n], topic, every) }()
 	}
 	kills := nemesis.Times(20)
 	for n := range kills {

@@ -20,7 +20,7 @@ import (
 
 // Options configures a [Spoke]: the link's own, and what concerns the connection.
 type Options struct {
-	// Options are those of the link. Dial and Adapter are set by New. Heartbeat
+	// Options are those of the link. Dial, Adapter and Framing are set by New. Heartbeat
 	// defaults to 3 s. Identity defaults to the hub's pin if it has only one.
 	link.Options
 	// Identity is who the spoke is and whom it takes for its hub. It is required.
@@ -86,7 +86,7 @@ func open(address string, opts *Options) (*Spoke, error) {
 	if o.Heartbeat == 0 {
 		o.Heartbeat = 3 * time.Second
 	}
-	o.Adapter, o.Dial = adapter, d.dial
+	o.Adapter, o.Dial, o.Framing = adapter, d.dial, quicconn.AppendHeader
 	l, err := link.New(o.Options)
 	if err != nil {
 		return nil, err

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/httpdial"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
@@ -56,9 +57,9 @@ func New(rawURL string, opts *Options) (*Client, error) {
 		q.Add("topic", t.String())
 	}
 	u.RawQuery = q.Encode()
-	d := &dialer{url: u.String(), header: o.Header, token: o.Token, client: o.HTTPClient, limit: wire.MaxFrame(o.Limits.WithDefaults())}
-	if d.client == nil {
-		d.client = &http.Client{CheckRedirect: sameHost}
+	d := &dialer{
+		url: u.String(), requests: httpdial.Dial{Header: o.Header, Token: o.Token}, client: httpdial.Client(o.HTTPClient),
+		limit: wire.MaxFrame(o.Limits.WithDefaults()),
 	}
 	o.Adapter, o.Dial, o.Echo, o.ReceiveOnly = adapter, d.dial, false, true
 	l, err := link.New(o.Options)
@@ -73,12 +74,11 @@ func fail(op string, err error) error {
 }
 
 type dialer struct {
-	url    string
-	header http.Header
-	token  func(ctx context.Context) (string, error)
-	client *http.Client
-	limit  int
-	last   atomic.Pointer[string] // id of what was received last
+	url      string
+	requests httpdial.Dial
+	client   *http.Client
+	limit    int
+	last     atomic.Pointer[string] // id of what was received last
 }
 
 func (d *dialer) dial(ctx context.Context) (link.Conn, error) {
@@ -101,27 +101,17 @@ func (d *dialer) request(ctx context.Context) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.header != nil {
-		req.Header = d.header.Clone()
+	if req.Header, err = d.requests.Headers(ctx); err != nil {
+		return nil, err
 	}
 	req.Header.Set("Accept", "text/event-stream")
 	req.Header.Set("Cache-Control", "no-store")
 	if last := d.last.Load(); last != nil {
 		req.Header.Set("Last-Event-ID", *last)
 	}
-	if d.token != nil {
-		token, err := d.token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
-		}
-		req.Header.Set("Authorization", "Bearer "+token)
-	}
 	res, err := d.client.Do(req)
-	if e, ok := errors.AsType[*url.Error](err); ok {
-		err = e.Err // without the URL, which may have a token in it
-	}
 	if err != nil {
-		return nil, err
+		return nil, httpdial.WithoutURL(err)
 	}
 	if err := d.check(res); err != nil {
 		_ = res.Body.Close()
@@ -132,23 +122,17 @@ func (d *dialer) request(ctx context.Context) (*http.Response, error) {
 
 // check tells whether an answer is a stream (WHATWG HTML §9.2.3).
 func (d *dialer) check(res *http.Response) error {
+	if err := d.requests.Forbidden(res); err != nil {
+		return err
+	}
 	mediaType, _, _ := strings.Cut(res.Header.Get("Content-Type"), ";")
 	switch {
-	case res.StatusCode == http.StatusNoContent,
-		res.StatusCode == http.StatusForbidden, res.StatusCode == http.StatusUnauthorized && d.token == nil:
+	case res.StatusCode == http.StatusNoContent:
 		return fmt.Errorf("%w: the server answered %s", eventtarget.ErrForbidden, res.Status)
 	case res.StatusCode != http.StatusOK:
 		return fmt.Errorf("the server answered %s", res.Status)
 	case !strings.EqualFold(strings.TrimSpace(mediaType), "text/event-stream"):
 		return fmt.Errorf("the server answered with %q, not with a stream of events", mediaType)
-	}
-	return nil
-}
-
-// sameHost refuses redirects to another host, which must not get the header.
-func sameHost(req *http.Request, via []*http.Request) error {
-	if len(via) >= 5 || req.URL.Host != via[0].URL.Host {
-		return http.ErrUseLastResponse
 	}
 	return nil
 }

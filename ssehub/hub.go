@@ -5,7 +5,6 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
-	"path"
 	"strings"
 	"time"
 
@@ -23,9 +22,9 @@ type Options struct {
 
 // HandlerOptions is what concerns the requests.
 type HandlerOptions struct {
-	// Origins are the origins, with a scheme and with patterns of [path.Match], whose
-	// pages may listen. The host that was asked itself is always allowed, and so is a
-	// request without an Origin.
+	// Origins are the hosts, or origins with a scheme, whose pages may listen, as
+	// patterns of [path.Match]. The host that was asked itself is always allowed, and so
+	// is a request without an Origin.
 	Origins []string
 	// Authenticate decides about a request. An error that is, or wraps, a [*Refusal] is
 	// answered with its status and text, any other with 401 and no text. nil lets
@@ -154,24 +153,16 @@ func (h *handler) allow(w http.ResponseWriter, r *http.Request) error {
 
 // allowOrigin refuses pages of other origins.
 func (h *handler) allowOrigin(w http.ResponseWriter, r *http.Request) error {
-	origin := r.Header.Get("Origin")
 	w.Header().Add("Vary", "Origin")
-	if origin == "" || sameHost(origin, r.Host) {
+	if httpgate.OwnOrigin(r) {
 		return nil
 	}
-	for _, pattern := range h.opts.Origins {
-		if ok, err := path.Match(strings.ToLower(pattern), strings.ToLower(origin)); ok && err == nil {
-			w.Header().Set("Access-Control-Allow-Origin", origin)
-			w.Header().Set("Access-Control-Allow-Credentials", "true")
-			return nil
-		}
+	if !httpgate.AllowedOrigin(r, h.opts.Origins) {
+		return &Refusal{Status: http.StatusForbidden, Text: "origin not allowed"}
 	}
-	return &Refusal{Status: http.StatusForbidden, Text: "origin not allowed"}
-}
-
-func sameHost(origin, host string) bool {
-	_, name, found := strings.Cut(origin, "://")
-	return found && strings.EqualFold(name, host)
+	w.Header().Set("Access-Control-Allow-Origin", r.Header.Get("Origin"))
+	w.Header().Set("Access-Control-Allow-Credentials", "true")
+	return nil
 }
 
 // topics reads what the request asks for.

@@ -2,7 +2,6 @@ package wsclient
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -11,6 +10,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/httpdial"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 	"github.com/eventtarget-go/toolkit/internal/wsconn"
 )
@@ -50,13 +50,12 @@ func New(rawURL string, opts *Options) (*Client, error) {
 	if opts != nil {
 		o = *opts
 	}
-	d := &dialer{url: u.String(), header: o.Header, token: o.Token, limit: wire.MaxFrame(o.Limits.WithDefaults())}
+	d := &dialer{
+		url: u.String(), requests: httpdial.Dial{Header: o.Header, Token: o.Token}, client: httpdial.Client(o.HTTPClient),
+		limit: wire.MaxFrame(o.Limits.WithDefaults()),
+	}
 	if !o.Plain {
 		d.offers = []string{wire.Subprotocol}
-	}
-	d.client = o.HTTPClient
-	if d.client == nil {
-		d.client = &http.Client{CheckRedirect: sameHost}
 	}
 	o.Options.Adapter = adapter
 	o.Options.Dial = d.dial
@@ -70,25 +69,17 @@ func New(rawURL string, opts *Options) (*Client, error) {
 const adapter = "wsclient"
 
 type dialer struct {
-	url    string
-	header http.Header
-	token  func(ctx context.Context) (string, error)
-	limit  int
-	offers []string // subprotocols
-	client *http.Client
+	url      string
+	requests httpdial.Dial
+	client   *http.Client
+	limit    int
+	offers   []string // subprotocols
 }
 
 func (d *dialer) dial(ctx context.Context) (link.Conn, error) {
-	header := d.header
-	if d.token != nil {
-		token, err := d.token(ctx)
-		if err != nil {
-			return nil, fmt.Errorf("token: %w", err)
-		}
-		if header = header.Clone(); header == nil {
-			header = make(http.Header)
-		}
-		header.Set("Authorization", "Bearer "+token)
+	header, err := d.requests.Headers(ctx)
+	if err != nil {
+		return nil, err
 	}
 	ws, res, err := websocket.Dial(ctx, d.url, &websocket.DialOptions{
 		HTTPClient:      d.client,
@@ -97,24 +88,15 @@ func (d *dialer) dial(ctx context.Context) (link.Conn, error) {
 		Subprotocols:    d.offers,
 	})
 	if err != nil {
-		if res != nil && (res.StatusCode == http.StatusForbidden || res.StatusCode == http.StatusUnauthorized && d.token == nil) {
-			return nil, fmt.Errorf("%w: the server answered %s", eventtarget.ErrForbidden, res.Status)
+		if res != nil {
+			if forbidden := d.requests.Forbidden(res); forbidden != nil {
+				return nil, forbidden
+			}
+			if res.StatusCode != http.StatusSwitchingProtocols {
+				return nil, fmt.Errorf("the server answered %s in place of a WebSocket", res.Status)
+			}
 		}
-		if res != nil && res.StatusCode != http.StatusSwitchingProtocols {
-			return nil, fmt.Errorf("the server answered %s in place of a WebSocket", res.Status)
-		}
-		if e, ok := errors.AsType[*url.Error](err); ok {
-			err = e.Err // without the URL, which may have a token in it
-		}
-		return nil, err
+		return nil, httpdial.WithoutURL(err)
 	}
 	return wsconn.New(ws, d.limit), nil
-}
-
-// sameHost refuses redirects to another host, which must not get the header.
-func sameHost(req *http.Request, via []*http.Request) error {
-	if len(via) >= 5 || req.URL.Host != via[0].URL.Host {
-		return http.ErrUseLastResponse
-	}
-	return nil
 }

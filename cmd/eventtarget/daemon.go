@@ -81,18 +81,16 @@ func (d *daemon) run(ctx context.Context) error {
 	}
 }
 
-// end drains what there is.
+// end drains what there is, in the time that there is for all of it: whoever has told the hub
+// to end kills it when that is over.
 func (d *daemon) end() error {
-	drain := time.Duration(d.config.DrainTimeout)
-	ctx, cancel := context.WithTimeout(context.Background(), drain)
+	ctx, cancel := context.WithTimeout(context.Background(), time.Duration(d.config.DrainTimeout))
 	defer cancel()
 	err := d.hub.Shutdown(ctx)
 	for _, w := range d.websites {
 		err = errors.Join(err, w.server.Shutdown(ctx))
 	}
-	leave, cancel := context.WithTimeout(context.Background(), drain)
-	defer cancel()
-	return errors.Join(err, d.joined.leave(leave), d.release())
+	return errors.Join(err, d.joined.leave(ctx), d.release())
 }
 
 // release gives back what the hub needed, which is closed.

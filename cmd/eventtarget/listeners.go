@@ -8,13 +8,12 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
-	"path"
-	"strings"
 	"sync/atomic"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/cmd/internal/config"
 	"github.com/eventtarget-go/toolkit/identity"
+	"github.com/eventtarget-go/toolkit/internal/httpgate"
 	"github.com/eventtarget-go/toolkit/ssehub"
 	"github.com/eventtarget-go/toolkit/web"
 	"github.com/eventtarget-go/toolkit/wsserver"
@@ -121,14 +120,7 @@ func routes(h *wsserver.Hub, ws http.Handler, page bool, o ssehub.HandlerOptions
 // and so may requests without an Origin, which no browser sends.
 func fromOrigins(origins []string, next http.Handler) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		origin := strings.ToLower(r.Header.Get("Origin"))
-		_, host, _ := strings.Cut(origin, "://")
-		allowed := origin == "" || host == strings.ToLower(r.Host)
-		for _, pattern := range origins {
-			ok, err := path.Match(strings.ToLower(pattern), origin)
-			allowed = allowed || ok && err == nil
-		}
-		if !allowed {
+		if !httpgate.AllowedOrigin(r, origins) {
 			http.Error(w, "origin not allowed", http.StatusForbidden)
 			return
 		}

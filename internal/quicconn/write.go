@@ -7,6 +7,8 @@ import (
 	"net"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
 const (
@@ -36,7 +38,8 @@ func (c *Conn) Send(msg []byte) error {
 	return err
 }
 
-// WriteFrames writes frames and waits until they have left, all but the last packet.
+// WriteFrames writes frames and waits until they have left, all but the last packet. Its error
+// is a [link.ShortWrite].
 func (c *Conn) WriteFrames(frames []byte) error {
 	if len(frames) == 0 {
 		return nil // TryWriteFrames leaves nothing
@@ -46,10 +49,22 @@ func (c *Conn) WriteFrames(frames []byte) error {
 	return c.write(frames)
 }
 
+// whole returns the size of the frames that stand whole in b.
+func whole(b []byte) (size int) {
+	for len(b)-size >= headerSize {
+		n := headerSize + int(binary.BigEndian.Uint32(b[size:]))
+		if n > len(b)-size {
+			break
+		}
+		size += n
+	}
+	return size
+}
+
 // write writes frames. Under writing.
 func (c *Conn) write(frames []byte) error {
-	if _, err := c.stream.Write(frames); err != nil {
-		return c.refused(err)
+	if n, err := c.stream.Write(frames); err != nil {
+		return &link.ShortWrite{Written: whole(frames[:n]), Err: c.refused(err)}
 	}
 	c.queued = 0
 	return nil

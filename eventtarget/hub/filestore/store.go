@@ -40,7 +40,7 @@ import (
 
 // Options configures a [Store].
 type Options struct {
-	// Bytes bounds what is kept of events. Default 64 MiB.
+	// Bytes bounds what is kept of events. Default 64 MiB; negative is an error.
 	Bytes int64
 	// Sync makes each Append wait until the disk has it: then a crash of the machine
 	// loses nothing, and each round costs what the disk takes.
@@ -68,13 +68,17 @@ const (
 )
 
 // Open opens the store in a folder, which it makes if there is none; nil options are the
-// defaults. The error is that the folder cannot be used, or is used by another process.
+// defaults. The error is that the folder cannot be used, or is used by another process, or
+// says what is wrong with the options.
 func Open(dir string, opts *Options) (*Store, error) {
 	s := &Store{dir: dir, sessions: newLedger()}
 	if opts != nil {
 		s.opts = *opts
 	}
-	if s.opts.Bytes <= 0 {
+	switch {
+	case s.opts.Bytes < 0:
+		return nil, errors.New("filestore: a bound is negative")
+	case s.opts.Bytes == 0:
 		s.opts.Bytes = 64 << 20
 	}
 	if err := s.open(); err != nil {

@@ -220,6 +220,17 @@ func TestUnfinished(t *testing.T) {
 	}
 }
 
+// TestOptions: a bound that is none is refused before there is a folder.
+func TestOptions(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "store")
+	if _, err := filestore.Open(dir, &filestore.Options{Bytes: -1}); err == nil || !strings.Contains(err.Error(), "negative") {
+		t.Errorf("a negative bound: %v", err)
+	}
+	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the folder: %v", err)
+	}
+}
+
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, &filestore.Options{Bytes: 4000})

@@ -63,7 +63,7 @@ func run(t *testing.T, name string, relay, plain bool) {
 			relays[i], err = faultnet.NewRelay(h.Addr().String())
 			c, e := quicspoke.New(relays[i].Addr, &quicspoke.Options{
 				Plain: plain, Identity: forHub(), IdleTimeout: idle, Options: link.Options{
-					Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Heartbeat: 200 * time.Millisecond, Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 10*time.Millisecond)},
+					Limits: s.Limits(), LogEvents: s.Outgoing, OnFault: s.FaultsOf(i), Heartbeat: time.Duration(max(10, s.Endpoints)) * 20 * time.Millisecond, Backoff: link.Backoff{Max: cmp.Or(s.Backoff, 10*time.Millisecond)},
 				}})
 			rig.Endpoints = append(rig.Endpoints, c)
 			if err = errors.Join(err, e, c.Ready(ctx)); err == nil {

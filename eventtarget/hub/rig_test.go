@@ -135,7 +135,7 @@ func (r *rig) join(ctx context.Context, o hub.Options) error {
 	if r.way == nil && !o.Bridged {
 		return nil
 	}
-	for n := range joinedHubs {
+	for n := range r.joined() {
 		if n > 0 {
 			other := o
 			other.Store = r.store()
@@ -174,8 +174,13 @@ func (r *rig) bridge(ctx context.Context) error {
 	return nil
 }
 
-// joinedHubs is how many hubs are joined.
-const joinedHubs = 3
+// joined is how many hubs are.
+func (r *rig) joined() int {
+	if r.log != nil {
+		return 2
+	}
+	return 3
+}
 
 // close ends the hubs that are no endpoint.
 func (r *rig) close() {

@@ -92,7 +92,7 @@ func (s *sharedStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // TestConformanceShared: hubs that have a log in common keep the laws of one, sessions
 // too, although every connection is to another of them.
 func TestConformanceShared(t *testing.T) {
-	run(t, "three hubs, one log on Redis", true, link.Options{Adapter: "shared", Subscribe: true}, overRedis(t, true))
+	run(t, "two hubs, one log on Redis", true, link.Options{Adapter: "shared", Subscribe: true}, overRedis(t, true))
 }
 
 func sharing(t *testing.T, log *sharedLog, o hub.Options) *hub.Hub {

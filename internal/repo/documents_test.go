@@ -8,6 +8,7 @@ import (
 	"path"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -93,4 +94,29 @@ func TestSnippets(t *testing.T) {
 		t.Fatal(err)
 	}
 	output(t, "go", args...)
+}
+
+// TestBenchmarks: what bench measures has its place in docs/benchmarks.md, with the command.
+func TestBenchmarks(t *testing.T) {
+	var commands []*regexp.Regexp
+	for _, m := range regexp.MustCompile(`-bench (?:'([^'/]*)|([^\s'/]+))`).FindAllStringSubmatch(read(t, "docs/benchmarks.md"), -1) {
+		if name := m[1] + m[2]; name != "." { // of a part of every benchmark
+			commands = append(commands, regexp.MustCompile(name))
+		}
+	}
+	found := 0
+	for _, file := range files(t, "_test.go") {
+		if path.Dir(file) != "bench" {
+			continue
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func Benchmark(\w+)\(`).FindAllStringSubmatch(read(t, file), -1) {
+			found++
+			if !slices.ContainsFunc(commands, func(c *regexp.Regexp) bool { return c.MatchString(m[1]) }) {
+				t.Errorf("docs/benchmarks.md has no command that runs Benchmark%s", m[1])
+			}
+		}
+	}
+	if found < 10 {
+		t.Errorf("only %d benchmarks were found", found)
+	}
 }

@@ -3,8 +3,8 @@ MODULES   := . ./cmd ./bench ./otel ./web/e2e
 APART     := ./examples/nats
 # Most packages mostly wait, for processes, time-outs and disks: -p 4.
 TESTFLAGS := -race -shuffle=on -p 4 -parallel 8 -timeout 8m
-# The longest test has a process of its own beside others.
-LONGEST   := ^TestConformanceShared$$
+# The longest tests have a process of their own beside others.
+LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
 # What depends on how connections are written to, which the portable build does otherwise.
 WRITES    := Conformance|Nemesis|Stalled|Busy|Flood|Deaf|Control|FanOut|TLS
 FUZZTIME  ?= 30s

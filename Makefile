@@ -5,8 +5,6 @@ APART     := ./examples/nats
 TESTFLAGS := -race -shuffle=on -p 4 -parallel 8 -timeout 8m
 # The longest tests have a process of their own beside others.
 LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
-# What depends on how connections are written to, which the portable build does otherwise.
-WRITES    := Conformance|Nemesis|Stalled|Busy|Flood|Deaf|Control|FanOut|TLS
 FUZZTIME  ?= 30s
 GO        ?= go
 STEP      := scripts/step.sh
@@ -31,7 +29,7 @@ test-modules:
 	@for m in $(filter-out .,$(MODULES)); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
 
 test-apart:
-	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable -run '$(WRITES)' ./wsserver
+	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) test $(TESTFLAGS) ./... || exit 1; done
 
 test-longest:

@@ -28,13 +28,9 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	}
 	var left *returning
 	if g.hello != nil && g.hello.Session != "" {
+		defer h.arrive(g.hello.Session)()
 		var s *Spoke
-		var leave func()
-		if leave, err = h.arrive(g.hello.Session); err == nil {
-			defer leave()
-			s, left, err = h.goOn(conn, meta, g)
-		}
-		if err != nil {
+		if s, left, err = h.goOn(conn, meta, g); err != nil {
 			_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeTryLater}) // or at another hub
 			return nil, h.fail("attach", eventtarget.Topic{}, err)
 		}
@@ -45,9 +41,10 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	s := h.newSpoke(newAttachment(conn, g.first), meta)
 	if g.hello != nil {
 		s.left, s.session = left, h.newSession(g.hello, left)
+		if left == nil {
+			defer h.arrive(s.session.id)()
+		}
 	}
-	s.resuming.Lock() // not before it has begun: its peer may come back at once
-	defer s.resuming.Unlock()
 	if err := h.join(s); err != nil {
 		h.journal.putBack(s)
 		s.cancel(err)

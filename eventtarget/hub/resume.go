@@ -89,15 +89,15 @@ func (h *Hub) newSession(hello *wire.HelloPayload, left *returning) *session {
 // made another one meanwhile.
 var errOlder = errors.New("the peer has come back another way meanwhile")
 
-// arrival is the connections that ask for one session.
+// arrival is the connections that begin or take over one session.
 type arrival struct {
 	turn chan struct{} // full while one of them does
 	here int           // under the hub's mu
 }
 
-// arrive lets one connection after the other ask for a session, so that a second one finds
-// what the first one has made of it.
-func (h *Hub) arrive(session string) (leave func(), err error) {
+// arrive lets one connection after the other begin or take over a session, so that a second
+// one finds what the first has made of it: a peer may come back before Attach has returned.
+func (h *Hub) arrive(session string) (leave func()) {
 	h.mu.Lock()
 	a := h.arrivals[session]
 	if a == nil {
@@ -106,22 +106,14 @@ func (h *Hub) arrive(session string) (leave func(), err error) {
 	}
 	a.here++
 	h.mu.Unlock()
-	gone := func() {
+	a.turn <- struct{}{}
+	return func() {
+		<-a.turn
 		h.mu.Lock()
 		defer h.mu.Unlock()
 		if a.here--; a.here == 0 {
 			delete(h.arrivals, session)
 		}
-	}
-	select {
-	case a.turn <- struct{}{}:
-		return func() {
-			<-a.turn
-			gone()
-		}, nil
-	case <-h.ctx.Done():
-		gone()
-		return nil, eventtarget.ErrClosed
 	}
 }
 
@@ -135,8 +127,6 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	if s == nil || s.meta.Identity != meta.Identity { // whose it is, is nobody else's to know
 		return nil, nil
 	}
-	s.resuming.Lock()
-	defer s.resuming.Unlock()
 	a := newAttachment(conn, nil)
 	fenced, received, ok := s.takeOver(a, g.hello)
 	switch {

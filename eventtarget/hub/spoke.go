@@ -66,7 +66,6 @@ type Spoke struct {
 	resumed   atomic.Uint32
 	throttle  throttle // the reader's
 
-	resuming  sync.Mutex // held while another connection takes over
 	receiving sync.Mutex // held while a message is handled
 
 	mu      sync.Mutex

@@ -84,7 +84,7 @@ func TestSnippets(t *testing.T) {
 		}
 	}
 	if len(replace) == 0 {
-		t.Skip("no document shows a whole Go file")
+		t.Fatal("no document shows a whole Go file")
 	}
 	overlay, err := json.Marshal(map[string]any{"Replace": replace})
 	if err != nil {

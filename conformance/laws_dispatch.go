@@ -20,7 +20,7 @@ var dispatchLaws = []Law{
 	{"A16", "once", Must, "a listener with Once is called once under concurrent dispatches, and others as ever",
 		"a flag that is checked and set in two steps", everyWay(lawOnce)},
 	{"A17", "order-per-dispatcher", Must, "one goroutine's events arrive at an endpoint in order, on one topic and over many",
-		"the promise of order", everyWay(lawOrder)},
+		"the promise of order", everySource(lawOrder)},
 	{"A18", "order-over-hubs", Optional, "the same holds from every endpoint to every other, while all dispatch at once, across a backplane",
 		"messages that overtake each other between servers", lawOrderOverHubs},
 	{"A19", "total-order", Optional, "all listeners of an endpoint see one sequence",
@@ -125,26 +125,32 @@ func lawOnce(t *T, r *rig, i, j int) {
 	}
 }
 
-func lawOrder(t *T, r *rig, i, j int) {
+func lawOrder(t *T, r *rig, from int, to []int) {
 	const events = 10_000
 	a := t.name()
-	one, many := r.listen(j, eventtarget.T(a, "one")), r.listen(j, eventtarget.T(a, "*"))
+	var one, many []*record
+	for _, j := range to {
+		one = append(one, r.listen(j, eventtarget.T(a, "one")))
+		many = append(many, r.listen(j, eventtarget.T(a, "*")))
+	}
 	for n := range events {
 		id := "one"
 		if n%2 == 1 {
 			id = strconv.Itoa(n % 7)
 		}
-		r.dispatch(i, event{Type: a, ID: id, Payload: raw(strconv.Itoa(n))})
+		r.dispatch(from, event{Type: a, ID: id, Payload: raw(strconv.Itoa(n))})
 	}
-	check := func(what string, got []event, step int) {
+	check := func(j int, what string, got []event, step int) {
 		for n, e := range got {
 			if want := strconv.Itoa(n * step); string(e.Payload) != want {
-				t.Fatalf("%s: event %d is %s, want %s", what, n, e.Payload, want)
+				t.Fatalf("%s: event %d at endpoint %d is %s, want %s", what, n, j, e.Payload, want)
 			}
 		}
 	}
-	check("one topic", one.wait(events/2), 2)
-	check("many topics", many.wait(events), 1)
+	for n, j := range to {
+		check(j, "one topic", one[n].wait(events/2), 2)
+		check(j, "many topics", many[n].wait(events), 1)
+	}
 }
 
 func lawOrderOverHubs(t *T) {

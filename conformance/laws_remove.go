@@ -130,7 +130,7 @@ func lawNoCallAfterRemove(t *T, r *rig, i, j int) {
 		t.Errorf("of 10 events, 9 of which waited when Remove returned, %d were handled", n)
 	}
 	// Removes in the middle of a stream of events.
-	for n := range 60 {
+	for n := range 30 {
 		inline := n%2 == 0
 		var over atomic.Bool
 		var calls, late atomic.Int32
@@ -142,7 +142,7 @@ func lawNoCallAfterRemove(t *T, r *rig, i, j int) {
 		}})
 		var stream sync.WaitGroup
 		stream.Go(func() {
-			for range 100 {
+			for range 50 {
 				if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type}); err != nil {
 					t.Errorf("Dispatch: %v", err)
 				}

@@ -27,7 +27,7 @@ var slowLaws = []Law{
 
 func lawSlowSpoke(t *T) {
 	t.onlyHub()
-	const events, spokes = 5000, 4
+	const events, spokes = 2000, 4
 	r := t.rig(spokes + 1)
 	t.need(r.Stall != nil, "the harness has no hook Stall")
 	run := func() time.Duration { // spoke 1 aside

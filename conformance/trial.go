@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"runtime"
 	"runtime/debug"
 	"slices"
@@ -205,6 +206,27 @@ func everyWay(law func(t *T, r *rig, from, to int)) func(*T) {
 			}
 			t.setWay(fmt.Sprintf("from endpoint %d to %d: ", way[0], way[1]))
 			law(t, r, way[0], way[1])
+		}
+		t.setWay("")
+	}
+}
+
+// everySource asks a law of one endpoint of each kind, on a rig of its own, and of one endpoint
+// of each kind that it reaches: for what one dispatch tells of all of them.
+func everySource(law func(t *T, r *rig, from int, to []int)) func(*T) {
+	return func(t *T) {
+		r := t.rig(3)
+		reached := make(map[int][]int)
+		for _, way := range r.ways() {
+			reached[way[0]] = append(reached[way[0]], way[1])
+		}
+		for n, from := range slices.Sorted(maps.Keys(reached)) {
+			if n > 0 {
+				r.takeDown()
+				r = t.rig(3)
+			}
+			t.setWay(fmt.Sprintf("from endpoint %d to %d: ", from, reached[from]))
+			law(t, r, from, reached[from])
 		}
 		t.setWay("")
 	}

@@ -1,13 +1,16 @@
-// The tools of make lint and make vuln, in a module of their own so that
+// The tools of make check, lint and vuln, in a module of their own so that
 // users of the library never see what they need.
 module github.com/eventtarget-go/toolkit/tools
 
 go 1.26.0
 
 tool (
+	github.com/eventtarget-go/toolkit/tools/systems
 	github.com/golangci/golangci-lint/v2/cmd/golangci-lint
 	golang.org/x/vuln/cmd/govulncheck
 )
+
+require golang.org/x/tools v0.52.0
 
 require (
 	4d63.com/gocheckcompilerdirectives v1.4.0 // indirect
@@ -214,7 +217,6 @@ require (
 	golang.org/x/sys v0.49.0 // indirect
 	golang.org/x/telemetry v0.0.0-20261009151841-97e8ea77aa2a // indirect
 	golang.org/x/text v0.41.0 // indirect
-	golang.org/x/tools v0.52.0 // indirect
 	golang.org/x/vuln v1.8.0 // indirect
 	google.golang.org/protobuf v1.36.12 // indirect
 	gopkg.in/ini.v1 v1.67.0 // indirect

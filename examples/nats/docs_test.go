@@ -86,7 +86,7 @@ func TestGuideIsWhole(t *testing.T) {
 	if err := os.WriteFile(file, overlay, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if out, err := exec.Command("go", "test", "-c", "-overlay", file, "-o", os.DevNull, ".").CombinedOutput(); err != nil {
+	if out, err := exec.Command("go", "test", "-race", "-c", "-overlay", file, "-o", os.DevNull, ".").CombinedOutput(); err != nil {
 		t.Errorf("%v\n%s", err, out)
 	}
 }

@@ -74,6 +74,7 @@ func (s *Server) Restart() {
 	args := append([]string{"--port", port, "--bind", "127.0.0.1", "--save", "", "--appendonly", "no", "--dir", s.dir}, s.args...)
 	s.cmd = exec.CommandContext(context.Background(), "redis-server", args...)
 	s.cmd.Stdout = &s.log
+	s.cmd.SysProcAttr = attributes()
 	if err := s.cmd.Start(); err != nil {
 		s.cmd = nil
 		s.t.Fatalf("redis-server: %v (scripts/deps.sh installs it)", err)

@@ -1,4 +1,4 @@
-// Systems checks the types of packages, their tests included, on systems that this one is
+// Command systems checks the types of packages, their tests included, on systems that this one is
 // not: `systems linux/386,windows/amd64 ./...`. It reads the sources of what they import, and
 // is done before `go vet` would have compiled that for one system.
 package main

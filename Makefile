@@ -2,8 +2,8 @@ MODULES   := . ./cmd ./bench ./otel ./web/e2e
 # A third party's module: not in go.work, so that it sees what a third party sees.
 APART     := ./examples/nats
 # Most packages mostly wait, for processes, time-outs and disks: -p 4. All of vet's checks
-# are done here, where everything is compiled anyway.
-TESTFLAGS := -race -vet=all -shuffle=on -p 4 -parallel 8 -timeout 8m
+# are done here, where everything is compiled anyway. No debugger asks for what -w leaves out.
+TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 4 -parallel 8 -timeout 8m
 # The longest tests have a process of their own beside others.
 LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
 FUZZTIME  ?= 30s

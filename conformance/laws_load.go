@@ -211,7 +211,7 @@ func lawNoSelfDeadlock(t *T) {
 		i, j := r.cell()
 		topic := eventtarget.T(t.name(), "")
 		var left atomic.Int32
-		left.Store(1000)
+		left.Store(500)
 		// Every event sets off one at the other end, and one listener more that
 		// removes itself: at both ends, until enough have been.
 		for _, at := range []int{i, j} {

@@ -18,9 +18,9 @@ import (
 // TestBusyBothWays: a client that reads, and itself sends as fast as it can, so that
 // its acknowledgements are late, is waited for: it does not fall off the log.
 func TestBusyBothWays(t *testing.T) {
-	const events = 30_000 // twice the log
+	const log = 2048 // events
 	var slow atomic.Int32
-	h, url := newHub(t, wsserver.Options{Options: hub.Options{OnDisconnect: func(_ *hub.Spoke, reason eventtarget.Reason) {
+	h, url := newHub(t, wsserver.Options{Options: hub.Options{LogEvents: log, OnDisconnect: func(_ *hub.Spoke, reason eventtarget.Reason) {
 		if reason.Code == eventtarget.CodeSlow {
 			slow.Add(1)
 		}
@@ -50,7 +50,7 @@ func TestBusyBothWays(t *testing.T) {
 			}
 		}
 	})
-	for range events {
+	for range 4 * log {
 		if err := h.Dispatch(t.Context(), e); err != nil {
 			t.Error(err)
 			break

@@ -1,10 +1,10 @@
 MODULES   := . ./cmd ./bench ./otel ./web/e2e
 # A third party's module: not in go.work, so that it sees what a third party sees.
 APART     := ./examples/nats
-# Most packages mostly wait, for processes, time-outs and disks: -p 4. All of vet's checks
-# are done here, where everything is compiled anyway. No debugger asks for what -w leaves out.
-TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 4 -parallel 8 -timeout 8m
-# The longest tests have a process of their own beside others.
+# All of vet's checks are done here, where everything is compiled anyway. No debugger asks
+# for what -w leaves out.
+TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 2 -parallel 8 -timeout 8m
+# The longest tests have a process of their own.
 LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
 FUZZTIME  ?= 30s
 GO        ?= go
@@ -13,7 +13,7 @@ STEP      := scripts/step.sh
 # what they need; `go tool -n` builds one and prints where it is.
 TOOL      := GOWORK=off $(GO) -C tools tool -n
 
-.PHONY: help plots soak test test-modules test-apart test-longest check tidy cross lint vuln bench bench-quick demo fuzz
+.PHONY: help plots soak test test-root test-modules test-again check tidy cross lint vuln bench bench-quick demo fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -21,19 +21,20 @@ help: ## list the targets
 test: ## install what the tests need, check, and run every test with the race detector
 	@$(STEP) . scripts/deps.sh
 	@$(MAKE) --no-print-directory check
-	@$(STEP) . $(GO) test $(TESTFLAGS) -skip '$(LONGEST)' ./...
-	@$(MAKE) --no-print-directory -j3 test-modules test-apart test-longest
+	@$(STEP) . $(GO) build -race ./...
+	@$(MAKE) --no-print-directory -j3 test-root test-modules test-again
 
-# These wait more than they compute, so they go side by side.
+# Most packages mostly wait, for processes, time-outs and disks: so these go side by side.
+test-root:
+	@$(STEP) . $(GO) test $(TESTFLAGS) -skip '$(LONGEST)' ./...
+
 test-modules:
 	@for m in $(filter-out .,$(MODULES)); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done
-
-test-apart:
-	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) test $(TESTFLAGS) ./... || exit 1; done
 
-test-longest:
+test-again:
 	@$(STEP) . $(GO) test $(TESTFLAGS) -run '$(LONGEST)' ./eventtarget/hub
+	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 
 soak: ## what injects faults, ten times as long as in test, then all adapters for 20 minutes
 	EVENTTARGET_SOAK=1 $(GO) test -race -count 1 -p 1 -timeout 20m -run 'Nemesis' -v ./...

@@ -161,8 +161,8 @@ export class RemoteEventTarget extends EventTarget {
       let message;
       try {
         message = JSON.parse(data);
-      } catch {
-        return this.#end({ code: 1007, reason: "not JSON" });
+      } catch (error) {
+        return this.#end({ code: 1007, reason: `${error}` });
       }
       const welcome = message.type == "__welcome" && message.payload;
       if (waiting) this.#up(welcome);
@@ -171,6 +171,7 @@ export class RemoteEventTarget extends EventTarget {
       if (!welcome) this.#message(message, data.length);
     });
     on("close", (event) => this.#end(event));
+    on("error", (event) => this.#end(event)); // the npm client "ws" throws what nobody listens to
   }
 
   #listen(url) {
@@ -210,7 +211,7 @@ export class RemoteEventTarget extends EventTarget {
     const lost = this.#since && !resumed;
     this.#state = "open";
     this.#since = Date.now();
-    if (!this.#options.sse) this.#flush();
+    this.#flush();
     this.#tell("open", { resumed });
     if (lost) this.#tell("gap", { count: 0 });
   }

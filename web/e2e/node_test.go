@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"io"
+	"net"
 	"os/exec"
 	"slices"
 	"strings"
@@ -108,6 +109,21 @@ func TestNode(t *testing.T) {
 	s.says("down")
 	startHub(t, at)
 	s.says("open false", "gap 0", "stale all")
+}
+
+// TestNodeHubIsLate: a connection that fails, or that is let go before it is there, is no
+// error that would end the process.
+func TestNodeHubIsLate(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := l.Addr().String()
+	l.Close()
+	s := node(t, "late.js", "ws://"+at+"/ws")
+	s.says("down", "down", "closed")
+	startHub(t, at)
+	s.says("open")
 }
 
 // TestForeignEventSource: the npm client "eventsource" resumes by Last-Event-ID, and is

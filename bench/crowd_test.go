@@ -41,6 +41,22 @@ func fromEnv(name string, otherwise int) int {
 	return otherwise
 }
 
+// few is n, or with -short a tenth of that, and at least 1.
+func few(n int) int {
+	if testing.Short() {
+		n /= 10
+	}
+	return max(1, n)
+}
+
+// some is all sizes that a benchmark has, or with -short the first.
+func some(sizes ...int) []int {
+	if testing.Short() {
+		return sizes[:1]
+	}
+	return sizes
+}
+
 // payload is JSON of payloadSize bytes with a marker.
 func payload() string { return `"` + strings.Repeat("x", payloadSize-3) + string(marker) + `"` }
 

@@ -44,7 +44,7 @@ func BenchmarkFanOutPeers(b *testing.B) {
 				if s.sweeps { // so that it takes as long
 					bursts = inFlight.sweeps
 				}
-				bursts = max(1, bursts*1000/connections)
+				bursts = few(bursts * 1000 / connections)
 				for b.Loop() {
 					race(b, s.begin(connections, b.Fatal), "/ws", connections, bursts, inFlight.burst)
 				}

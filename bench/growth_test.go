@@ -169,7 +169,7 @@ func through(b *testing.B, to eventtarget.Target, t *tally, n, hearers int, even
 // BenchmarkGrowthSpokes: what a dispatch costs with ever more spokes, when 10 of them
 // have asked for it and when all have.
 func BenchmarkGrowthSpokes(b *testing.B) {
-	for _, spokes := range []int{10, 30, 100, 300, 1000, 3000, 10_000} {
+	for _, spokes := range some(10, 30, 100, 300, 1000, 3000, 10_000) {
 		for _, interested := range []string{"10", "all"} {
 			for _, inFlight := range []int{1, growthBurst} {
 				b.Run(fmt.Sprintf("interested=%s/inflight=%d/spokes=%d", interested, inFlight, spokes), func(b *testing.B) {
@@ -194,7 +194,7 @@ func BenchmarkGrowthSpokes(b *testing.B) {
 // 100 of them.
 func BenchmarkGrowthTopics(b *testing.B) {
 	const each = 100 // topics of a spoke
-	for _, topics := range []int{1, 10, 100, 1000, 10_000, 100_000} {
+	for _, topics := range some(1, 10, 100, 1000, 10_000, 100_000) {
 		events := growthEvents(topics)
 		b.Run(fmt.Sprintf("inprocess/topics=%d", topics), func(b *testing.B) {
 			target, heard, sent := inprocess.New[eventtarget.Raw](nil), 0, 0
@@ -234,7 +234,7 @@ func BenchmarkGrowthTopics(b *testing.B) {
 // its topic, Inline ones and queued ones, which have handled it by then.
 func BenchmarkGrowthListeners(b *testing.B) {
 	for _, kind := range []string{"inline", "queued"} {
-		for _, listeners := range []int{1, 3, 10, 30, 100, 300, 1000} {
+		for _, listeners := range some(1, 3, 10, 30, 100, 300, 1000) {
 			b.Run(fmt.Sprintf("%s/listeners=%d", kind, listeners), func(b *testing.B) {
 				target, t, events := inprocess.New[eventtarget.Raw](nil), newTally(), growthEvents(1)
 				defer target.Close()
@@ -266,7 +266,7 @@ func hear(b *testing.B, to eventtarget.Target, topic eventtarget.Topic, l eventt
 // to the 100 spokes of each of ever more hubs. The hubs are in this process, Redis is not.
 func BenchmarkGrowthHubs(b *testing.B) {
 	const spokes = 100
-	for _, hubs := range []int{1, 2, 3} {
+	for _, hubs := range some(1, 2, 3) {
 		b.Run(fmt.Sprintf("hubs=%d", hubs), func(b *testing.B) {
 			server, t := redistest.Start(b), newTally()
 			var first *hub.Hub

@@ -45,12 +45,8 @@ var idleSides = []idleSide{
 // for the sockets is in none of them. broadcast-ms is the median from the publishing to
 // the last connection having read, most-ms the longest.
 func BenchmarkIdle(b *testing.B) {
-	sizes := []int{1000, 5000, 10000, idleMost}
-	if testing.Short() {
-		sizes = sizes[:1]
-	}
 	for _, s := range idleSides {
-		for _, n := range sizes {
+		for _, n := range some(1000, 5000, 10000, idleMost) {
 			if most := openFiles() - 100; n > most {
 				n = most // a process may open no more here
 			}

@@ -57,7 +57,7 @@ func BenchmarkFanOutQUIC(b *testing.B) {
 		{"tls-write", func(b *testing.B, n int) secureSide { return rawTLS(b, n, false) }, false},
 		{"tls-coalesced", func(b *testing.B, n int) secureSide { return rawTLS(b, n, true) }, true},
 	}
-	for _, n := range []int{100, 500} {
+	for _, n := range some(100, 500) {
 		for _, inFlight := range []struct{ burst, bursts, coalesced int }{{200, 5, 40}, {16, 30, 100}, {1, 400, 400}} {
 			for _, s := range sides {
 				b.Run(fmt.Sprintf("conns=%d/inflight=%d/%s", n, inFlight.burst, s.name), func(b *testing.B) {
@@ -66,7 +66,7 @@ func BenchmarkFanOutQUIC(b *testing.B) {
 						bursts = inFlight.coalesced
 					}
 					for b.Loop() {
-						secureRace(b, s.begin(b, n), n, bursts*100/n+1, inFlight.burst)
+						secureRace(b, s.begin(b, n), n, few(bursts*100/n+1), inFlight.burst)
 					}
 				})
 			}

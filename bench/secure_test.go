@@ -24,7 +24,7 @@ func BenchmarkFanOutTLS(b *testing.B) {
 			}{{"hub", ourWebSockets, inFlight.sweeps}, {"coder", coderLoop, inFlight.bursts}} {
 				b.Run(inFlight.name+path+"/"+s.name, func(b *testing.B) {
 					for b.Loop() {
-						race(b, s.begin(connections, b.Fatal), path, connections, s.bursts, inFlight.burst)
+						race(b, s.begin(connections, b.Fatal), path, connections, few(s.bursts), inFlight.burst)
 					}
 				})
 			}

@@ -41,7 +41,7 @@ func BenchmarkSSE(b *testing.B) {
 					bursts = inFlight.sweeps
 				}
 				for b.Loop() {
-					race(b, s.begin(b, n), s.path, n, bursts, inFlight.burst)
+					race(b, s.begin(b, n), s.path, n, few(bursts), inFlight.burst)
 				}
 			})
 		}

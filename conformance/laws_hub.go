@@ -233,6 +233,11 @@ func lawJoinVisible(t *T) {
 	for j := 1; j < len(r.Endpoints); j++ {
 		recs = append(recs, r.listen(j, eventtarget.T(a, "*")))
 	}
+	t.eventually("every spoke to have joined", func() bool { // a plain one may be ready before the hub is
+		mu.Lock()
+		defer mu.Unlock()
+		return len(joined) >= len(recs)
+	})
 	mu.Lock()
 	defer mu.Unlock()
 	if len(joined) != len(recs) {

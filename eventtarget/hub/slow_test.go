@@ -192,7 +192,8 @@ func TestBlockMany(t *testing.T) {
 			})
 		}
 		synctest.Wait()
-		if st := p.spoke.Stats(); st.Waiting > 128+dispatchers+pipeHolds {
+		// The writer has taken as much at once as may wait, and as much waits behind it.
+		if st := p.spoke.Stats(); st.Waiting > 2*(128+dispatchers) {
 			t.Errorf("%d events wait", st.Waiting)
 		}
 		p.conn.Resume()

@@ -30,6 +30,8 @@ type Link struct {
 	ignored  atomic.Uint64
 	settled  atomic.Bool // Setup has returned
 
+	unanswered int // greetings, one after the other. The goroutine's that connects
+
 	out      *framelog.Log // what waits to be sent
 	interest *interest     // nil: the other end is not asked for topics; under mu
 

@@ -59,7 +59,8 @@ type Options struct {
 	Misses int
 	// WriteTimeout ends a connection that takes nothing for so long. Default 5 s.
 	WriteTimeout time.Duration
-	// DialTimeout bounds one call of Dial. Default 5 s.
+	// DialTimeout bounds one call of Dial, and the wait for an answer to the greeting that
+	// opens a session. Default 5 s.
 	DialTimeout time.Duration
 	// Retry tells whether to dial again after a connection, or an attempt to make one,
 	// has ended so. It is asked for ends that do not speak for themselves. nil: always.

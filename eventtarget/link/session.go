@@ -70,8 +70,16 @@ func (l *Link) converse(conn Conn) error {
 		return err
 	}
 	var opened sync.Once
-	silent := time.AfterFunc(l.opts.DialTimeout, func() { // it only echoes what it was offered
-		opened.Do(func() { _ = l.up(conn, nil) })
+	busy := l.answers()
+	silent := time.AfterFunc(l.opts.DialTimeout, func() {
+		opened.Do(func() {
+			if busy { // the session is not given up for that
+				l.unanswered++
+				_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeLost})
+				return
+			}
+			_ = l.up(conn, nil) // it only echoes what it was offered
+		})
 	})
 	defer silent.Stop()
 	frame, err := conn.Receive()
@@ -89,11 +97,11 @@ func (l *Link) converse(conn Conn) error {
 	}
 	late := true
 	opened.Do(func() {
-		late = false
+		late, l.unanswered = false, 0
 		err = l.up(conn, welcome)
 	})
 	switch {
-	case late && welcome != nil:
+	case late && (busy || welcome != nil):
 		return eventtarget.Reason{Code: eventtarget.CodeTimeout, Text: "the answer to the greeting came late"}
 	case welcome == nil:
 		l.arrived(conn, frame, false)
@@ -101,6 +109,17 @@ func (l *Link) converse(conn Conn) error {
 		return err
 	}
 	return l.read(conn)
+}
+
+// maxUnanswered is after how many greetings without an answer what answers no more is taken
+// for another peer, which speaks no sessions.
+const maxUnanswered = 3
+
+// answers tells whether the other end is known to answer a greeting.
+func (l *Link) answers() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.session.id != "" && l.unanswered < maxUnanswered
 }
 
 // hello returns what opens or resumes a session.

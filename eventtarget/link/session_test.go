@@ -26,6 +26,7 @@ type joined struct {
 	mu      sync.Mutex
 	conn    *link.PipeConn
 	away    bool // there is no hub
+	silent  int  // so many greetings are not answered
 	changes []link.Change
 	faults  []eventtarget.Fault
 }
@@ -38,6 +39,10 @@ func (j *joined) dial(context.Context) (link.Conn, error) {
 	}
 	near, far := link.Pipe()
 	j.conn = near
+	if j.silent > 0 {
+		j.silent--
+		return negotiated{near}, nil
+	}
 	go func() { _, _ = j.hub.Attach(negotiated{far}, hub.Meta{}) }()
 	return negotiated{near}, nil
 }
@@ -228,6 +233,28 @@ func TestSessionPaced(t *testing.T) {
 			t.Errorf("heard %d of %d events, %d gaps", heard, events, j.gaps())
 		}
 	})
+}
+
+// TestSessionAnswerLate: a hub that is too busy to answer a greeting in time is asked again,
+// and the session goes on; what never answers again is another peer, and plain.
+func TestSessionAnswerLate(t *testing.T) {
+	for silent, resumed := range map[int]bool{1: true, 3: true, 4: false} {
+		synctest.Test(t, func(t *testing.T) {
+			j := join(t, link.Options{Backoff: link.Backoff{Min: time.Millisecond, Max: time.Millisecond}}, hub.Options{})
+			j.mu.Lock()
+			j.silent = silent
+			j.mu.Unlock()
+			j.cut(false)
+			time.Sleep(30 * time.Second)
+			synctest.Wait()
+			j.mu.Lock()
+			last := j.changes[len(j.changes)-1]
+			j.mu.Unlock()
+			if last.State != eventtarget.StateUp || last.Resumed != resumed {
+				t.Errorf("%d greetings without an answer: %+v", silent, last)
+			}
+		})
+	}
 }
 
 // silent is a connection that breaks, without a word, just when the link gives up waiting

@@ -7,13 +7,16 @@ TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 3 -parallel 8 -timeout 8m
 # The longest tests have a process of their own.
 LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
 FUZZTIME  ?= 30s
+ROUNDS    ?= 3
+# Where the benchmarks leave what they measured.
+MEASURED  ?= bench/measured
 GO        ?= go
 STEP      := scripts/step.sh
 # Linters have a module of their own, so that users of the library never see
 # what they need; `go tool -n` builds one and prints where it is.
 TOOL      := GOWORK=off $(GO) -C tools tool -n
 
-.PHONY: help plots soak test test-root test-modules test-again check tidy cross lint vuln bench bench-quick demo fuzz
+.PHONY: help report soak test test-root test-modules test-again check tidy cross lint vuln bench bench-quick demo fuzz
 
 help: ## list the targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 13
@@ -60,16 +63,16 @@ vuln: ## known vulnerabilities in what we call
 	@vuln=$$($(TOOL) govulncheck) && for m in $(MODULES); do $(STEP) $$m $$vuln ./... || exit 1; done && \
 		for m in $(APART); do $(STEP) $$m env GOWORK=off $$vuln ./... || exit 1; done
 
-bench: ## every benchmark beside its floor or its rival; compare the ratios
-	$(GO) test -run '^$$' -bench . -benchmem -benchtime 500ms ./...
-	cd bench && $(GO) test -run '^$$' -bench . -benchtime 1x -count 3 ./...
+bench: ## every benchmark beside its floor or its rival, in ROUNDS, or PARTS of them (see docs/benchmarks.md)
+	@scripts/bench.sh $(MEASURED) $(ROUNDS) $(PARTS)
+	@cd bench && $(GO) run ./report ../docs $(abspath $(MEASURED))
 
 bench-quick: ## every benchmark once, to see that it runs
 	$(GO) test -run '^$$' -bench . -benchtime 1x ./...
 	cd bench && $(GO) test -short -run '^$$' -bench . -benchtime 1x ./...
 
-plots: ## draw docs/plots from docs/data and the tables of docs/benchmarks.md
-	cd bench && $(GO) run ./plot ../docs
+report: ## the tables of docs/benchmarks.md and docs/plots, from docs/data
+	cd bench && $(GO) run ./report ../docs
 
 demo: ## a hub, spokes and what they hear
 	$(GO) run ./cmd/eventtarget demo

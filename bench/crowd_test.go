@@ -177,10 +177,14 @@ func crowd(spec string) error {
 		if conns[i], r, err = enter(addr, path); err != nil {
 			return err
 		}
-		if strings.HasSuffix(path, "/session") {
-			if err := greet(conns[i], r); err != nil {
-				return err
-			}
+		switch {
+		case strings.HasSuffix(path, "/session"):
+			err = greet(conns[i], r)
+		case path == centrifugePath:
+			err = introduce(conns[i], r, centrifugeConnect)
+		}
+		if err != nil {
+			return err
 		}
 	}
 	fmt.Println("up")

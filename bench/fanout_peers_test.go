@@ -31,22 +31,27 @@ func BenchmarkFanOutPeers(b *testing.B) {
 	}{
 		{"tcp-write", rawWebSockets(false), false},
 		{"tcp-sweep", rawWebSockets(true), true},
-		{"hub", ourWebSockets, true},
+		{"wsserver", ourWebSockets, true},
 		{"coder", coderLoop, false},
 		{"gorilla", gorillaHub, false},
 		{"gws", gwsBroadcaster, false},
 		{"melody", melodyBroadcast, false},
+		{"centrifuge", centrifugeNode, false},
 	}
 	for _, inFlight := range []struct{ burst, bursts, sweeps int }{{200, 5, 50}, {16, 50, 200}, {1, 200, 200}} {
 		for _, s := range sides {
-			b.Run(fmt.Sprintf("inflight=%d/%s", inFlight.burst, s.name), func(b *testing.B) {
+			b.Run(fmt.Sprintf("conns=%d/payload=%d/inflight=%d/%s", connections, payloadSize, inFlight.burst, s.name), func(b *testing.B) {
 				bursts := inFlight.bursts
 				if s.sweeps { // so that it takes as long
 					bursts = inFlight.sweeps
 				}
 				bursts = few(bursts * 1000 / connections)
+				path := "/ws"
+				if s.name == "centrifuge" {
+					path = centrifugePath
+				}
 				for b.Loop() {
-					race(b, s.begin(connections, b.Fatal), "/ws", connections, bursts, inFlight.burst)
+					race(b, s.begin(connections, b.Fatal), path, connections, bursts, inFlight.burst)
 				}
 			})
 		}

@@ -5,6 +5,7 @@ package bench
 import (
 	"bufio"
 	"context"
+	"encoding/binary"
 	"fmt"
 	"io"
 	"net"
@@ -114,14 +115,26 @@ func read(spec string) error {
 
 // greet opens a session.
 func greet(c net.Conn, r *bufio.Reader) error {
-	if _, err := c.Write(masked(`{"type":"__hello","id":"","payload":{"version":1,"window":1048576}}`)); err != nil {
+	return introduce(c, r, `{"type":"__hello","id":"","payload":{"version":1,"window":1048576}}`)
+}
+
+// introduce sends a first message, and reads the answer.
+func introduce(c net.Conn, r *bufio.Reader, text string) error {
+	if _, err := c.Write(masked(text)); err != nil {
 		return err
 	}
-	header := make([]byte, 2)
-	if _, err := io.ReadFull(r, header); err != nil {
+	header := make([]byte, 4)
+	if _, err := io.ReadFull(r, header[:2]); err != nil {
 		return err
 	}
-	_, err := io.CopyN(io.Discard, r, int64(header[1])) // the welcome is short
+	size := int64(header[1])
+	if size == 126 {
+		if _, err := io.ReadFull(r, header[2:]); err != nil {
+			return err
+		}
+		size = int64(binary.BigEndian.Uint16(header[2:]))
+	}
+	_, err := io.CopyN(io.Discard, r, size)
 	return err
 }
 
@@ -179,7 +192,7 @@ var envelopeSize = len(`{"type":"bench","id":"x","payload":}`) + payloadSize + 4
 // BenchmarkFanOut: deliveries per second to 1000 WebSocket connections, the hub
 // beside a loop over the library's Write.
 func BenchmarkFanOut(b *testing.B) {
-	b.Run("write-loop", func(b *testing.B) {
+	b.Run("coder", func(b *testing.B) {
 		for b.Loop() {
 			var mu sync.Mutex
 			var conns []*websocket.Conn
@@ -213,8 +226,8 @@ func BenchmarkFanOut(b *testing.B) {
 			}
 		}
 	})
-	b.Run("hub", func(b *testing.B) { fanOutOfHub(b, false) })
-	b.Run("hub-sessions", func(b *testing.B) { fanOutOfHub(b, true) })
+	b.Run("wsserver", func(b *testing.B) { fanOutOfHub(b, false) })
+	b.Run("wsserver-sessions", func(b *testing.B) { fanOutOfHub(b, true) })
 }
 
 func fanOutOfHub(b *testing.B, session bool) {

@@ -136,18 +136,16 @@ func far(i, topics int) int { return i * 61_403 % topics }
 
 // cost runs bursts of n dispatches until the time is over and reports what one of them
 // takes, until the last one who hears it has it: on the clock, and of all processors.
-func cost(b *testing.B, n int, burst func()) (took, used float64) {
+func cost(b *testing.B, n int, burst func()) {
 	b.Helper()
 	before := processorTime()
 	for b.Loop() {
 		burst()
 	}
 	events := float64(b.N * n)
-	took, used = float64(b.Elapsed())/events, float64(processorTime()-before)/events
-	b.ReportMetric(took, "ns/dispatch")
-	b.ReportMetric(used, "cpu-ns/dispatch")
+	b.ReportMetric(float64(b.Elapsed())/events, "ns/dispatch")
+	b.ReportMetric(float64(processorTime()-before)/events, "cpu-ns/dispatch")
 	b.ReportMetric(0, "ns/op")
-	return took, used
 }
 
 // through returns a burst of n dispatches through a hub, on one topic after the other,
@@ -181,8 +179,7 @@ func BenchmarkGrowthSpokes(b *testing.B) {
 						}
 					}
 					sinks(b, h, t, topics)
-					took, used := cost(b, inFlight, through(b, h, t, inFlight, hearers, growthEvents(1)))
-					record(b, "spokes", "interested,inflight,spokes,ns,cpu_ns", "%s,%d,%d,%.0f,%.0f", interested, inFlight, spokes, took, used)
+					cost(b, inFlight, through(b, h, t, inFlight, hearers, growthEvents(1)))
 				})
 			}
 		}
@@ -196,7 +193,7 @@ func BenchmarkGrowthTopics(b *testing.B) {
 	const each = 100 // topics of a spoke
 	for _, topics := range some(1, 10, 100, 1000, 10_000, 100_000) {
 		events := growthEvents(topics)
-		b.Run(fmt.Sprintf("inprocess/topics=%d", topics), func(b *testing.B) {
+		b.Run(fmt.Sprintf("topics=%d/inprocess", topics), func(b *testing.B) {
 			target, heard, sent := inprocess.New[eventtarget.Raw](nil), 0, 0
 			defer target.Close()
 			for _, e := range events {
@@ -204,7 +201,7 @@ func BenchmarkGrowthTopics(b *testing.B) {
 					Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard++ },
 				})
 			}
-			took, used := cost(b, growthBurst, func() {
+			cost(b, growthBurst, func() {
 				for range growthBurst {
 					if err := target.Dispatch(context.Background(), events[far(sent, topics)]); err != nil {
 						b.Fatal(err)
@@ -215,17 +212,15 @@ func BenchmarkGrowthTopics(b *testing.B) {
 			if heard != sent {
 				b.Fatalf("%d dispatched, %d heard", sent, heard)
 			}
-			record(b, "topics", "side,topics,ns,cpu_ns", "inprocess,%d,%.1f,%.1f", topics, took, used)
 		})
-		b.Run(fmt.Sprintf("hub/topics=%d", topics), func(b *testing.B) {
+		b.Run(fmt.Sprintf("topics=%d/hub", topics), func(b *testing.B) {
 			h, t := growthHub(b), newTally()
 			lists := make([][]string, (topics+each-1)/each)
 			for n := range topics {
 				lists[n/each] = append(lists[n/each], "bench:"+strconv.Itoa(n))
 			}
 			sinks(b, h, t, lists)
-			took, used := cost(b, growthBurst, through(b, h, t, growthBurst, 1, events))
-			record(b, "topics", "side,topics,ns,cpu_ns", "hub,%d,%.1f,%.1f", topics, took, used)
+			cost(b, growthBurst, through(b, h, t, growthBurst, 1, events))
 		})
 	}
 }
@@ -235,7 +230,7 @@ func BenchmarkGrowthTopics(b *testing.B) {
 func BenchmarkGrowthListeners(b *testing.B) {
 	for _, kind := range []string{"inline", "queued"} {
 		for _, listeners := range some(1, 3, 10, 30, 100, 300, 1000) {
-			b.Run(fmt.Sprintf("%s/listeners=%d", kind, listeners), func(b *testing.B) {
+			b.Run(fmt.Sprintf("listeners=%d/%s", listeners, kind), func(b *testing.B) {
 				target, t, events := inprocess.New[eventtarget.Raw](nil), newTally(), growthEvents(1)
 				defer target.Close()
 				for range listeners {
@@ -248,8 +243,7 @@ func BenchmarkGrowthListeners(b *testing.B) {
 						},
 					})
 				}
-				took, used := cost(b, growthBurst, through(b, target, t, growthBurst, listeners, events))
-				record(b, "listeners", "kind,listeners,ns,cpu_ns", "%s,%d,%.1f,%.1f", kind, listeners, took, used)
+				cost(b, growthBurst, through(b, target, t, growthBurst, listeners, events))
 			})
 		}
 	}
@@ -285,8 +279,7 @@ func BenchmarkGrowthHubs(b *testing.B) {
 					first = h
 				}
 			}
-			took, used := cost(b, growthBurst, through(b, first, t, growthBurst, hubs*spokes, growthEvents(1)))
-			record(b, "hubs", "hubs,ns,cpu_ns", "%d,%.0f,%.0f", hubs, took, used)
+			cost(b, growthBurst, through(b, first, t, growthBurst, hubs*spokes, growthEvents(1)))
 		})
 	}
 }

@@ -31,11 +31,12 @@ type idleSide struct {
 
 var idleSides = []idleSide{
 	{"tcp", "/ws", rawWebSockets(true)},
-	{"hub", "/ws", ourWebSockets},
-	{"hub-sessions", "/ws/session", ourWebSockets},
+	{"wsserver", "/ws", ourWebSockets},
+	{"wsserver-sessions", "/ws/session", ourWebSockets},
 	{"gws", "/ws", gwsBroadcaster},
 	{"gorilla", "/ws", gorillaHub},
 	{"melody", "/ws", melodyBroadcast},
+	{"centrifuge", centrifugePath, centrifugeNode},
 }
 
 // BenchmarkIdle has connections wait on a server that is a process of its own, and
@@ -50,7 +51,7 @@ func BenchmarkIdle(b *testing.B) {
 			if most := openFiles() - 100; n > most {
 				n = most // a process may open no more here
 			}
-			b.Run(fmt.Sprintf("%s/n=%d", s.name, n), func(b *testing.B) {
+			b.Run(fmt.Sprintf("conns=%d/%s", n, s.name), func(b *testing.B) {
 				for b.Loop() {
 					idle(b, s.name, s.path, n)
 				}
@@ -103,9 +104,6 @@ func idle(b *testing.B, name, path string, n int) {
 	b.ReportMetric(took[broadcasts/2], "broadcast-ms")
 	b.ReportMetric(took[broadcasts-1], "most-ms")
 	b.ReportMetric(0, "ns/op") // of connecting, mostly
-	record(b, "idle", "side,connections,rss,heap,stacks,after,broadcast_ms", "%s,%d,%.0f,%.0f,%.0f,%.0f,%.2f", name, n,
-		each(waiting.resident, before.resident), each(waiting.heap, before.heap), each(waiting.stacks, before.stacks),
-		each(after.resident, before.resident), took[broadcasts/2])
 }
 
 // weight is what a process takes, in bytes.

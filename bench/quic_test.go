@@ -51,7 +51,7 @@ func BenchmarkFanOutQUIC(b *testing.B) {
 		coalesces bool
 	}{
 		{"quic-coalesced", func(b *testing.B, n int) secureSide { return rawQUIC(b, n, oneStream, coalesced) }, true},
-		{"hub", ourQUIC, true},
+		{"quichub", ourQUIC, true},
 		{"quic-stream-per-message", func(b *testing.B, n int) secureSide { return rawQUIC(b, n, eachStream, streamPerMessage) }, false},
 		{"quic-datagrams", func(b *testing.B, n int) secureSide { return rawQUIC(b, n, unreliable, datagrams) }, true},
 		{"tls-write", func(b *testing.B, n int) secureSide { return rawTLS(b, n, false) }, false},
@@ -83,7 +83,7 @@ func BenchmarkIdleQUIC(b *testing.B) {
 		begin secureBegin
 	}{
 		{"quic", func(b *testing.B, n int) secureSide { return rawQUIC(b, n, oneStream, coalesced) }},
-		{"hub", ourQUIC},
+		{"quichub", ourQUIC},
 		{"tls", func(b *testing.B, n int) secureSide { return rawTLS(b, n, true) }},
 	} {
 		b.Run(s.name, func(b *testing.B) {

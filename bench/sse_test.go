@@ -29,7 +29,7 @@ func BenchmarkSSE(b *testing.B) {
 	}{
 		{"tcp-write", "/sse", func(_ *testing.B, n int) side { return rawTCP(n, streaming, chunk(), false) }, false},
 		{"tcp-sweep", "/sse", func(_ *testing.B, n int) side { return rawTCP(n, streaming, chunk(), true) }, true},
-		{"hub", "/sse", ourEvents, true},
+		{"ssehub", "/sse", ourEvents, true},
 		{"go-sse", "/sse", goSSE, false},
 		{"r3labs", "/sse?stream=bench", r3labsSSE, false},
 	}

@@ -35,10 +35,10 @@ var (
 // a second, when all of them read and when one does not, which stays, or is cut after a
 // second.
 func BenchmarkOneStalled(b *testing.B) {
-	for _, stalled := range []string{"none", "stays", "cut"} {
-		b.Run("stalled="+stalled, func(b *testing.B) {
+	for _, stalled := range []string{"all-read", "one-stays", "one-is-cut"} {
+		b.Run(stalled, func(b *testing.B) {
 			for b.Loop() {
-				watch(b, stalled != "none", stalled == "cut")
+				watch(b, stalled != "all-read", stalled == "one-is-cut")
 			}
 		})
 	}

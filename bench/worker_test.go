@@ -73,15 +73,15 @@ type jsonEvent struct {
 // has read it, which hears of it first (ping-pong).
 func BenchmarkWorker(b *testing.B) {
 	e := event()
-	b.Run("worker/one-way", func(b *testing.B) { workerBench(b, e, false) })
-	b.Run("raw/one-way", func(b *testing.B) { rawBench(b, e.Payload, false) })
-	b.Run("gathered/one-way", func(b *testing.B) { gatheredBench(b, e.Payload) })
-	b.Run("json/one-way", func(b *testing.B) { jsonBench(b, e, false) })
-	b.Run("worker/ping-pong", func(b *testing.B) { pingPong(b, e) })
-	b.Run("raw/ping-pong", func(b *testing.B) { rawBench(b, e.Payload, true) })
-	b.Run("worker/round-trip", func(b *testing.B) { workerBench(b, e, true) })
-	b.Run("raw/round-trip", func(b *testing.B) { rawWaiting(b, e.Payload) })
-	b.Run("json/ping-pong", func(b *testing.B) { jsonBench(b, e, true) })
+	b.Run("way=one-way/worker", func(b *testing.B) { workerBench(b, e, false) })
+	b.Run("way=one-way/raw", func(b *testing.B) { rawBench(b, e.Payload, false) })
+	b.Run("way=one-way/gathered", func(b *testing.B) { gatheredBench(b, e.Payload) })
+	b.Run("way=one-way/json", func(b *testing.B) { jsonBench(b, e, false) })
+	b.Run("way=ping-pong/worker", func(b *testing.B) { pingPong(b, e) })
+	b.Run("way=ping-pong/raw", func(b *testing.B) { rawBench(b, e.Payload, true) })
+	b.Run("way=round-trip/worker", func(b *testing.B) { workerBench(b, e, true) })
+	b.Run("way=round-trip/raw", func(b *testing.B) { rawWaiting(b, e.Payload) })
+	b.Run("way=ping-pong/json", func(b *testing.B) { jsonBench(b, e, true) })
 }
 
 // startWorker starts a child that sends what is called echo back to handle.

@@ -115,7 +115,7 @@ func BenchmarkTopics(b *testing.B) {
 func BenchmarkAddRemove(b *testing.B) {
 	ctx := context.Background()
 	for _, topics := range []int{1, 1000, 100_000} {
-		b.Run(fmt.Sprintf("topics=%d", topics), func(b *testing.B) {
+		b.Run(fmt.Sprintf("topics=%d/registry", topics), func(b *testing.B) {
 			r := newBenchRegistry()
 			defer r.Close()
 			for i := range topics {

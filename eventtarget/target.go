@@ -74,6 +74,18 @@ type Endpoint interface {
 	Ready(ctx context.Context) error
 }
 
+// BatchDispatcher is implemented by a target over a network that has an answer for each
+// event, and for which many at a time cost little more than one. Joined hubs use it.
+type BatchDispatcher interface {
+	// DispatchAll dispatches events one behind the other, as one goroutine that calls
+	// Dispatch for each would, and waits for what becomes of them together. It returns nil
+	// when all were accepted, otherwise what Dispatch would have returned for each.
+	// When the connection fails at one of them, none of those behind it is accepted, so
+	// that what is missing is the end of the events and not a hole in them; one that is
+	// refused for what it is stands for itself. ctx bounds all of it.
+	DispatchAll(ctx context.Context, events []Event[Raw]) []error
+}
+
 // State is how a target stands.
 type State uint8
 

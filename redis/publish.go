@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -59,6 +60,7 @@ type message struct {
 	taken   bool // by the writer: under mu
 	repeat  bool // Redis may have it already
 	held    bool // rueidis may still read it, since it was sent in vain once
+	train   *train
 	passed  bool // refused, when one behind it was not: its number has become too old
 	result  chan error
 }
@@ -69,24 +71,28 @@ func (p *publisher) message() *message {
 	if m == nil {
 		m = &message{result: make(chan error, 1)}
 	}
-	m.text, m.taken, m.repeat, m.passed = m.text[:0], false, false, false
+	m.text, m.taken, m.repeat, m.passed, m.train = m.text[:0], false, false, false, nil
 	return m
 }
+
+// train is messages of which none is sent behind one that was lost. nil: one by itself.
+type train struct{ broken atomic.Bool }
+
+func (t *train) isBroken() bool { return t != nil && t.broken.Load() }
+
+func (t *train) breakUp() {
+	if t != nil {
+		t.broken.Store(true)
+	}
+}
+
+var errBroken = errors.New("the connection failed at an event before it")
 
 // keepText bounds what an idle message holds on to.
 const keepText = 64 << 10
 
-// publish sends m, which is not the caller's any more, and returns when Redis has
-// confirmed it. If ctx ends before that, the message is withdrawn if it was not yet
-// sent, and its outcome is unknown otherwise.
-func (p *publisher) publish(ctx context.Context, m *message) error {
-	if err := p.hand(ctx, m); err != nil {
-		return err
-	}
-	return p.confirmed(ctx, m)
-}
-
-// hand is the first half of publish: it puts m behind those that were handed over before.
+// hand puts m, which is not the caller's any more, behind those that were handed over
+// before. confirmed is to follow.
 func (p *publisher) hand(ctx context.Context, m *message) error {
 	if err := p.awaitReady(ctx); err != nil {
 		return err
@@ -104,7 +110,8 @@ func (p *publisher) hand(ctx context.Context, m *message) error {
 	return nil
 }
 
-// confirmed is the second half.
+// confirmed returns when Redis has confirmed m. If ctx ends before that, the message is
+// withdrawn if it was not yet sent, and its outcome is unknown otherwise.
 func (p *publisher) confirmed(ctx context.Context, m *message) error {
 	select {
 	case err := <-m.result:
@@ -146,6 +153,7 @@ func (p *publisher) abandon(m *message, cause error) error {
 	defer p.mu.Unlock()
 	if !m.taken {
 		p.waiting = slices.DeleteFunc(p.waiting, func(o *message) bool { return o == m })
+		m.train.breakUp()
 		return cause
 	}
 	select {
@@ -165,9 +173,8 @@ func (p *publisher) write() {
 			setNumber(m.text, m.number)
 		}
 		deadline := time.Now().Add(p.retryFor)
-		for pause := firstPause; ; pause = min(2*pause, lastPause) {
-			batch = p.send(batch, time.Now().Before(deadline))
-			if len(batch) == 0 {
+		for pause := firstPause; len(batch) > 0; pause = min(2*pause, lastPause) {
+			if batch = p.send(batch, time.Now().Before(deadline)); len(batch) == 0 {
 				break
 			}
 			for _, m := range batch {
@@ -185,6 +192,17 @@ func (p *publisher) write() {
 			runtime.Gosched() // so that those who were answered can hand over their next ones
 		}
 	}
+}
+
+// unbroken answers for messages of broken trains, and returns the others.
+func unbroken(batch []*message) []*message {
+	return slices.DeleteFunc(batch, func(m *message) bool {
+		if !m.train.isBroken() {
+			return false
+		}
+		m.result <- notSent{errBroken}
+		return true
+	})
 }
 
 // send sends messages once and returns those that are to be sent again.
@@ -222,6 +240,9 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 		if err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
 			p.numbers.takeBack(m.channel, m.number)
 		}
+		if isNotSent(err) || errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			m.train.breakUp()
+		}
 		m.result <- err
 	}
 	slices.Reverse(again)
@@ -255,7 +276,7 @@ func (p *publisher) take() []*message {
 	for _, m := range batch {
 		m.taken = true
 	}
-	return batch
+	return unbroken(batch)
 }
 
 // probe makes sure that there is a connection to publish on: one that was cut is

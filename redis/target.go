@@ -6,7 +6,6 @@ import (
 	"sync/atomic"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
-	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // Target is a member of a bus on a Redis server, and an [eventtarget.Endpoint]. All
@@ -142,40 +141,6 @@ func (t *Target) Remove(r *eventtarget.Registration) bool {
 	}
 	t.unwant(r.Topic())
 	return true
-}
-
-// Dispatch publishes e and returns once Redis has confirmed that, whether anybody
-// hears it or not. What this target's own listeners hear of it they hear here, not
-// by way of Redis. [eventtarget.ErrUnknownOutcome] is returned when the connection
-// broke, or ctx ended, between sending and the answer: others may have heard it, and
-// this target's listeners have not. On a durable bus confirmed means stored.
-func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
-	if err := t.registry.CheckDispatch(ctx, e.Topic()); err != nil {
-		return err
-	}
-	if !t.gate.enter() {
-		return fail("dispatch", e.Topic(), eventtarget.ErrClosed)
-	}
-	defer t.gate.leave()
-	if err := wire.Check(&e, t.opts.Limits); err != nil {
-		return fail("dispatch", e.Topic(), err)
-	}
-	p := &t.partOf(e.Type).publisher
-	m := p.message()
-	if m.about != e.Type || m.channel == "" {
-		m.about, m.channel = e.Type, t.channelOf(e.Type)
-	}
-	m.text = appendMessage(m.text, t.origin, &e)
-	if err := p.publish(ctx, m); err != nil {
-		return fail("dispatch", e.Topic(), err)
-	}
-	if t.opts.NoEcho || t.member != nil || t.registry.Len() == 0 {
-		return nil
-	}
-	if ctx.Err() != nil { // Redis was faster, but no listener may wait any more
-		return fail("dispatch", e.Topic(), unknown(context.Cause(ctx)))
-	}
-	return t.registry.Deliver(ctx, wire.Clone(&e))
 }
 
 // Malformed returns how many messages arrived on the bus's channels that are no

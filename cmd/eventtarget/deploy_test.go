@@ -50,7 +50,7 @@ func TestContainerfile(t *testing.T) {
 	}
 	built := filepath.Join(t.TempDir(), "eventtarget")
 	command := strings.Replace(found(t, text, `^RUN (cd cmd && .*)$`), " /eventtarget ", " "+built+" ", 1)
-	build := exec.CommandContext(deadline(t), "sh", "-c", command)
+	build := exec.CommandContext(t.Context(), "sh", "-c", command)
 	build.Dir = "../.."
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("%s: %v\n%s", command, err, out)

@@ -28,6 +28,9 @@ const (
 	// lanes is how many events are handed to the bus at once; those of one dispatcher
 	// are in one lane, one behind the other.
 	lanes = 16
+	// atOnce and bytesAtOnce bound the events of a lane that are handed over together, so
+	// that a bus that is slow is seen to take something: see busStall.
+	atOnce, bytesAtOnce = 256, 128 << 10
 )
 
 // busStall is how long the bus may take nothing and still be waited for by those who
@@ -111,14 +114,19 @@ func (m *Membership) run(l *lane) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for len(l.queue) > 0 {
-		e := l.queue[0]
-		l.queue[0] = eventtarget.Event[eventtarget.Raw]{}
-		l.queue = l.queue[1:]
+		n, bytes := 1, size(&l.queue[0])
+		for m.batches != nil && n < min(len(l.queue), atOnce) && bytes+size(&l.queue[n]) <= bytesAtOnce {
+			bytes += size(&l.queue[n])
+			n++
+		}
+		some := slices.Clone(l.queue[:n])
+		clear(l.queue[:n])
+		l.queue = l.queue[n:]
 		o.mu.Unlock()
-		took := m.hand(e)
+		took := m.hand(some)
 		o.mu.Lock()
-		o.events--
-		o.bytes -= size(&e)
+		o.events -= n
+		o.bytes -= bytes
 		if took {
 			o.took = time.Now()
 		}
@@ -202,23 +210,36 @@ func (m *Membership) lose(e eventtarget.Event[eventtarget.Raw], why error) {
 	}
 }
 
-// hand gives an event to the bus, and tells whether that took it. What is missing before
-// it is told first, so that a gap stands where it is; if that cannot be, the event is
+// hand gives events to the bus, and tells whether that took any. What is missing before
+// them is told first, so that a gap stands where it is; if that cannot be, they are
 // missing, too.
-func (m *Membership) hand(e eventtarget.Event[eventtarget.Raw]) bool {
+func (m *Membership) hand(events []eventtarget.Event[eventtarget.Raw]) (took bool) {
 	var err error
 	if m.missing.any() || len(m.telling) > 0 {
 		err = m.tellMissing(m.ctx)
 	}
-	if err == nil {
-		ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
-		defer cancel()
-		err = m.bus.Dispatch(ctx, e)
+	ctx, cancel := context.WithTimeout(m.ctx, m.opts.Patience)
+	defer cancel()
+	var errs []error
+	switch {
+	case err != nil:
+	case m.batches != nil:
+		errs = m.batches.DispatchAll(ctx, events)
+	default:
+		err = m.bus.Dispatch(ctx, events[0])
 	}
-	if err != nil {
-		m.lose(e, err)
+	for i := range events {
+		why := err
+		if errs != nil {
+			why = errs[i]
+		}
+		if why != nil {
+			m.lose(events[i], why)
+		} else {
+			took = true
+		}
 	}
-	return err == nil
+	return took
 }
 
 // missing is what the bus did not get, and the other hubs do not know of yet.

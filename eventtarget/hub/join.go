@@ -48,11 +48,12 @@ func (o JoinOptions) withDefaults() (JoinOptions, error) {
 // Owns: one goroutine that asks the bus for what is wanted, one for signs of life, and
 // while something waits for the bus a few that hand it over.
 type Membership struct {
-	hub   *Hub
-	bus   eventtarget.Target
-	opts  JoinOptions
-	id    string
-	since time.Time
+	hub     *Hub
+	bus     eventtarget.Target
+	batches eventtarget.BatchDispatcher // the bus, if it is one
+	opts    JoinOptions
+	id      string
+	since   time.Time
 
 	ctx    context.Context // ends with the membership
 	cancel context.CancelFunc
@@ -79,7 +80,8 @@ type Membership struct {
 // that want it; the bus is asked for the types that somebody here wants. A group, and the
 // spokes of an identity, are those of all hubs. Each dispatcher's events stay in order.
 //
-// Local delivery never waits for the bus. What it did not get, because it was away for
+// Local delivery never waits for the bus. To one that is an [eventtarget.BatchDispatcher] what
+// gathers while it is busy goes together. What it did not get, because it was away for
 // longer than Patience or too much waited, is told at the other hubs as a gap, and so is
 // what a bus that is an [eventtarget.FaultSource] tells to have lost itself. When a hub
 // vanishes without [Membership.Leave], the others tell a gap of unknown size when its lease
@@ -117,6 +119,7 @@ func (h *Hub) Join(ctx context.Context, bus eventtarget.Target, opts *JoinOption
 		regs: make(map[string]*eventtarget.Registration), dirty: make(map[string]time.Time), refused: make(map[string]refusedKey),
 		others: make(map[string]*Member), polls: make(map[string]*poll),
 	}
+	m.batches, _ = bus.(eventtarget.BatchDispatcher)
 	m.ctx, m.cancel = context.WithCancel(h.ctx)
 	if err := h.enroll(m); err != nil {
 		m.cancel()

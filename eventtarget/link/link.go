@@ -30,7 +30,7 @@ type Link struct {
 	ignored  atomic.Uint64
 	settled  atomic.Bool // Setup has returned
 
-	unanswered int // greetings, one after the other. The goroutine's that connects
+	unanswered int // greetings, one after the other. The goroutine's that connects, and its timer's
 
 	out      *framelog.Log // what waits to be sent
 	interest *interest     // nil: the other end is not asked for topics; under mu

@@ -70,10 +70,10 @@ func (l *Link) converse(conn Conn) error {
 		return err
 	}
 	var opened sync.Once
-	busy := l.answers()
+	known := l.answers()
 	silent := time.AfterFunc(l.opts.DialTimeout, func() {
 		opened.Do(func() {
-			if busy { // the session is not given up for that
+			if known { // it is busy: the session is not given up for that
 				l.unanswered++
 				_ = conn.Close(eventtarget.Reason{Code: eventtarget.CodeLost})
 				return
@@ -101,7 +101,7 @@ func (l *Link) converse(conn Conn) error {
 		err = l.up(conn, welcome)
 	})
 	switch {
-	case late && (busy || welcome != nil):
+	case late && (known || welcome != nil):
 		return eventtarget.Reason{Code: eventtarget.CodeTimeout, Text: "the answer to the greeting came late"}
 	case welcome == nil:
 		l.arrived(conn, frame, false)

@@ -96,14 +96,14 @@ func TestSnippets(t *testing.T) {
 	output(t, "go", args...)
 }
 
-// TestBenchmarks: what bench measures has its place in docs/benchmarks.md, with the command.
+// TestBenchmarks: what bench measures is measured by make bench, and has its place in
+// docs/benchmarks.md: a table, or a plot.
 func TestBenchmarks(t *testing.T) {
-	var commands []*regexp.Regexp
-	for _, m := range regexp.MustCompile(`-bench (?:'([^'/]*)|([^\s'/]+))`).FindAllStringSubmatch(read(t, "docs/benchmarks.md"), -1) {
-		if name := m[1] + m[2]; name != "." { // of a part of every benchmark
-			commands = append(commands, regexp.MustCompile(name))
-		}
+	var measured []*regexp.Regexp
+	for _, m := range regexp.MustCompile(`bench .*-bench '?([^\s'/]+)`).FindAllStringSubmatch(read(t, "scripts/bench.sh"), -1) {
+		measured = append(measured, regexp.MustCompile(m[1]))
 	}
+	shown := read(t, "docs/benchmarks.md") + read(t, "bench/report/plots.go")
 	found := 0
 	for _, file := range files(t, "_test.go") {
 		if path.Dir(file) != "bench" {
@@ -111,8 +111,11 @@ func TestBenchmarks(t *testing.T) {
 		}
 		for _, m := range regexp.MustCompile(`(?m)^func Benchmark(\w+)\(`).FindAllStringSubmatch(read(t, file), -1) {
 			found++
-			if !slices.ContainsFunc(commands, func(c *regexp.Regexp) bool { return c.MatchString(m[1]) }) {
-				t.Errorf("docs/benchmarks.md has no command that runs Benchmark%s", m[1])
+			if !slices.ContainsFunc(measured, func(c *regexp.Regexp) bool { return c.MatchString(m[1]) }) {
+				t.Errorf("scripts/bench.sh has no command that runs Benchmark%s", m[1])
+			}
+			if !regexp.MustCompile(`(txt", "|bench: \w+ )` + m[1] + `\b`).MatchString(shown) {
+				t.Errorf("docs/benchmarks.md shows nothing of Benchmark%s", m[1])
 			}
 		}
 	}

@@ -31,14 +31,14 @@ var sizes = []struct {
 func BenchmarkEncode(b *testing.B) {
 	for _, size := range sizes {
 		e := benchEvent(size.n)
-		b.Run(size.name+"/splice", func(b *testing.B) {
+		b.Run("payload="+size.name+"/wire", func(b *testing.B) {
 			buf := make([]byte, 0, size.n+100)
 			b.ReportAllocs()
 			for b.Loop() {
 				buf = Append(buf[:0], &e)
 			}
 		})
-		b.Run(size.name+"/encoding-json", func(b *testing.B) {
+		b.Run("payload="+size.name+"/encoding-json", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := json.Marshal(envelope{e.Type, e.ID, e.Payload, e.Headers}); err != nil {
@@ -53,7 +53,7 @@ func BenchmarkDecode(b *testing.B) {
 	for _, size := range sizes {
 		e := benchEvent(size.n)
 		frame := Append(nil, &e)
-		b.Run(size.name+"/scan", func(b *testing.B) {
+		b.Run("payload="+size.name+"/wire", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				if _, err := Decode(frame, limits); err != nil {
@@ -61,7 +61,7 @@ func BenchmarkDecode(b *testing.B) {
 				}
 			}
 		})
-		b.Run(size.name+"/encoding-json", func(b *testing.B) {
+		b.Run("payload="+size.name+"/encoding-json", func(b *testing.B) {
 			b.ReportAllocs()
 			for b.Loop() {
 				var v envelope

@@ -12,6 +12,10 @@ import (
 )
 
 func main() {
+	if len(os.Args) < 3 {
+		fmt.Fprintln(os.Stderr, "systems SYSTEM,… PACKAGE…")
+		os.Exit(2)
+	}
 	failed := false
 	for system := range strings.SplitSeq(os.Args[1], ",") {
 		goos, goarch, _ := strings.Cut(system, "/")

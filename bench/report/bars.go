@@ -1,6 +1,7 @@
 package main
 
 import (
+	"slices"
 	"strings"
 )
 
@@ -31,7 +32,7 @@ func (b bars) svg() string {
 			switch {
 			case strings.HasPrefix(bar.name, "tcp"):
 				class = grey
-			case ours(bar.name):
+			case slices.Contains(ours, bar.name):
 				class, label = blue, "strong"
 			}
 			long := (width - left - 90) * bar.value / most
@@ -46,5 +47,5 @@ func (b bars) svg() string {
 	return pic.end()
 }
 
-// ours tells whether a row of a table is this toolkit's.
-func ours(name string) bool { return name == "wsserver" || name == "ssehub" || name == "quichub" }
+// ours are the sides of comparisons that are this toolkit's.
+var ours = []string{"wsserver", "ssehub", "quichub", "registry", "wire", "toolkit", "worker"}

@@ -1,0 +1,120 @@
+package redis_test
+
+import (
+	"errors"
+	"slices"
+	"strconv"
+	"testing"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/redistest"
+	"github.com/eventtarget-go/toolkit/redis"
+)
+
+// counting returns n numbered events, from first on.
+func counting(first, n int) (events []event) {
+	for i := range n {
+		events = append(events, event{Type: "n", ID: strconv.Itoa(first + i)})
+	}
+	return events
+}
+
+// numbersOf returns those of the events that were heard, from one on.
+func numbersOf(l *ledger, from int) (all []int) {
+	for _, e := range l.all() {
+		if e.number >= from {
+			all = append(all, e.number)
+		}
+	}
+	return all
+}
+
+// TestDispatchAll: many at once are heard as if they had been dispatched one by one, here and
+// there, and what is refused for what it is stands for itself.
+func TestDispatchAll(t *testing.T) {
+	server := redistest.Start(t)
+	for name, o := range map[string]redis.Options{
+		"pubsub": {OnFault: quiet}, "durable": {OnFault: quiet, Durable: true, Prefix: "durable"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			a, b := join(t, server.URL(), o), join(t, server.URL(), o)
+			here, there := newLedger(t), newLedger(t)
+			listen(t, a, eventtarget.T("n", "*"), here.handle)
+			listen(t, b, eventtarget.T("n", "*"), there.handle)
+			const n, bad = 2000, 700
+			events := counting(0, n)
+			events[bad].Type = ""
+			errs := a.DispatchAll(t.Context(), events)
+			if len(errs) != n || !errors.Is(errs[bad], eventtarget.ErrInvalidTopic) {
+				t.Fatalf("%d errors", len(errs))
+			}
+			errs[bad] = nil
+			if err := errors.Join(errs...); err != nil {
+				t.Error(err)
+			}
+			for _, ear := range []*ledger{here, there} {
+				ear.await("all but one", func() bool { return ear.heard() >= n-1 })
+				if got := numbersOf(ear, 0); !slices.IsSorted(got) || slices.Contains(got, bad) || len(got) != n-1 {
+					t.Errorf("%d are heard", len(got))
+				}
+			}
+			if errs := a.DispatchAll(t.Context(), counting(n, 10)); errs != nil {
+				t.Errorf("all accepted: %v", errs)
+			}
+			a.Close()
+			for _, err := range a.DispatchAll(t.Context(), counting(0, 3)) {
+				if !errors.Is(err, eventtarget.ErrClosed) {
+					t.Errorf("after Close: %v", err)
+				}
+			}
+		})
+	}
+}
+
+// TestDispatchAllCut: when the connection is lost at one of many events, none behind it is
+// accepted or heard, though there is another connection at once.
+func TestDispatchAllCut(t *testing.T) {
+	server := redistest.Start(t)
+	admin := server.Client()
+	a, b := join(t, server.URL(), redis.Options{OnFault: quiet}), join(t, server.URL(), redis.Options{OnFault: quiet})
+	ear := newLedger(t)
+	listen(t, b, eventtarget.T("n", "*"), ear.handle)
+	const n, wanted = 4000, 10
+	end := time.Now().Add(time.Minute)
+	for cut, from := 0, 0; cut < wanted; from += n + 1 {
+		if time.Now().After(end) {
+			t.Fatalf("only %d were cut", cut)
+		}
+		killed := make(chan error, 1)
+		go func() {
+			<-time.After(time.Duration(from%8) * time.Millisecond)
+			killed <- admin.Do(t.Context(), admin.B().Arbitrary("CLIENT", "KILL", "TYPE", "normal").Build()).Error()
+		}()
+		errs := a.DispatchAll(t.Context(), counting(from, n))
+		if err := <-killed; err != nil {
+			t.Fatal(err)
+		}
+		for a.Dispatch(t.Context(), counting(from+n, 1)[0]) != nil { // the kill came behind all
+		}
+		ear.await("the one behind them", func() bool { return slices.Contains(numbersOf(ear, from), from+n) })
+		broke := slices.IndexFunc(errs, func(err error) bool { return err != nil })
+		if broke < 0 {
+			continue
+		}
+		cut++
+		if i := slices.Index(errs[broke:], nil); i >= 0 {
+			t.Fatalf("%d is accepted behind %d, which is not: %v", broke+i, broke, errs[broke])
+		}
+		got := numbersOf(ear, from)
+		got = got[:slices.Index(got, from+n)]
+		for i, number := range got {
+			if number != from+i {
+				t.Fatalf("%d is heard in the place of %d", number-from, i)
+			}
+		}
+		if len(got) < broke {
+			t.Fatalf("%d were accepted, %d are heard", broke, len(got))
+		}
+	}
+}

@@ -225,18 +225,24 @@ func (b *inbox) next(head framelog.Position) (at framelog.Position, found bool) 
 }
 
 // take takes messages out, those not behind due, until there are batch bytes of
-// them or a step stands in the way; if there is no message to take, the step.
+// them or a step stands in the way; if there is no message to take, the step, which
+// stays if it is a hold. There may be neither: what next has seen may have been
+// superseded or dropped since.
 func (b *inbox) take(into []*message, due framelog.Position, batch int) ([]*message, *step) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	for n := 0; len(b.items) > 0 && n < batch; b.trim() {
-		i := b.items[0]
-		if i.at.Offset > due.Offset {
+	for n := 0; n < batch; {
+		b.trim()
+		if len(b.items) == 0 || b.items[0].at.Offset > due.Offset {
 			break
 		}
+		i := b.items[0]
 		if i.do != nil {
-			if len(into) > 0 || i.do.kind == doHold {
+			if len(into) > 0 {
 				break
+			}
+			if i.do.kind == doHold {
+				return into, i.do
 			}
 			return into, b.pop().do // as it is now: a skip may have become longer
 		}

@@ -102,6 +102,22 @@ func TestConflate(t *testing.T) {
 	})
 }
 
+// TestConflateWhileWriting: a message may be superseded while the writer is about to
+// take it.
+func TestConflateWhileWriting(t *testing.T) {
+	h := newHub(t, hub.Options{Overflow: eventtarget.Conflate, Heartbeat: -1})
+	p := attach(t, h, hub.Meta{ID: "p"})
+	const events = 20_000
+	for n := range events {
+		dispatch(t, p.spoke, "n", "", fmt.Sprint(n))
+	}
+	for last := ""; last != fmt.Sprintf("n: %d", events-1); {
+		p.await(1)
+		got := p.take()
+		last = got[len(got)-1]
+	}
+}
+
 // TestDropOldestButSkipped: what was not for a spoke is not among what it has lost.
 func TestDropOldestButSkipped(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

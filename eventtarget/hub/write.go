@@ -74,9 +74,10 @@ func (s *Spoke) next(head framelog.Position, w *writer) piece {
 		s.taken = taken
 		s.inFlight.Store(int64(len(taken)))
 		if do != nil {
+			if do.kind == doHold {
+				return piece{}
+			}
 			s.do(do)
-		} else if len(taken) == 0 {
-			return piece{} // held
 		}
 	}
 	return piece{}

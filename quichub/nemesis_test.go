@@ -101,13 +101,13 @@ func (s *storm) blow(t *testing.T, n int, during func()) {
 	t.Logf("%+v, %d times resumed", s.relay.Counts(), s.resumed.Load())
 }
 
-// hear waits until the spoke has heard n events more.
+// hear waits until the spoke has heard n of the events that are dispatched from now on.
 func (s *storm) hear(t *testing.T, n int) {
 	t.Helper()
 	tick := time.NewTicker(time.Millisecond)
 	defer tick.Stop()
 	end := time.Now().Add(20 * time.Second)
-	for before := s.atSpoke.Heard(); s.atSpoke.Heard() < before+n; {
+	for before := s.down.Accepted(); s.atSpoke.Heard() < before+n; {
 		if <-tick.C; time.Now().After(end) {
 			t.Fatal("nothing passes any more")
 		}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -25,7 +26,7 @@ const headerSize = 4
 
 // pipes are the two ends of one side: a message connection over a pipe each way.
 type pipes struct {
-	in    *os.File
+	in    *input
 	out   *os.File
 	limit int
 	most  time.Duration // that a write may take
@@ -41,9 +42,37 @@ type pipes struct {
 }
 
 func newPipes(in, out *os.File, limit int, most time.Duration) *pipes {
+	from := &input{File: in, rest: pipeHolds}
 	return &pipes{
-		in: in, out: out, limit: limit, most: most, r: bufio.NewReaderSize(in, 64<<10), now: rawconn.Pipe(out), closed: make(chan struct{}),
+		in: from, out: out, limit: limit, most: most, r: bufio.NewReaderSize(from, 64<<10), now: rawconn.Pipe(out), closed: make(chan struct{}),
 	}
+}
+
+// input is the end of a pipe that is read. What its writer had written before it ended is
+// read, however late; whoever holds the pipe open beyond that is waited for for a grace.
+type input struct {
+	*os.File
+	over atomic.Bool // the writer has ended
+	rest int         // how much is read after the grace; the reader's
+}
+
+// pipeHolds is the most that a pipe holds, unless the administrator says otherwise (pipe(7)).
+const pipeHolds = 1 << 20
+
+// end tells that the writer has ended.
+func (in *input) end() {
+	in.over.Store(true)
+	_ = in.SetReadDeadline(time.Now().Add(grace))
+}
+
+func (in *input) Read(b []byte) (n int, err error) {
+	n, err = in.File.Read(b)
+	if errors.Is(err, os.ErrDeadlineExceeded) && in.over.Load() && in.rest > 0 {
+		_ = in.SetReadDeadline(time.Now().Add(grace)) // nobody may have read before that one
+		n, err = in.File.Read(b[:min(len(b), in.rest)])
+		in.rest -= n
+	}
+	return n, err
 }
 
 // Receive returns the next message.

@@ -14,7 +14,6 @@ import (
 	"runtime"
 	"strings"
 	"syscall"
-	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -84,7 +83,7 @@ func (c *child) own(started chan<- error) {
 	}
 	_ = c.cmd.Wait()                                      // the state says it, too
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // grandchildren
-	_ = c.in.SetReadDeadline(time.Now().Add(grace))
+	c.in.end()
 	close(c.gone)
 }
 

@@ -21,7 +21,8 @@ import (
 	"github.com/eventtarget-go/toolkit/worker"
 )
 
-// startPool starts a pool of children that works, and returns what they say.
+// startPool starts a pool of children that works, and returns what they say, but for what
+// they mirror.
 func startPool(t *testing.T, o worker.PoolOptions) (*worker.Pool, *said) {
 	t.Helper()
 	s := &said{t: t, events: make(chan event, 10000)}
@@ -38,7 +39,11 @@ func startPool(t *testing.T, o worker.PoolOptions) (*worker.Pool, *said) {
 		<-p.Done()
 	})
 	if _, err := p.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Listener[eventtarget.Raw]{
-		Inline: true, Handle: func(_ context.Context, e event) { s.events <- e },
+		Inline: true, Handle: func(_ context.Context, e event) {
+			if e.Type != "mirrored" {
+				s.events <- e
+			}
+		},
 	}); err != nil {
 		t.Fatal(err)
 	}

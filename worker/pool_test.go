@@ -21,14 +21,9 @@ import (
 	"github.com/eventtarget-go/toolkit/worker"
 )
 
-// startPool starts a pool of children that works, and returns what they say, but for what
-// they mirror.
-func startPool(t *testing.T, o worker.PoolOptions) (*worker.Pool, *said) {
+// newPool starts a pool of children that works.
+func newPool(t *testing.T, o worker.PoolOptions) *worker.Pool {
 	t.Helper()
-	s := &said{t: t, events: make(chan event, 10000)}
-	if o.OnFault == nil {
-		o.OnFault = s.fault
-	}
 	o.Worker = self(t, "works", o.Worker)
 	p, err := worker.StartPool(o)
 	if err != nil {
@@ -38,16 +33,23 @@ func startPool(t *testing.T, o worker.PoolOptions) (*worker.Pool, *said) {
 		p.Close()
 		<-p.Done()
 	})
-	if _, err := p.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Listener[eventtarget.Raw]{
-		Inline: true, Handle: func(_ context.Context, e event) {
-			if e.Type != "mirrored" {
-				s.events <- e
-			}
-		},
-	}); err != nil {
+	if err := p.Ready(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Ready(t.Context()); err != nil {
+	return p
+}
+
+// startPool is newPool, and returns what the children say.
+func startPool(t *testing.T, o worker.PoolOptions) (*worker.Pool, *said) {
+	t.Helper()
+	s := &said{t: t, events: make(chan event, 10000)}
+	if o.OnFault == nil {
+		o.OnFault = s.fault
+	}
+	p := newPool(t, o)
+	if _, err := p.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Listener[eventtarget.Raw]{
+		Inline: true, Handle: func(_ context.Context, e event) { s.events <- e },
+	}); err != nil {
 		t.Fatal(err)
 	}
 	return p, s
@@ -128,7 +130,7 @@ func TestPool(t *testing.T) {
 func TestPoolReload(t *testing.T) {
 	const topics, reloads = 4, 5
 	var h nemesis.History
-	p, _ := startPool(t, worker.PoolOptions{Size: 2, Options: hub.Options{OnFault: func(f eventtarget.Fault) { t.Error(f) }}})
+	p := newPool(t, worker.PoolOptions{Size: 2, Options: hub.Options{OnFault: func(f eventtarget.Fault) { t.Error(f) }}})
 	stop := make(chan struct{})
 	var all []<-chan struct{}
 	heard := map[string]*nemesis.Listener{}

@@ -34,7 +34,7 @@ const (
 )
 
 func newShard(h *Hub) *shard {
-	sh := &shard{hub: h, wake: make(chan struct{}, 1)}
+	sh := &shard{hub: h, wake: make(chan struct{}, 1), w: writer{joined: new(framelog.Joined)}}
 	sh.swept.Store(&framelog.Position{})
 	return sh
 }

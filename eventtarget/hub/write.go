@@ -27,9 +27,10 @@ const (
 
 // writer is what the one goroutine that writes to a spoke at a time needs for it.
 type writer struct {
-	run     framelog.Run // what the last spoke at the head of the sweep read
-	scratch []byte       // several messages in one piece
-	encoded []*encoded   // the last stretches that foreign encodings wrote
+	run     framelog.Run     // what the last spoke at the head of the sweep read
+	joined  *framelog.Joined // of a sweeper, whose spokes share what is copied; else nil
+	scratch []byte           // several messages in one piece
+	encoded []*encoded       // the last stretches that foreign encodings wrote
 }
 
 // next finds out what is to be written next, with nothing from behind head: an
@@ -118,13 +119,22 @@ func (s *Spoke) stretch(upto framelog.Position, w *writer) (piece, bool) {
 	if w.run.From == s.at && w.run.To.Offset <= upto.Offset && len(w.run.Bytes) > 0 {
 		return piece{run: w.run, bytes: w.run.Bytes}, true
 	}
-	run, ok := s.hub.log.Read(s.at, upto)
+	run, ok := w.read(s.hub.log, s.at, upto)
 	if !ok {
 		s.fellOff()
 		return piece{}, false
 	}
 	w.run = run
 	return piece{run: run, bytes: run.Bytes}, true
+}
+
+// read reads on in the log, as far as one write is to go. A segment that ends in the
+// middle of what everybody lacks would cost each of them another one.
+func (w *writer) read(l *framelog.Log, at, upto framelog.Position) (framelog.Run, bool) {
+	if w.joined != nil {
+		return w.joined.Read(l, at, upto)
+	}
+	return l.Read(at, upto)
 }
 
 // pieceOf returns the messages that were taken.

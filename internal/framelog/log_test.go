@@ -24,6 +24,7 @@ type naive struct {
 	all     []message // ever
 	tail    int       // index in all
 	kept    []kept
+	joined  Joined
 }
 
 type message struct {
@@ -100,9 +101,18 @@ func (n *naive) check(t *testing.T, overBounds bool) {
 // put appends a message to a log.
 func put(l *Log, msg []byte) { l.Update(func(u Update) { u.Append(msg) }) }
 
-// read reads the messages from one on and before another, as a cursor does.
+// read reads the messages from one on and before another, as a cursor does, and in one
+// piece where they are few enough.
 func (n *naive) read(t *testing.T, from, upto int) {
 	t.Helper()
+	defer func() {
+		pos, end := n.position(from), n.position(upto)
+		run, ok := n.joined.Read(n.log, pos, end)
+		if !ok || run.From != pos || run.To != end && (end.Offset-pos.Offset <= joinedMost || run.To.Seq <= pos.Seq) {
+			t.Fatalf("Joined.Read from %v upto %v: %v to %v, %v", pos, end, run.From, run.To, ok)
+		}
+		n.run(t, run, n.all[from:run.To.Seq])
+	}()
 	pos, end := n.position(from), n.position(upto)
 	for k := from; pos != end; {
 		run, ok := n.log.Read(pos, end)

@@ -82,7 +82,11 @@ func (sh *shard) loop() {
 	}
 }
 
-// sweep brings every spoke up to where the head is now.
+// lookAgain is after how many spokes a sweep looks for what was dispatched since it began:
+// the next one would write that to them anyway, and this one puts it into the same write.
+const lookAgain = 8
+
+// sweep brings every spoke up to where the head is now, at least.
 func (sh *shard) sweep() {
 	sh.mu.Lock()
 	sh.turn = append(sh.turn[:0], sh.dirty...)
@@ -99,9 +103,13 @@ func (sh *shard) sweep() {
 		sh.turn = append(sh.turn, sh.followers...)
 		sh.mu.Unlock()
 	}
-	for _, s := range sh.turn {
+	upto := head
+	for i, s := range sh.turn {
+		if i%lookAgain == 0 && sh.awake.Load() == again {
+			upto = sh.hub.log.Head()
+		}
 		if !s.parked.Load() {
-			sh.advance(s, head)
+			sh.advance(s, upto)
 		}
 	}
 	clear(sh.turn)

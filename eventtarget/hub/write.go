@@ -27,10 +27,11 @@ const (
 
 // writer is what the one goroutine that writes to a spoke at a time needs for it.
 type writer struct {
-	run     framelog.Run     // what the last spoke at the head of the sweep read
-	joined  *framelog.Joined // of a sweeper, whose spokes share what is copied; else nil
-	scratch []byte           // several messages in one piece
-	encoded []*encoded       // the last stretches that foreign encodings wrote
+	run     framelog.Run      // what the last spoke at the head of the sweep read
+	upto    framelog.Position // as far as it wanted to
+	joined  *framelog.Joined  // of a sweeper, whose spokes share what is copied; else nil
+	scratch []byte            // several messages in one piece
+	encoded []*encoded        // the last stretches that foreign encodings wrote
 }
 
 // next finds out what is to be written next, with nothing from behind head: an
@@ -116,7 +117,9 @@ func (s *Spoke) do(d *step) {
 // stretch returns a stretch of the log. It is false when the spoke's place has left
 // the log: then the spoke was ended, or moved on.
 func (s *Spoke) stretch(upto framelog.Position, w *writer) (piece, bool) {
-	if w.run.From == s.at && w.run.To.Offset <= upto.Offset && len(w.run.Bytes) > 0 {
+	// All that this spoke lacks, too, or all that is read at once.
+	whole := w.run.To == upto || w.run.To.Offset < min(w.upto.Offset, upto.Offset)
+	if w.run.From == s.at && whole && len(w.run.Bytes) > 0 {
 		return piece{run: w.run, bytes: w.run.Bytes}, true
 	}
 	run, ok := w.read(s.hub.log, s.at, upto)
@@ -124,7 +127,7 @@ func (s *Spoke) stretch(upto framelog.Position, w *writer) (piece, bool) {
 		s.fellOff()
 		return piece{}, false
 	}
-	w.run = run
+	w.run, w.upto = run, upto
 	return piece{run: run, bytes: run.Bytes}, true
 }
 

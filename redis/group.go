@@ -33,6 +33,7 @@ type member struct {
 	wake   chan struct{} // has a token when all was handled, or a listener was added
 	placed bool          // the group was there once
 	cursor string        // where the search for what dead members left goes on
+	due    bool          // that search: it was time for it while something was being handled
 	atOnce int           // how many to take next
 	took   time.Time     // when it last took something
 
@@ -94,6 +95,7 @@ func (m *member) step(conn rueidis.DedicatedClient, beat <-chan time.Time) error
 		select {
 		case <-m.wake:
 		case <-beat:
+			m.due = true
 			return m.confirm(conn)
 		case <-t.receiving.Done():
 		}
@@ -101,10 +103,14 @@ func (m *member) step(conn rueidis.DedicatedClient, beat <-chan time.Time) error
 	}
 	select {
 	case <-beat:
-		return m.claim(conn)
+		m.due = true
 	default:
-		return m.take(conn)
 	}
+	if m.due {
+		m.due = false
+		return m.claim(conn)
+	}
+	return m.take(conn)
 }
 
 func (m *member) busy() bool {

@@ -391,3 +391,33 @@ func TestGroupRefuses(t *testing.T) {
 		}
 	}
 }
+
+// TestGroupBusyClaims: members that always have something to do take over what a dead one
+// had nevertheless.
+func TestGroupBusyClaims(t *testing.T) {
+	server := redistest.Start(t)
+	from := join(t, server.URL(), redis.Options{Durable: true, OnFault: quiet})
+	c := newCrowd(t)
+	heir := join(t, server.URL(), inGroup(redis.Options{ClaimAfter: 400 * time.Millisecond, OnFault: quiet}))
+	dispatchAll(t, from, 1)
+	server.Do("XREADGROUP", "GROUP", "g", "dead", "STREAMS", "et:log", ">")
+	const backlog = 100
+	for n := range backlog {
+		if err := from.Dispatch(t.Context(), event{Type: "n", ID: strconv.Itoa(1 + n)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	claimed := make(chan int, 1)
+	handled := 0
+	listen(t, heir, eventtarget.T("n", "*"), func(ctx context.Context, e event) {
+		c.listener("heir")(ctx, e)
+		if handled++; e.Redelivered {
+			claimed <- handled
+		}
+		<-time.After(30 * time.Millisecond) // this is its work
+	})
+	c.await(backlog + 1)
+	if n := <-claimed; n > backlog/2 {
+		t.Errorf("claimed as the %d. of %d events", n, backlog+1)
+	}
+}

@@ -61,7 +61,6 @@ type message struct {
 	repeat  bool // Redis may have it already
 	held    bool // rueidis may still read it, since it was sent in vain once
 	train   *train
-	passed  bool // refused, when one behind it was not: its number has become too old
 	result  chan error
 }
 
@@ -71,7 +70,7 @@ func (p *publisher) message() *message {
 	if m == nil {
 		m = &message{result: make(chan error, 1)}
 	}
-	m.text, m.taken, m.repeat, m.passed, m.train = m.text[:0], false, false, false, nil
+	m.text, m.taken, m.repeat, m.train = m.text[:0], false, false, nil
 	return m
 }
 
@@ -177,12 +176,7 @@ func (p *publisher) write() {
 			if batch = p.send(batch, time.Now().Before(deadline)); len(batch) == 0 {
 				break
 			}
-			for _, m := range batch {
-				if m.passed {
-					m.passed, m.number = false, p.numbers.next(m.channel)
-					setNumber(m.text, m.number)
-				}
-			}
+			p.renumber(batch)
 			select {
 			case <-time.After(pause):
 			case <-p.ended:
@@ -190,6 +184,34 @@ func (p *publisher) write() {
 		}
 		if many {
 			runtime.Gosched() // so that those who were answered can hand over their next ones
+		}
+	}
+}
+
+// renumber makes the numbers of messages that are to be sent again fit: readers take what
+// comes behind a later number for a repetition. One that Redis may have keeps its number and
+// goes first; the others get new ones, so that none has one before what was accepted, or may
+// have been, when it was refused.
+func (p *publisher) renumber(again []*message) {
+	for _, m := range slices.Backward(again) {
+		if !m.repeat {
+			p.numbers.takeBack(m.channel, m.number)
+		}
+	}
+	slices.SortStableFunc(again, func(a, b *message) int {
+		switch {
+		case a.repeat == b.repeat:
+			return 0
+		case a.repeat:
+			return -1
+		default:
+			return 1
+		}
+	})
+	for _, m := range again {
+		if !m.repeat {
+			m.number = p.numbers.next(m.channel)
+			setNumber(m.text, m.number)
 		}
 	}
 }
@@ -233,9 +255,13 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 		if err != nil && retry && !closed && p.passing != nil && p.passing(err) {
 			m.held = true
 			m.repeat = m.repeat || !isNotSent(err)
-			m.passed = accepted && !m.repeat
-			again = append(again, m)
-			continue
+			if !m.repeat || !accepted { // else its number has become too old, and it cannot get another
+				again = append(again, m)
+				continue
+			}
+		}
+		if err != nil && m.repeat && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
+			err = unknown(err) // that of an attempt before
 		}
 		if err != nil && !errors.Is(err, eventtarget.ErrUnknownOutcome) {
 			p.numbers.takeBack(m.channel, m.number)

@@ -118,3 +118,22 @@ func TestDispatchAllCut(t *testing.T) {
 		}
 	}
 }
+
+// TestDispatchAllNobody: while no node of a cluster can be reached, many events wait together
+// for RetryFor, not one after the other.
+func TestDispatchAllNobody(t *testing.T) {
+	const retryFor = 500 * time.Millisecond
+	a, err := redis.New("redis+cluster://127.0.0.1:1", &redis.Options{RetryFor: retryFor, OnFault: quiet})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer a.Close()
+	begun := time.Now()
+	errs := a.DispatchAll(t.Context(), counting(0, 6))
+	if took := time.Since(begun); took > 4*retryFor {
+		t.Errorf("it took %v", took)
+	}
+	if len(errs) != 6 || slices.Contains(errs, nil) || errors.Is(errors.Join(errs...), eventtarget.ErrUnknownOutcome) {
+		t.Errorf("told %v", errs)
+	}
+}

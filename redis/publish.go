@@ -93,7 +93,13 @@ const keepText = 64 << 10
 // hand puts m, which is not the caller's any more, behind those that were handed over
 // before. confirmed is to follow.
 func (p *publisher) hand(ctx context.Context, m *message) error {
+	if m.train.isBroken() {
+		return notSent{errBroken}
+	}
 	if err := p.awaitReady(ctx); err != nil {
+		if isNotSent(err) {
+			m.train.breakUp() // the others have waited with this one
+		}
 		return err
 	}
 	p.mu.Lock()

@@ -134,8 +134,9 @@ func listen(p *link.Link) {
 		say("last", "word")
 		go func() { _ = p.Shutdown(ctx) }() // a listener cannot wait for itself
 	})
-	on("grandchild", func(event) {
+	on("grandchild", func(e event) {
 		cmd := exec.Command("/bin/sleep", "1000")
+		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: e.ID == "apart"}
 		cmd.Stdout, cmd.Stderr = os.Stdout, os.Stderr
 		cmd.ExtraFiles = []*os.File{os.NewFile(3, ""), os.NewFile(4, "")}
 		if err := cmd.Start(); err != nil {
@@ -399,6 +400,19 @@ func TestGrandchild(t *testing.T) {
 		t.Errorf("the end was told after %v", took)
 	}
 	awaitGone(t, pid)
+}
+
+// TestGrandchildApart: one that has left its parent's group is nobody's to end, and does not
+// hide how its parent ended.
+func TestGrandchildApart(t *testing.T) {
+	w, s := start(t, "works", worker.Options{})
+	tell(t, w, "grandchild", "apart")
+	pid, _ := strconv.Atoi(s.next("grandchild"))
+	defer func() { _ = syscall.Kill(pid, syscall.SIGKILL) }()
+	if err := syscall.Kill(w.PID(), syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	s.exit(1)
 }
 
 func awaitGone(t *testing.T, pid int) {

@@ -5,6 +5,7 @@ package worker
 import (
 	"context"
 	"errors"
+	"os/exec"
 	"strconv"
 	"testing"
 	"time"
@@ -76,5 +77,37 @@ func TestBadPipes(t *testing.T) {
 		if err := l.Ready(t.Context()); !errors.As(err, &reason) || reason.Code != eventtarget.CodeLost {
 			t.Errorf("end %d ended with %v", i, err)
 		}
+	}
+}
+
+// TestHandOverToNobody: a place that was just made anew has no child yet. Its first one is as
+// good as the one that was to take over, which ends.
+func TestHandOverToNobody(t *testing.T) {
+	some := func() *child {
+		near, far, err := both(eventtarget.Limits{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = far.Close(eventtarget.Reason{Code: eventtarget.CodeLost}) })
+		c := &child{pipes: near, opts: Options{TermTimeout: time.Minute}, cmd: &exec.Cmd{}, stderr: &printer{}, gone: make(chan struct{})}
+		go func() {
+			<-near.closed
+			close(c.gone)
+		}()
+		return c
+	}
+	l := newLine()
+	defer l.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+	first, next := some(), some()
+	l.replace = func(context.Context, *child, error) (*child, error) { return first, nil }
+	handed := make(chan error, 1)
+	go func() { handed <- l.handOver(t.Context(), next) }()
+	<-next.closed // it is not needed
+	go func() { _, _ = l.Receive() }()
+	if err := <-handed; err != nil {
+		t.Error(err)
+	}
+	if c, _ := l.current(); c != first {
+		t.Error("another child is there than the first")
 	}
 }

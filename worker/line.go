@@ -139,7 +139,7 @@ func (l *line) handOver(ctx context.Context, next *child) error {
 func (l *line) handOverNow(ctx context.Context, next *child) error {
 	l.mu.Lock()
 	c, change := l.child, l.change
-	over, failed := l.over || c.ended(), next.ended()
+	over, failed := c == nil || l.over || c.ended(), next.ended() // nil: the reader is about to start the first
 	if !over && !failed {
 		l.next = next
 	}

@@ -155,6 +155,8 @@ func (p *Pool) reload(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-p.reloading }()
+	ctx, cancel := until(ctx, p.Hub.Done())
+	defer cancel()
 	for _, pl := range p.places {
 		if err := pl.ready(ctx); err != nil {
 			return fmt.Errorf("%s: %w", pl.name, err)
@@ -176,6 +178,12 @@ func (p *Pool) reload(ctx context.Context) error {
 func (p *Pool) Shutdown(ctx context.Context) error {
 	if err := p.Hub.Shutdown(ctx); err != nil {
 		return err
+	}
+	select {
+	case p.reloading <- struct{}{}: // as in Worker.Shutdown
+		<-p.reloading
+	case <-ctx.Done():
+		return &eventtarget.Error{Op: "shutdown", Adapter: adapter, Err: context.Cause(ctx)}
 	}
 	for _, pl := range p.places {
 		c := pl.child()

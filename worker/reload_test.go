@@ -5,11 +5,16 @@ package worker_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"log/slog"
 	"strconv"
+	"strings"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/internal/nemesis"
 	"github.com/eventtarget-go/toolkit/worker"
@@ -198,4 +203,63 @@ func TestReloadHangs(t *testing.T) {
 	if last := s.faults[len(s.faults)-1]; last.Kind != eventtarget.FaultGap {
 		t.Errorf("told %v", s.faults)
 	}
+}
+
+// TestShutdownDuringReload: a child that is still setting up when its target ends is of no use
+// to anybody, and ends with it.
+func TestShutdownDuringReload(t *testing.T) {
+	log := make(lines, 100)
+	w, err := worker.Start(self(t, "works", worker.Options{
+		Inherit: []string{"BROKEN"}, Options: link.Options{OnFault: func(eventtarget.Fault) {}}, Log: slog.New(slog.NewTextHandler(log, nil)),
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	p, err := worker.StartPool(worker.PoolOptions{
+		Size: 1, Options: hub.Options{OnFault: func(eventtarget.Fault) {}},
+		Worker: self(t, "works", worker.Options{Inherit: []string{"BROKEN"}, Log: slog.New(slog.NewTextHandler(log, nil))}),
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := errors.Join(w.Ready(t.Context()), p.Ready(t.Context())); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("BROKEN", "slow setup")
+	for name, target := range map[string]interface {
+		eventtarget.Endpoint
+		Reload(context.Context) error
+	}{"worker": w, "pool": p} {
+		reloaded := make(chan error, 1)
+		go func() { reloaded <- target.Reload(t.Context()) }()
+		var pid int
+		for pid == 0 {
+			_, text, _ := strings.Cut(<-log, "sets up ")
+			_, _ = fmt.Sscan(text, &pid)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+		defer cancel()
+		if err := target.Shutdown(ctx); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := syscall.Kill(pid, 0); err == nil {
+			t.Errorf("%s: the child that was not ready is still there", name)
+		}
+		select {
+		case err := <-reloaded:
+			if !errors.Is(err, eventtarget.ErrClosed) {
+				t.Errorf("%s: %v", name, err)
+			}
+		case <-ctx.Done():
+			t.Errorf("%s: Reload goes on", name)
+		}
+	}
+}
+
+// lines are what is logged.
+type lines chan string
+
+func (l lines) Write(b []byte) (int, error) {
+	l <- string(b)
+	return len(b), nil
 }

@@ -115,6 +115,8 @@ func (w *Worker) reload(ctx context.Context) error {
 		return context.Cause(ctx)
 	}
 	defer func() { <-w.reloading }()
+	ctx, cancel := until(ctx, w.Done())
+	defer cancel()
 	if err := w.Ready(ctx); err != nil {
 		return err
 	}
@@ -126,6 +128,20 @@ func (w *Worker) reload(ctx context.Context) error {
 	l := w.line
 	w.mu.Unlock()
 	return l.handOver(ctx, next)
+}
+
+// until returns a context that ends with ctx, or when a target is done: a child that it does
+// not have any more is not to be started for it.
+func until(ctx context.Context, done <-chan struct{}) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	go func() {
+		select {
+		case <-done:
+			cancel(eventtarget.ErrClosed)
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() { cancel(nil) }
 }
 
 // again tells whether a child that ended so is to be started again.
@@ -166,10 +182,18 @@ func (w *Worker) PID() int {
 // by force. It returns when the child has ended. ctx bounds all of it; the child gets its
 // times nevertheless.
 func (w *Worker) Shutdown(ctx context.Context) error {
-	err := w.Link.Shutdown(ctx)
-	c := w.child()
-	if err != nil || c == nil {
+	if err := w.Link.Shutdown(ctx); err != nil {
 		return err
+	}
+	select {
+	case w.reloading <- struct{}{}: // the child that a Reload was about to start has ended
+		<-w.reloading
+	case <-ctx.Done():
+		return &eventtarget.Error{Op: "shutdown", Adapter: adapter, Err: context.Cause(ctx)}
+	}
+	c := w.child()
+	if c == nil {
+		return nil
 	}
 	select {
 	case <-c.gone:

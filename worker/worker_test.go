@@ -66,6 +66,11 @@ func child(what string) {
 		os.Exit(3)
 	case "setup":
 		setup = func(*link.Link) { os.Exit(4) }
+	case "slow setup":
+		setup = func(*link.Link) {
+			fmt.Fprintf(os.Stderr, "sets up %d\n", os.Getpid())
+			select {}
+		}
 	}
 	p, err := worker.Parent(&link.Options{Setup: setup})
 	if err != nil {

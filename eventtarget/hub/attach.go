@@ -60,10 +60,9 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
 	}
 	s.begin(g)
-	if !meta.Expires.IsZero() {
-		expiry := time.AfterFunc(time.Until(meta.Expires), s.expire)
-		context.AfterFunc(s.ctx, func() { expiry.Stop() })
-	}
+	s.mu.Lock()
+	s.expireAt(meta.Expires)
+	s.mu.Unlock()
 	if h.opts.FirstMessage > 0 {
 		time.AfterFunc(h.opts.FirstMessage, s.expectFirst)
 	}
@@ -91,7 +90,7 @@ func (h *Hub) newSpoke(a *attachment, meta Meta) *Spoke {
 		meta.Since = h.Position()
 	}
 	now := time.Now()
-	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), place: -1, since: now, release: make(chan struct{})}
+	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), granted: meta.Values, place: -1, since: now, release: make(chan struct{})}
 	s.inbox.policy = h.opts.Overflow
 	s.inbox.bounds = bounds{h.opts.SpokeBytes, h.opts.SpokeEvents, &h.waiting}
 	s.throttle = throttle{rate: h.opts.Rate, burst: float64(h.opts.Burst), tokens: float64(h.opts.Burst), last: now}
@@ -180,9 +179,42 @@ func (s *Spoke) begin(g greeting) {
 	s.shard.add(s)
 }
 
+// renew takes over what another connection of the peer came with: what the one before did
+// says nothing any more. Under mu.
+func (s *Spoke) renew(meta Meta) {
+	for key := range s.granted {
+		delete(s.values, key)
+	}
+	if s.granted = meta.Values; s.values == nil {
+		s.values = make(map[any]any)
+	}
+	maps.Copy(s.values, meta.Values)
+	s.expireAt(meta.Expires)
+}
+
+// expireAt has the spoke end at a time, in place of the one that was set before. Zero:
+// never. Under mu.
+func (s *Spoke) expireAt(at time.Time) {
+	if s.keep != nil {
+		s.keep()
+	}
+	s.expires, s.keep = at, nil
+	if at.IsZero() {
+		return
+	}
+	expiry := time.AfterFunc(time.Until(at), s.expire)
+	release := context.AfterFunc(s.ctx, func() { expiry.Stop() })
+	s.keep = func() {
+		expiry.Stop()
+		release()
+	}
+}
+
 // expire ends a spoke whose peer is no longer who it was.
 func (s *Spoke) expire() {
-	s.end(eventtarget.Reason{Code: eventtarget.CodeExpired})
+	s.endIf(eventtarget.Reason{Code: eventtarget.CodeExpired}, func() bool {
+		return !s.expires.IsZero() && !s.expires.After(time.Now()) // or it was renewed just now
+	})
 }
 
 // expectFirst ends a spoke that has not said anything yet.

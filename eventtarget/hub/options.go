@@ -181,10 +181,11 @@ type Meta struct {
 	ID string
 	// Identity is who the peer proved to be, or empty.
 	Identity string
-	// Values are the first of those that [Spoke.Value] returns.
+	// Values are the first of those that [Spoke.Value] returns. A connection that resumes
+	// a session brings its own, in place of those of the one before.
 	Values map[any]any
 	// Expires is when what the peer proved holds no longer: the spoke is ended then,
-	// with CodeExpired. Zero: never.
+	// with CodeExpired. Zero: never. Of a session's connections the last one's counts.
 	Expires time.Time
 	// Transport is what the connection is made of, such as "websocket".
 	Transport string

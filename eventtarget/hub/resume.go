@@ -128,7 +128,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 		return nil, nil
 	}
 	a := newAttachment(conn, nil)
-	fenced, received, ok := s.takeOver(a, g.hello)
+	fenced, received, ok := s.takeOver(a, meta, g.hello)
 	switch {
 	case ok:
 	case s.session.newer(g.hello.Try):
@@ -153,7 +153,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 // takeOver makes a the spoke's connection: from now on nothing counts that comes over
 // the one before, if there still is one. It is false when the session is over, or is
 // not what the peer takes it for, or the peer has come back another way since.
-func (s *Spoke) takeOver(a *attachment, hello *wire.HelloPayload) (fenced *attachment, in uint64, ok bool) {
+func (s *Spoke) takeOver(a *attachment, meta Meta, hello *wire.HelloPayload) (fenced *attachment, in uint64, ok bool) {
 	s.receiving.Lock() // until what the old connection brought has been heard
 	defer s.receiving.Unlock()
 	s.mu.Lock()
@@ -167,6 +167,7 @@ func (s *Spoke) takeOver(a *attachment, hello *wire.HelloPayload) (fenced *attac
 	}
 	x.try.Store(max(x.try.Load(), hello.Try))
 	fenced, s.att = s.att, a
+	s.renew(meta)
 	if x.expiry != nil {
 		x.expiry.Stop()
 	}

@@ -26,11 +26,17 @@ func open(t *testing.T, h *hub.Hub, identity, payload string) (*peer, welcome) {
 // openOver is open over what wrap makes of the hub's end.
 func openOver(t *testing.T, h *hub.Hub, wrap func(negotiated) link.Conn, identity, payload string) (*peer, welcome) {
 	t.Helper()
+	return openAs(t, h, wrap, hub.Meta{Identity: identity}, payload)
+}
+
+// openAs is openOver for a peer of which more is known.
+func openAs(t *testing.T, h *hub.Hub, wrap func(negotiated) link.Conn, meta hub.Meta, payload string) (*peer, welcome) {
+	t.Helper()
 	near, far := link.Pipe()
 	p := &peer{t: t, conn: near, arrived: make(chan struct{}, 1)}
 	t.Cleanup(near.Resume)
 	p.send(`{"type":"__hello","id":"","payload":{"version":1` + payload + `}}`)
-	s, err := h.Attach(wrap(negotiated{far}), hub.Meta{Identity: identity})
+	s, err := h.Attach(wrap(negotiated{far}), meta)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -252,6 +258,39 @@ func TestSessionOwner(t *testing.T) {
 		}
 		if _, again := open(t, h, "ann", resume(w, 0)); !again.Resumed {
 			t.Error("ann did not get hers")
+		}
+	})
+}
+
+// TestSessionRenewed: who resumes a session with another proof is who that one says: its
+// values and its end count, and not those that the session began with.
+func TestSessionRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type proof struct{}
+		type note struct{}
+		h := sessionHub(t, hub.Options{OnFault: ignore})
+		come := func(id int, expires time.Duration, payload string) (*peer, welcome) {
+			return openAs(t, h, func(c negotiated) link.Conn { return c },
+				hub.Meta{Identity: "ann", Values: map[any]any{proof{}: id}, Expires: time.Now().Add(expires)}, payload)
+		}
+		p, w := come(1, 10*time.Second, "")
+		p.spoke.SetValue(note{}, "mine")
+		p.conn.Cut()
+		synctest.Wait()
+		q, again := come(2, 30*time.Second, resume(w, 0))
+		if !again.Resumed {
+			t.Fatal("the session was not resumed")
+		}
+		if s := q.spoke; s.Value(proof{}) != 2 || s.Value(note{}) != "mine" {
+			t.Errorf("its values are %v and %v", s.Value(proof{}), s.Value(note{}))
+		}
+		<-time.After(20 * time.Second)
+		if r, ended := q.spoke.Reason(); ended {
+			t.Fatalf("ended with the first proof: %v", r)
+		}
+		<-time.After(11 * time.Second)
+		if r, _ := q.spoke.Reason(); r.Code != eventtarget.CodeExpired {
+			t.Errorf("with the second one it ended with %v", r)
 		}
 	})
 }

@@ -71,9 +71,12 @@ type Spoke struct {
 	mu      sync.Mutex
 	att     *attachment // nil while the spoke is down
 	values  map[any]any
-	ready   bool    // OnConnect has returned
-	begun   bool    // it is settled what it hears
-	late    []*step // that come behind what was dispatched before it had begun
+	granted map[any]any // those of them that the connection came with
+	expires time.Time   // zero: never
+	keep    func()      // calls that off; nil: there is nothing to
+	ready   bool        // OnConnect has returned
+	begun   bool        // it is settled what it hears
+	late    []*step     // that come behind what was dispatched before it had begun
 	ending  bool
 	gone    bool // OnDisconnect has returned
 	reason  eventtarget.Reason

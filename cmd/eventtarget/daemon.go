@@ -185,6 +185,9 @@ func (d *daemon) options() *wsserver.Options {
 	if len(c.Topics) > 0 || d.source.File != "" {
 		o.Authorize = d.policy.authorize
 	}
+	if d.source.File != "" {
+		o.OnConnect = d.policy.connected
+	}
 	if len(c.Retain) > 0 || d.source.File != "" {
 		o.Retain = d.policy.retained
 	}

@@ -22,7 +22,7 @@ type terms struct {
 	ways      []way // to be let in; none: everyone is
 	anonymous bool
 	parameter string
-	tokens    map[tokenSum]bool
+	tokens    map[tokenSum]string // the identities
 	pins      map[identity.Pin]bool
 	rules     []config.Rule
 	retain    []config.Topic
@@ -43,11 +43,13 @@ type way struct {
 func (p *policy) set(c *config.Config) {
 	t := &terms{
 		anonymous: c.Anonymous, parameter: c.TokenParameter, rules: c.Topics, retain: c.Retain,
-		tokens: map[tokenSum]bool{}, pins: map[identity.Pin]bool{},
+		tokens: map[tokenSum]string{}, pins: map[identity.Pin]bool{},
 	}
 	for _, token := range c.Tokens {
 		sum := tokenSum(sha256.Sum256([]byte(token.Secret)))
-		t.tokens[sum] = true
+		if _, twice := t.tokens[sum]; !twice { // the first way is taken
+			t.tokens[sum] = token.Identity
+		}
 		t.ways = append(t.ways, way{auth.Static(map[string]string{token.Secret: token.Identity}), &sum})
 	}
 	if c.JWT.Authenticate != nil {
@@ -153,20 +155,35 @@ func (p *policy) retained(topic eventtarget.Topic) bool {
 	return false
 }
 
-// enforce ends the spokes that would not be let in any more with what they came with, and
-// those that hear what they may no longer. It returns how many those are.
+// withdrawn tells whether a spoke would not be let in any more as who it is with what it came
+// with.
+func (t *terms) withdrawn(s *hub.Spoke) bool {
+	if s.Transport() == "quic" {
+		pin, err := identity.ParsePin(s.Identity())
+		return err != nil || !t.pins[pin]
+	}
+	sum, came := s.Value(tokenKey{}).(tokenSum)
+	who, known := t.tokens[sum]
+	return came && (!known || who != s.Identity())
+}
+
+var errWithdrawn = eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "what you came with is withdrawn"}
+
+// connected ends a spoke at once that was let in before a reload, and has become one behind it.
+func (p *policy) connected(s *hub.Spoke) {
+	if p.now.Load().withdrawn(s) {
+		s.Disconnect(errWithdrawn)
+	}
+}
+
+// enforce ends the spokes that would not be let in any more, and those that hear what they
+// may no longer. It returns how many those are.
 func (p *policy) enforce(h *hub.Hub) (ended int) {
 	t := p.now.Load()
 	for s := range h.Spokes() {
-		sum, came := s.Value(tokenKey{}).(tokenSum)
-		withdrawn := came && !t.tokens[sum]
-		if s.Transport() == "quic" {
-			pin, err := identity.ParsePin(s.Identity())
-			withdrawn = err != nil || !t.pins[pin]
-		}
 		switch {
-		case withdrawn:
-			s.Disconnect(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "what you came with is withdrawn"})
+		case t.withdrawn(s):
+			s.Disconnect(errWithdrawn)
 			ended++
 		case h.Revoke(s):
 			ended++

@@ -20,6 +20,7 @@ type child struct {
 	*pipes
 	opts   Options
 	cmd    *exec.Cmd
+	stdout *printer
 	stderr *printer
 	gone   chan struct{} // closed when the process has ended
 	once   sync.Once     // the end

@@ -53,10 +53,8 @@ func (p *printer) Write(b []byte) (int, error) {
 // print logs the line. Under mu.
 func (p *printer) print() {
 	if now := time.Now(); now.Sub(p.second) >= time.Second {
-		if p.dropped > 0 {
-			p.log.LogAttrs(context.Background(), slog.LevelWarn, "worker prints too much", slog.String("stream", p.stream), slog.Int("dropped", p.dropped))
-		}
-		p.second, p.logged, p.dropped = now, 0, 0
+		p.tellDropped()
+		p.second, p.logged = now, 0
 	}
 	if p.logged++; p.logged > p.rate {
 		p.dropped++
@@ -66,12 +64,27 @@ func (p *printer) print() {
 	p.line, p.cut = p.line[:0], false
 }
 
-// last returns the end of what was printed, and logs what has no line end yet.
-func (p *printer) last() string {
+// tellDropped logs how many lines were not. Under mu.
+func (p *printer) tellDropped() {
+	if p.dropped > 0 {
+		p.log.LogAttrs(context.Background(), slog.LevelWarn, "worker prints too much", slog.String("stream", p.stream), slog.Int("dropped", p.dropped))
+		p.dropped = 0
+	}
+}
+
+// end logs what is left when nothing more is printed.
+func (p *printer) end() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if len(p.line) > 0 {
 		p.print()
 	}
+	p.tellDropped()
+}
+
+// last returns the end of what was printed.
+func (p *printer) last() string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return string(p.tail)
 }

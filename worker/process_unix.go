@@ -36,12 +36,13 @@ func (o Options) start(ctx context.Context, limit int) (*child, error) {
 	}
 	cookie := rand.Text()
 	c := &child{pipes: newPipes(ourIn, ourOut, limit, o.WriteTimeout), opts: o, gone: make(chan struct{})}
+	c.stdout = &printer{log: o.Log, stream: "stdout", rate: o.LogRate}
 	c.stderr = &printer{log: o.Log, stream: "stderr", rate: o.LogRate}
 	c.cmd = &exec.Cmd{
 		Path: o.Path, Args: append([]string{o.Path}, o.Args...), Dir: o.Dir,
 		Env:        o.environment(cookie),
 		ExtraFiles: []*os.File{theirIn, theirOut},
-		Stdout:     &printer{log: o.Log, stream: "stdout", rate: o.LogRate},
+		Stdout:     c.stdout,
 		Stderr:     c.stderr,
 		WaitDelay:  grace, // grandchildren may hold what they inherited
 	}
@@ -84,6 +85,8 @@ func (c *child) own(started chan<- error) {
 	_ = c.cmd.Wait()                                      // the state says it, too
 	_ = syscall.Kill(-c.cmd.Process.Pid, syscall.SIGKILL) // grandchildren
 	c.in.end()
+	c.stdout.end()
+	c.stderr.end()
 	close(c.gone)
 }
 

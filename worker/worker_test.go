@@ -44,6 +44,9 @@ func child(what string) {
 	case "exits in the handshake":
 		fmt.Fprintln(os.Stderr, "I had no time")
 		os.Exit(3)
+	case "prints a lot and ends":
+		fmt.Print(strings.Repeat("a line\n", 50), "half a line")
+		os.Exit(3)
 	case "prints instead":
 		fmt.Println("hello")
 		<-time.After(time.Hour)
@@ -444,6 +447,27 @@ func TestFlood(t *testing.T) {
 	defer mu.Unlock()
 	if log.Len() == 0 || log.Len() > 1<<20 {
 		t.Errorf("%d bytes were logged", log.Len())
+	}
+}
+
+// TestLastLines: what a child printed last is logged, with a line end or without, and so is
+// how much was not.
+func TestLastLines(t *testing.T) {
+	for rate, want := range map[int]string{1000: "half a line", 10: "dropped=41"} {
+		log := make(lines, 100)
+		w, err := worker.Start(self(t, "prints a lot and ends", worker.Options{Log: slog.New(slog.NewTextHandler(log, nil)), LogRate: rate}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		<-w.Done()
+		close(log)
+		var text strings.Builder
+		for line := range log {
+			text.WriteString(line)
+		}
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("at %d lines a second there is no %q in %s", rate, want, text.String())
+		}
 	}
 }
 

@@ -41,7 +41,11 @@ func newDoctor() *cobra.Command {
 				if _, err := parseURL(url); err != nil {
 					return fmt.Errorf("--backplane: %w", err)
 				}
-				o.Reach[shown(url)] = func(ctx context.Context) error { return reach(ctx, url) }
+				name := shown(url)
+				for n := 2; o.Reach[name] != nil; n++ { // one that differs in what is not shown
+					name = fmt.Sprintf("%s (%d)", shown(url), n)
+				}
+				o.Reach[name] = func(ctx context.Context) error { return reach(ctx, url) }
 			}
 			failed := 0
 			for _, f := range doctor.Examine(cmd.Context(), o) {

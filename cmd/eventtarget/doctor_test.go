@@ -13,10 +13,11 @@ import (
 func TestDoctor(t *testing.T) {
 	server := redistest.Start(t, "--requirepass", "secret")
 	bus := "redis://:secret@" + server.Addr
-	out, errs, err := run(t, "", "doctor", "--spokes", "10", "--listen", "127.0.0.1:0", "--quic", "127.0.0.1:0", "--backplane", bus)
+	out, errs, err := run(t, "", "doctor", "--spokes", "10", "--listen", "127.0.0.1:0", "--quic", "127.0.0.1:0", "--backplane", bus, "--backplane", bus+"?prefix=other")
 	for _, want := range []string{
 		"ok    open files: ", ", enough for 10 spokes\n", "  TCP backlog: ", "  UDP receive buffer: ", "  UDP send buffer: ",
 		"ok    tcp 127.0.0.1:0: free\n", "ok    udp 127.0.0.1:0: free\n", "  clock: 20", "ok    redis://" + server.Addr + ": answers in ",
+		"ok    redis://" + server.Addr + " (2): answers in ",
 	} {
 		if !strings.Contains(out, want) {
 			t.Errorf("%q is missing", want)

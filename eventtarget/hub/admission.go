@@ -61,8 +61,21 @@ func (h *Hub) authorize(s *Spoke, op Op, t eventtarget.Topic) error {
 
 // Revoke asks Authorize anew for everything that the spoke is subscribed to, and
 // ends a spoke that may not have it any more with CodePolicy. It tells whether that
-// was so.
+// was so. What the spoke is about to be subscribed to is asked for once more, too.
 func (h *Hub) Revoke(s *Spoke) bool {
+	s.revoked.Add(1)
+	return h.recheck(s)
+}
+
+// recheckSince asks anew if Revoke was called since there had been so many calls: it may not
+// have seen what was allowed then.
+func (h *Hub) recheckSince(s *Spoke, calls uint32) {
+	if s.revoked.Load() != calls {
+		h.recheck(s)
+	}
+}
+
+func (h *Hub) recheck(s *Spoke) bool {
 	for _, t := range s.Subscriptions() {
 		if err := h.authorize(s, OpSubscribe, t); err != nil {
 			s.end(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: err.Error()})

@@ -130,7 +130,7 @@ func (s *Spoke) refuse(topics []eventtarget.Topic) {
 // sweeper see to it.
 func (s *Spoke) begin(g greeting) {
 	h := s.hub
-	asked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil
+	asked, revoked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil, s.revoked.Load()
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
 	if s.inbox.overflow() == eventtarget.Conflate || unasked && h.opts.Retain != nil && s.left == nil {
 		_ = h.sendsOwn(s.ctx, s) // the error is the store's, which is told
@@ -163,6 +163,7 @@ func (s *Spoke) begin(g greeting) {
 		h.interest.addAll(s) // from the head on; what is before it stands in the log only
 		_ = s.inbox.put(item{at: u.Head(), do: &step{kind: doLeave}})
 	})
+	h.recheckSince(s, revoked)
 	if asked {
 		welcome.Refused = s.hear(append(g.topics, s.meta.Topics...), nil)
 	}

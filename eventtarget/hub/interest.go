@@ -135,6 +135,7 @@ func (s *Spoke) subscribe(m wire.Message) error {
 // The answer, if there is to be one, stands before all that they bring.
 func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]string) *message) (refused map[string]string) {
 	refused = make(map[string]string)
+	revoked := s.revoked.Load()
 	var fresh []eventtarget.Topic
 	for _, t := range topics {
 		if err := s.hub.authorize(s, OpSubscribe, t); err != nil {
@@ -180,6 +181,7 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 			}
 		}
 	})
+	s.hub.recheckSince(s, revoked)
 	for _, h := range holds {
 		s.fill(h)
 	}

@@ -124,6 +124,35 @@ func TestAuthorize(t *testing.T) {
 	})
 }
 
+// TestRevokeMeanwhile: what is revoked between the moment at which it is allowed and the one
+// at which it holds is revoked, whether the spoke asked for it or gets it unasked.
+func TestRevokeMeanwhile(t *testing.T) {
+	for name, asks := range map[string]bool{"asked": true, "unasked": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var h *hub.Hub
+				var calls int
+				h = newHub(t, hub.Options{OnFault: ignore, OnlySubscribed: asks, Authorize: func(s *hub.Spoke, _ hub.Op, topic eventtarget.Topic) error {
+					if calls++; calls > 1 {
+						return fmt.Errorf("%v is withdrawn", topic)
+					}
+					calls++ // whoever has asked goes by what was so far
+					h.Revoke(s)
+					return nil
+				}})
+				p := attach(t, h, hub.Meta{})
+				if asks {
+					p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["open:*"]}}`)
+				}
+				synctest.Wait()
+				if r, ended := p.spoke.Reason(); !ended || r.Code != eventtarget.CodePolicy {
+					t.Errorf("it goes on, or ended with %v", r)
+				}
+			})
+		})
+	}
+}
+
 func TestIdentityTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h := newHub(t, hub.Options{Duplicates: hub.Replace})

@@ -64,7 +64,8 @@ type Spoke struct {
 	sent      atomic.Uint64
 	gaps      atomic.Uint32
 	resumed   atomic.Uint32
-	throttle  throttle // the reader's
+	revoked   atomic.Uint32 // calls of Revoke
+	throttle  throttle      // the reader's
 
 	receiving sync.Mutex // held while a message is handled
 

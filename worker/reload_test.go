@@ -255,11 +255,3 @@ func TestShutdownDuringReload(t *testing.T) {
 		}
 	}
 }
-
-// lines are what is logged.
-type lines chan string
-
-func (l lines) Write(b []byte) (int, error) {
-	l <- string(b)
-	return len(b), nil
-}

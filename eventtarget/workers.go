@@ -1,6 +1,9 @@
 package eventtarget
 
-import "sync"
+import (
+	"slices"
+	"sync"
+)
 
 // workers runs the mailboxes that have something in them, on goroutines that
 // exist only while there is something to run.
@@ -30,6 +33,9 @@ func (w *workers[T]) init(onIdle func()) {
 // push asks for a visit to l.
 func (w *workers[T]) push(l *listener[T]) {
 	w.mu.Lock()
+	if w.head > len(w.ready)/2 && len(w.ready) == cap(w.ready) { // it may never be empty
+		w.ready, w.head = slices.Delete(w.ready, 0, w.head), 0
+	}
 	w.ready = append(w.ready, l)
 	start := w.needLooker()
 	w.mu.Unlock()

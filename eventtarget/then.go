@@ -12,18 +12,21 @@ import (
 // that confirm what they have delivered. done is called once, on any goroutine, perhaps
 // before DeliverThen returns; it must be quick and call nothing of the registry's. With an
 // error of ctx's, [ErrClosed] or [ErrInvalidTopic] it is not called.
-func (r *Registry[T]) DeliverThen(ctx context.Context, e Event[T], done func()) error {
+func (r *Registry[T]) DeliverThen(ctx context.Context, e Event[T], done func()) (err error) {
 	if err := r.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
 	}
 	then := &then{done: done}
 	then.left.Store(1) // ours
-	err := r.deliverAll(ctx, e, then)
-	if r.Closed() {
-		return r.checkRefused(e.Topic())
-	}
-	r.behind(then)
-	return err
+	// Deferred, because an Inline listener may end the goroutine.
+	defer func() {
+		if r.Closed() {
+			err = r.checkRefused(e.Topic())
+		} else {
+			r.behind(then)
+		}
+	}()
+	return r.deliverAll(ctx, e, then)
 }
 
 // then is who waits until an event is behind the listeners.

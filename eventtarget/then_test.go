@@ -3,6 +3,7 @@ package eventtarget_test
 import (
 	"context"
 	"errors"
+	"runtime"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -85,4 +86,35 @@ func TestDeliverThen(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestDeliverThenGoexit: an Inline listener that ends the goroutine has finished with the
+// event like one that returned.
+func TestDeliverThenGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := eventtarget.NewRegistry[int](eventtarget.RegistryOptions{OnFault: func(eventtarget.Fault) {}})
+		defer r.Close()
+		gate := make(chan struct{})
+		for _, l := range []eventtarget.Listener[int]{
+			{Inline: true, Handle: func(context.Context, eventtarget.Event[int]) { runtime.Goexit() }},
+			{Handle: func(context.Context, eventtarget.Event[int]) { <-gate }},
+		} {
+			if _, err := r.Add(t.Context(), eventtarget.T("a", ""), l); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var behind atomic.Bool
+		go func() {
+			_ = r.DeliverThen(t.Context(), eventtarget.Event[int]{Type: "a"}, func() { behind.Store(true) })
+		}()
+		synctest.Wait()
+		if behind.Load() {
+			t.Error("behind it while a listener runs")
+		}
+		close(gate)
+		synctest.Wait()
+		if !behind.Load() {
+			t.Error("never behind it")
+		}
+	})
 }

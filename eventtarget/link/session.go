@@ -22,6 +22,7 @@ import (
 // under the link's mu.
 type session struct {
 	id     string     // empty: there is none yet
+	number int        // among those of the link, from 1 on
 	active bool       // the connection belongs to it
 	base   uint64     // the number in the log of the message before the first one
 	place  wire.Place // how far we are in the hub's store, if it has one
@@ -42,8 +43,8 @@ type session struct {
 // arrival is a message that waits to be delivered.
 type arrival struct {
 	wire.Message
-	size   int
-	counts bool // in the session that there is now
+	size    int
+	session int // in which it counts; 0: in none
 }
 
 const (
@@ -151,7 +152,7 @@ func (l *Link) open(w *wire.WelcomePayload) (resumed bool, err error) {
 	if x.active && w.Resumed {
 		at, ok := l.out.Find(x.base + w.Received)
 		if !ok || w.Session != x.id || at.Offset < l.acked.Offset {
-			*x = session{queue: x.queue, size: x.size, delivering: x.delivering}
+			*x = session{number: x.number + 1, queue: x.queue, size: x.size, delivering: x.delivering, timer: x.timer}
 			return false, eventtarget.Reason{Code: eventtarget.CodeProtocol, Text: "the hub resumes a session that there was not"}
 		}
 		l.sent, l.acked = at, at
@@ -163,10 +164,10 @@ func (l *Link) open(w *wire.WelcomePayload) (resumed bool, err error) {
 	// sent again.
 	l.acked = l.sent
 	l.out.Release(l.sent)
-	for i := range x.queue {
-		x.queue[i].counts = false
+	*x = session{
+		active: x.active, number: x.number + 1, base: l.sent.Seq,
+		queue: x.queue, size: x.size, delivering: x.delivering, timer: x.timer,
 	}
-	*x = session{active: x.active, base: l.sent.Seq, queue: x.queue, size: x.size, delivering: x.delivering, timer: x.timer}
 	if w != nil {
 		x.id = w.Session
 		if w.Place != nil {
@@ -187,12 +188,13 @@ func (l *Link) receive(conn Conn, m wire.Message, size int) {
 	}
 	defer l.mu.Unlock()
 	x := &l.session
-	counts := wire.Counted(m.Type)
-	if counts {
+	a := arrival{Message: m, size: size}
+	if wire.Counted(m.Type) {
 		x.received++
+		a.session = x.number
 	}
 	x.place.Seq = max(x.place.Seq, m.Seq)
-	x.queue = append(x.queue, arrival{Message: m, size: size, counts: counts})
+	x.queue = append(x.queue, a)
 	x.size += size
 	if !x.delivering {
 		x.delivering = true
@@ -209,10 +211,15 @@ func (l *Link) deliver() {
 		}
 	}()
 	for a, ok := l.next(); ok; a, ok = l.next() {
-		l.handle(a.Message)
-		l.handled(a)
+		l.bring(a)
 	}
 	ended = true
+}
+
+// bring delivers one arrival.
+func (l *Link) bring(a arrival) {
+	defer l.handled(a) // whatever its listeners do
+	l.handle(a.Message)
 }
 
 // next takes an arrival out of the queue; it is false when there is none, and the
@@ -241,7 +248,7 @@ func (l *Link) handled(a arrival) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	x := &l.session
-	if !a.counts {
+	if a.session != x.number { // which may have begun while a was delivered
 		return
 	}
 	x.delivered++

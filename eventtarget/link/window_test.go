@@ -255,3 +255,53 @@ func TestTooLarge(t *testing.T) {
 		}
 	})
 }
+
+// TestNewSessionWhileDelivering: what a listener still has in its hands of a session that is
+// over does not count in the next one: the hub would hear that more was received than it sent.
+func TestNewSessionWhileDelivering(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ends := make(chan *link.PipeConn, 2)
+		free := make(chan struct{})
+		start(t, link.Options{
+			Heartbeat: -1,
+			Dial: func(context.Context) (link.Conn, error) {
+				near, far := link.Pipe()
+				ends <- far
+				return negotiated{near}, nil
+			},
+			Setup: func(l *link.Link) {
+				_, err := l.Add(t.Context(), eventtarget.T("a", "*"), eventtarget.Listener[eventtarget.Raw]{
+					Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { <-free },
+				})
+				if err != nil {
+					t.Error(err)
+				}
+			},
+		})
+		var far *link.PipeConn
+		for _, session := range []string{"x", "y"} { // the second hub knows nothing of the first session
+			far = <-ends
+			if _, err := far.Receive(); err != nil {
+				t.Fatal(err)
+			}
+			for _, msg := range []string{
+				`{"type":"__welcome","id":"","payload":{"version":1,"session":"` + session + `"}}`, `{"type":"a","id":""}`, `{"type":"a","id":""}`,
+			} {
+				if err := far.Send([]byte(msg)); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+			if session == "x" {
+				far.Cut()
+			}
+		}
+		close(free)
+		late := time.AfterFunc(time.Second, far.Cut)
+		defer late.Stop()
+		ack, err := far.Receive()
+		if want := `{"type":"__ack","id":"","payload":{"received":2}}`; string(ack) != want {
+			t.Errorf("acknowledged %s, %v; want %s", ack, err, want)
+		}
+	})
+}

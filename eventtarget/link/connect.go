@@ -11,18 +11,30 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// run connects, reads until the connection ends, and begins again.
-func (l *Link) run() {
-	var failing time.Time // since when there was no healthy connection; zero: it was
+// run connects, reads until the connection ends, and begins again. conn is a connection that
+// is being read already, since began; failing is since when there was no healthy one, or zero.
+func (l *Link) run(conn Conn, began, failing time.Time) {
+	defer func() {
+		if conn != nil { // an Inline listener has ended this goroutine (runtime.Goexit)
+			l.wg.Go(func() { l.run(conn, began, failing) })
+		}
+	}()
 	for {
-		conn, err := l.dial()
-		if err == nil {
-			began := time.Now()
+		var err error
+		if conn != nil {
+			err = l.read(conn)
+		} else if made, failed := l.dial(); failed != nil {
+			err = failed
+		} else {
+			conn, began = made, time.Now()
 			err = l.converse(conn)
+		}
+		if conn != nil {
 			_ = conn.Close(l.goodbye(err))
 			if time.Since(began) >= l.opts.Backoff.Healthy {
 				failing = time.Time{}
 			}
+			conn = nil
 		}
 		l.down(err)
 		l.awaitWriter()

@@ -78,7 +78,7 @@ func New(opts Options) (*Link, error) {
 		opts.Setup(l)
 	}
 	l.settled.Store(true)
-	l.wg.Go(l.run)
+	l.wg.Go(func() { l.run(nil, time.Time{}, time.Time{}) })
 	go l.reap()
 	return l, nil
 }

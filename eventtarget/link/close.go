@@ -107,13 +107,15 @@ func (l *Link) State() eventtarget.State {
 func (l *Link) Ready(ctx context.Context) error {
 	for {
 		l.mu.Lock()
-		state, changed, cause := l.state, l.change(), l.cause
+		state, changed, cause, over := l.state, l.change(), l.cause, l.over
 		l.mu.Unlock()
-		switch state {
-		case eventtarget.StateUp:
+		switch {
+		case state == eventtarget.StateUp:
 			return nil
-		case eventtarget.StateClosed:
+		case state == eventtarget.StateClosed:
 			return l.fail("ready", eventtarget.Topic{}, context.Cause(l.ctx))
+		case over != nil:
+			return l.fail("ready", eventtarget.Topic{}, over)
 		}
 		select {
 		case <-changed:

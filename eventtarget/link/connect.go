@@ -88,15 +88,17 @@ func terminal(err error) bool {
 }
 
 // finish ends a link that has nothing to connect to any more: what arrived is
-// still handled.
+// still handled. Listeners that wait for a connection hear at once that there will be none:
+// they are waited for.
 func (l *Link) finish(cause error) {
+	cause = fmt.Errorf("%w: %w", eventtarget.ErrClosed, cause)
 	l.mu.Lock()
-	l.draining = true
+	l.draining, l.over = true, cause
 	l.broadcast()
 	l.mu.Unlock()
 	l.awaitDelivered()
 	_ = l.registry.Shutdown(l.ctx) // fails when Close was called, which then sees to the rest
-	l.end(fmt.Errorf("%w: %w", eventtarget.ErrClosed, cause))
+	l.end(cause)
 }
 
 // goodbye is the reason that a connection is closed with. That a message is too large the

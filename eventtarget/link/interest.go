@@ -237,7 +237,7 @@ func (l *Link) confirmed(ctx context.Context, r *eventtarget.Registration) error
 	t := r.Topic()
 	for {
 		l.mu.Lock()
-		live, changed, closed := l.interest.live.covers(t), l.change(), l.state == eventtarget.StateClosed
+		live, changed, closed := l.interest.live.covers(t), l.change(), l.over != nil || l.state == eventtarget.StateClosed
 		reason, refused := l.interest.refused[t]
 		l.mu.Unlock()
 		switch {
@@ -252,7 +252,10 @@ func (l *Link) confirmed(ctx context.Context, r *eventtarget.Registration) error
 		}
 		select {
 		case <-changed:
-		case <-r.Done(): // Once, and already served
+		case <-r.Done(): // Once, and already served; or the link is being closed
+			if l.registry.Closed() {
+				return eventtarget.ErrClosed
+			}
 			return nil
 		case <-ctx.Done():
 			return context.Cause(ctx)

@@ -39,6 +39,7 @@ type Link struct {
 	state    eventtarget.State
 	changed  chan struct{} // closed and replaced whenever anything below changes
 	draining bool          // Shutdown has begun
+	over     error         // why it will not be up any more, before it is closed; see finish
 	conn     Conn          // nil while there is none
 	cause    error         // why there is none; of the last connection or dial
 	ended    chan struct{} // closed when conn is no longer in use

@@ -18,8 +18,8 @@ import (
 type interest struct {
 	most      int                       // of topics to be asked for
 	listeners map[eventtarget.Topic]int // how many on each topic
-	asked     topicSet                  // of the hub
-	live      topicSet                  // of those, what it has confirmed
+	asked     topicMap[string]          // of the hub, each by the last request for it
+	live      topicMap[struct{}]        // of those, what it has confirmed
 	refused   map[eventtarget.Topic]string
 
 	requests []request                      // to be sent
@@ -27,16 +27,17 @@ type interest struct {
 	lastID   uint64
 }
 
-type topicSet map[eventtarget.Topic]struct{}
+type topicMap[V any] map[eventtarget.Topic]V
 
 type request struct {
+	id     string
 	kind   string
 	topics []eventtarget.Topic
 }
 
 func newInterest(most int) *interest {
 	return &interest{
-		most: most, listeners: make(map[eventtarget.Topic]int), asked: make(topicSet), live: make(topicSet),
+		most: most, listeners: make(map[eventtarget.Topic]int), asked: make(topicMap[string]), live: make(topicMap[struct{}]),
 		refused: make(map[eventtarget.Topic]string), waiting: make(map[string][]eventtarget.Topic),
 	}
 }
@@ -48,7 +49,7 @@ func everyID(t eventtarget.Topic) eventtarget.Topic {
 var everything = eventtarget.T(eventtarget.Wildcard, eventtarget.Wildcard)
 
 // covers tells whether what stands in the set brings a topic.
-func (s topicSet) covers(t eventtarget.Topic) bool {
+func (s topicMap[V]) covers(t eventtarget.Topic) bool {
 	for _, selector := range [...]eventtarget.Topic{t, everyID(t), everything} {
 		if _, found := s[selector]; found {
 			return true
@@ -121,14 +122,13 @@ func (i *interest) widened(t eventtarget.Topic) eventtarget.Topic {
 // ask asks for a selector, and then no longer for what it includes.
 func (i *interest) ask(t eventtarget.Topic) {
 	delete(i.refused, t)
-	i.request(wire.Subscribe, []eventtarget.Topic{t})
 	var included []eventtarget.Topic
 	for a := range i.asked {
 		if t.ID == eventtarget.Wildcard && (t == everything || a.Type == t.Type) {
 			included = append(included, a)
 		}
 	}
-	i.asked[t] = struct{}{}
+	i.subscribe([]eventtarget.Topic{t})
 	i.drop(included)
 }
 
@@ -143,13 +143,23 @@ func (i *interest) drop(topics []eventtarget.Topic) {
 	i.request(wire.Unsubscribe, topics)
 }
 
-// request queues a request, with the one before if that is of its kind.
-func (i *interest) request(kind string, topics []eventtarget.Topic) {
+func (i *interest) subscribe(topics []eventtarget.Topic) {
+	id := i.request(wire.Subscribe, topics)
+	for _, t := range topics {
+		i.asked[t] = id
+	}
+}
+
+// request queues a request, with the one before if that is of its kind, and returns its id.
+func (i *interest) request(kind string, topics []eventtarget.Topic) (id string) {
 	if n := len(i.requests); n > 0 && i.requests[n-1].kind == kind {
 		i.requests[n-1].topics = append(i.requests[n-1].topics, topics...)
-		return
+		return i.requests[n-1].id
 	}
-	i.requests = append(i.requests, request{kind, topics})
+	i.lastID++
+	id = strconv.FormatUint(i.lastID, 10)
+	i.requests = append(i.requests, request{id, kind, topics})
+	return id
 }
 
 // greeting is the id of the request that stands in the greeting of a session.
@@ -162,6 +172,9 @@ func (i *interest) greet() []string {
 	i.requests = nil
 	topics := slices.Collect(maps.Keys(i.asked))
 	i.waiting[greeting] = topics
+	for _, t := range topics {
+		i.asked[t] = greeting
+	}
 	return texts(topics)
 }
 
@@ -180,7 +193,7 @@ func (i *interest) restart() {
 	clear(i.refused)
 	i.requests = nil
 	if len(i.asked) > 0 {
-		i.request(wire.Subscribe, slices.Collect(maps.Keys(i.asked)))
+		i.subscribe(slices.Collect(maps.Keys(i.asked)))
 	}
 }
 
@@ -194,20 +207,19 @@ func (i *interest) next() []byte {
 	}
 	r := i.requests[0]
 	i.requests = i.requests[1:]
-	i.lastID++
-	id := strconv.FormatUint(i.lastID, 10)
 	p := wire.TopicsPayload{Topics: texts(r.topics)}
 	if r.kind == wire.Subscribe {
-		i.waiting[id] = r.topics
+		i.waiting[r.id] = r.topics
 	}
-	return wire.AppendControl(nil, r.kind, id, p)
+	return wire.AppendControl(nil, r.kind, r.id, p)
 }
 
-// answered notes the answer to a request.
+// answered notes the answer to a request. Of what was given up meanwhile, and asked for anew,
+// it says nothing: in between the hub does without.
 func (i *interest) answered(id string, refused map[string]string) {
 	for _, t := range i.waiting[id] {
 		reason, no := refused[t.String()]
-		if _, still := i.asked[t]; !still {
+		if last, still := i.asked[t]; !still || last != id {
 			continue
 		}
 		if !no {

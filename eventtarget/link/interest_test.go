@@ -2,6 +2,7 @@ package link_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -251,5 +252,52 @@ func TestSubscribeWaits(t *testing.T) {
 			t.Errorf("Add when the link was closed: %v", err)
 		}
 		<-l.Done()
+	})
+}
+
+// TestSubscribeAnew: an Add that asks again for what an Add before has given up is confirmed by
+// the answer to its own request: between the two the hub does without.
+func TestSubscribeAnew(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := link.Pipe()
+		l := start(t, link.Options{Conn: near, Subscribe: true, Heartbeat: -1})
+		if err := l.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			if _, err := l.Add(ctx, eventtarget.T("a", ""), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) {})); !errors.Is(err, context.DeadlineExceeded) {
+				t.Error(err)
+			}
+		}
+		added := make(chan error, 1)
+		go func() {
+			_, err := l.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) {}))
+			added <- err
+		}()
+		for _, want := range []string{"__subscribe 1", "__unsubscribe 2", "__subscribe 3", "__unsubscribe 4", "__subscribe 5"} {
+			msg, err := far.Receive()
+			if err != nil {
+				t.Fatal(err)
+			}
+			var m struct{ Type, ID string }
+			if err := json.Unmarshal(msg, &m); err != nil || m.Type+" "+m.ID != want {
+				t.Fatalf("asked %s, want %s", msg, want)
+			}
+			if m.Type != "__subscribe" {
+				continue
+			}
+			synctest.Wait()
+			if len(added) > 0 {
+				t.Errorf("confirmed before %s was answered", want)
+			}
+			if err := far.Send([]byte(`{"type":"__subscribed","id":"` + m.ID + `","payload":{}}`)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := <-added; err != nil {
+			t.Error(err)
+		}
 	})
 }

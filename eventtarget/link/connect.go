@@ -127,10 +127,9 @@ func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 		resumed = r.Resumed()
 	}
 	l.conn, l.writable, l.ended, l.owing = conn, conn, ended, false
-	var refused map[string]string
+	var untold map[string]string
 	if l.interest != nil && w != nil {
-		refused = w.Refused
-		l.interest.answered(greeting, refused)
+		untold = l.interest.answered(greeting, w.Refused)
 	} else if l.interest != nil {
 		l.interest.restart()
 	}
@@ -149,9 +148,9 @@ func (l *Link) up(conn Conn, w *wire.WelcomePayload) error {
 		if !resumed {
 			l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Peer: l.opts.ID})
 		}
-		for topic, reason := range refused { // no Add waits for it, perhaps
-			l.refused(topic, reason)
-		}
+	}
+	for topic, reason := range untold {
+		l.refused(topic, reason)
 	}
 	l.heartbeat(conn, ended)
 	return nil

@@ -18,6 +18,7 @@ import (
 type interest struct {
 	most      int                       // of topics to be asked for
 	listeners map[eventtarget.Topic]int // how many on each topic
+	adding    map[eventtarget.Topic]int // of those, how many an Add waits for
 	asked     topicMap[string]          // of the hub, each by the last request for it
 	live      topicMap[struct{}]        // of those, what it has confirmed
 	refused   map[eventtarget.Topic]string
@@ -37,7 +38,7 @@ type request struct {
 
 func newInterest(most int) *interest {
 	return &interest{
-		most: most, listeners: make(map[eventtarget.Topic]int), asked: make(topicMap[string]), live: make(topicMap[struct{}]),
+		most: most, listeners: make(map[eventtarget.Topic]int), adding: make(map[eventtarget.Topic]int), asked: make(topicMap[string]), live: make(topicMap[struct{}]),
 		refused: make(map[eventtarget.Topic]string), waiting: make(map[string][]eventtarget.Topic),
 	}
 }
@@ -62,13 +63,22 @@ func (s topicMap[V]) covers(t eventtarget.Topic) bool {
 func (i *interest) add(t eventtarget.Topic) {
 	i.listeners[t]++
 	delete(i.refused, t)
-	if i.asked.covers(t) {
-		return
+	if selector, ask := i.lacks(t); ask {
+		i.subscribe([]eventtarget.Topic{selector})
 	}
-	if len(i.asked) >= i.most-1 { // one is kept for what includes others, until they are dropped
-		t = i.widened(t)
+}
+
+// lacks returns what to ask for so that a listener hears its topic, if anything. Where one
+// topic more is too many it is what includes others; those are dropped when the hub has
+// confirmed it. Until then nothing else may be asked for: one place is kept for this.
+func (i *interest) lacks(t eventtarget.Topic) (selector eventtarget.Topic, ask bool) {
+	switch {
+	case i.asked.covers(t) || len(i.asked) >= i.most:
+		return t, false
+	case len(i.asked) >= i.most-1:
+		return i.widened(t), true
 	}
-	i.ask(t)
+	return t, true
 }
 
 // remove notes a listener less.
@@ -119,17 +129,14 @@ func (i *interest) widened(t eventtarget.Topic) eventtarget.Topic {
 	return everyID(t)
 }
 
-// ask asks for a selector, and then no longer for what it includes.
-func (i *interest) ask(t eventtarget.Topic) {
-	delete(i.refused, t)
-	var included []eventtarget.Topic
+// included returns what is asked for and a selector brings too.
+func (i *interest) included(selector eventtarget.Topic) (all []eventtarget.Topic) {
 	for a := range i.asked {
-		if t.ID == eventtarget.Wildcard && (t == everything || a.Type == t.Type) {
-			included = append(included, a)
+		if a != selector && selector.Matches(a) {
+			all = append(all, a)
 		}
 	}
-	i.subscribe([]eventtarget.Topic{t})
-	i.drop(included)
+	return all
 }
 
 func (i *interest) drop(topics []eventtarget.Topic) {
@@ -165,12 +172,9 @@ func (i *interest) request(kind string, topics []eventtarget.Topic) (id string) 
 // greeting is the id of the request that stands in the greeting of a session.
 const greeting = ""
 
-// greet begins a new connection with a greeting that asks for everything that was
-// asked of the one before.
+// greet begins a new connection with a greeting that asks for everything that is needed.
 func (i *interest) greet() []string {
-	i.restart()
-	i.requests = nil
-	topics := slices.Collect(maps.Keys(i.asked))
+	topics := i.reset()
 	i.waiting[greeting] = topics
 	for _, t := range topics {
 		i.asked[t] = greeting
@@ -186,15 +190,26 @@ func texts(topics []eventtarget.Topic) []string {
 	return all
 }
 
-// restart asks a new connection for everything that was asked of the one before.
+// restart asks a new connection for everything that is needed.
 func (i *interest) restart() {
+	if topics := i.reset(); len(topics) > 0 {
+		i.subscribe(topics)
+	}
+}
+
+// reset forgets what the connection before has answered, and returns what to ask the new one
+// for: what was asked of that one, and what it refused to listeners that are still there.
+func (i *interest) reset() []eventtarget.Topic {
 	clear(i.live)
 	clear(i.waiting)
 	clear(i.refused)
 	i.requests = nil
-	if len(i.asked) > 0 {
-		i.subscribe(slices.Collect(maps.Keys(i.asked)))
+	for t := range i.listeners {
+		if selector, ask := i.lacks(t); ask {
+			i.asked[selector] = ""
+		}
 	}
+	return slices.Collect(maps.Keys(i.asked))
 }
 
 // pending tells whether there is a request to be sent.
@@ -215,33 +230,65 @@ func (i *interest) next() []byte {
 }
 
 // answered notes the answer to a request. Of what was given up meanwhile, and asked for anew,
-// it says nothing: in between the hub does without.
-func (i *interest) answered(id string, refused map[string]string) {
+// it says nothing: in between the hub does without. It returns what is refused to listeners
+// that no Add waits for.
+func (i *interest) answered(id string, refused map[string]string) (untold map[string]string) {
+	untold = make(map[string]string)
+	wider := false
 	for _, t := range i.waiting[id] {
-		reason, no := refused[t.String()]
 		if last, still := i.asked[t]; !still || last != id {
 			continue
 		}
+		wider = wider || t.ID == eventtarget.Wildcard
+		reason, no := refused[t.String()]
 		if !no {
 			i.live[t] = struct{}{}
+			i.drop(i.included(t))
 			continue
 		}
 		delete(i.asked, t)
-		for l := range i.listeners {
-			if t == everything || t.Matches(l) || t == l {
-				i.refused[l] = reason
+		for l, n := range i.listeners {
+			if !t.Matches(l) || i.asked.covers(l) {
+				continue
+			}
+			i.refused[l] = reason
+			if n > i.adding[l] {
+				untold[t.String()] = reason
 			}
 		}
 	}
 	delete(i.waiting, id)
+	if wider { // there is room again for what has waited for that
+		for t := range i.listeners {
+			if _, no := i.refused[t]; no {
+				continue
+			}
+			if selector, ask := i.lacks(t); ask {
+				i.subscribe([]eventtarget.Topic{selector})
+			}
+		}
+	}
+	return untold
 }
 
-// subscribe notes a new listener.
-func (l *Link) subscribe(t eventtarget.Topic) {
+// subscribe notes a new listener, for which an Add will wait until it calls added.
+func (l *Link) subscribe(t eventtarget.Topic) (added func()) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	n := 1
+	if !l.settled.Load() {
+		n = 0
+	}
+	l.interest.adding[t] += n
 	l.interest.add(t)
 	l.wakeWriter()
+	return func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		if l.interest.adding[t] -= n; l.interest.adding[t] == 0 {
+			delete(l.interest.adding, t)
+		}
+	}
 }
 
 // confirmed waits until the hub has confirmed what a listener needs.
@@ -290,14 +337,12 @@ func (l *Link) subscribed(m wire.Message) error {
 		return err
 	}
 	l.mu.Lock()
-	l.interest.answered(m.ID, p.Refused)
-	again := l.connects > 1
+	untold := l.interest.answered(m.ID, p.Refused)
+	l.wakeWriter()
 	l.broadcast()
 	l.mu.Unlock()
-	if again { // no Add waits for it, perhaps
-		for topic, reason := range p.Refused {
-			l.refused(topic, reason)
-		}
+	for topic, reason := range untold {
+		l.refused(topic, reason)
 	}
 	return nil
 }

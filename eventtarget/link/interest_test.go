@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -298,6 +299,89 @@ func TestSubscribeAnew(t *testing.T) {
 		}
 		if err := <-added; err != nil {
 			t.Error(err)
+		}
+	})
+}
+
+// TestSubscribeWiderRefused: where a link needs more topics than it may ask for, and may not have
+// what includes them, the one topic too many is refused, and the others are heard as before.
+func TestSubscribeWiderRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := subscribing(t, hub.Options{OnlySubscribed: true, Subscriptions: 4, Authorize: func(_ *hub.Spoke, _ hub.Op, topic eventtarget.Topic) error {
+			if topic.ID == eventtarget.Wildcard {
+				return errors.New("not everything")
+			}
+			return nil
+		}}, link.Options{Subscriptions: 4})
+		var all []*eventtarget.Registration
+		for n := range 3 {
+			all = append(all, s.add(eventtarget.T("a", fmt.Sprint(n))))
+		}
+		for _, topic := range []eventtarget.Topic{eventtarget.T("a", "3"), eventtarget.T("b", ""), eventtarget.T("c", "")} {
+			if _, err := s.link.Add(t.Context(), topic, eventtarget.Func(s.handle)); !errors.Is(err, eventtarget.ErrForbidden) {
+				t.Errorf("Add of %v: %v", topic, err)
+			}
+			if got := s.subscriptions(); got != "a:0 a:1 a:2" {
+				t.Errorf("behind %v the hub is asked for %q", topic, got)
+			}
+			s.dispatch("a", "1", "1")
+			s.expect("a:1 1")
+		}
+		s.link.Remove(all[0])
+		s.add(eventtarget.T("b", ""))
+		if got := s.subscriptions(); got != "a:1 a:2 b:" {
+			t.Errorf("where there is room again the hub is asked for %q", got)
+		}
+	})
+}
+
+// TestSubscribeWildcardRefused: who asks for every id of a type and may not have it takes
+// nothing from those who listen to one.
+func TestSubscribeWildcardRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := subscribing(t, hub.Options{OnlySubscribed: true, Authorize: func(_ *hub.Spoke, _ hub.Op, topic eventtarget.Topic) error {
+			if topic.ID == eventtarget.Wildcard {
+				return errors.New("not everything")
+			}
+			return nil
+		}}, link.Options{})
+		s.add(eventtarget.T("a", "1"))
+		if _, err := s.link.Add(t.Context(), eventtarget.T("a", "*"), eventtarget.Func(s.handle)); !errors.Is(err, eventtarget.ErrForbidden) {
+			t.Error(err)
+		}
+		s.dispatch("a", "1", "1")
+		s.expect("a:1 1")
+	})
+}
+
+// TestSubscribeRefusedLater: what the hub refuses to listeners that are there already, and no
+// Add waits for, is a fault, on the first connection too; the next one is asked for it again.
+func TestSubscribeRefusedLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var allowed atomic.Bool
+		s := subscribing(t, hub.Options{OnlySubscribed: true, Authorize: func(_ *hub.Spoke, _ hub.Op, topic eventtarget.Topic) error {
+			if topic.Type == "a" && !allowed.Load() {
+				return errors.New("not yet")
+			}
+			return nil
+		}}, link.Options{Setup: func(l *link.Link) {
+			if _, err := l.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) {})); err != nil {
+				t.Error(err)
+			}
+		}})
+		if got := s.subscriptions(); got != "" {
+			t.Errorf("subscribed to %q", got)
+		}
+		s.mu.Lock()
+		if len(s.faults) != 1 || s.faults[0].Topic.Type != "a" || !errors.Is(s.faults[0].Err, eventtarget.ErrForbidden) {
+			t.Errorf("faults: %v", s.faults)
+		}
+		s.conn.Cut()
+		s.mu.Unlock()
+		allowed.Store(true)
+		s.add(eventtarget.T("b", "")) // once the link is up again
+		if got := s.subscriptions(); got != "a: b:" {
+			t.Errorf("subscribed to %q", got)
 		}
 	})
 }

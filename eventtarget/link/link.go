@@ -117,7 +117,7 @@ func (l *Link) Add(ctx context.Context, topic eventtarget.Topic, lis eventtarget
 	if err := topic.CheckSelector(); err != nil {
 		return nil, l.fail("add", topic, err)
 	}
-	l.subscribe(topic)
+	defer l.subscribe(topic)()
 	r, err := l.registry.Add(ctx, topic, lis)
 	if err != nil {
 		l.unsubscribe(topic)

@@ -95,21 +95,21 @@ func (s *Subscription[T]) All(ctx context.Context) iter.Seq2[Event[T], error] {
 	return func(yield func(Event[T], error) bool) {
 		for {
 			next, err := s.next(ctx)
-			if next.lost > 0 && !yield(Event[T]{}, s.wrap(fmt.Errorf("%w: %d events lost", ErrOverflow, next.lost))) {
-				return
-			}
 			if err != nil {
 				yield(Event[T]{}, s.wrap(err))
 				return
 			}
-			if !yield(next.event, nil) {
+			if next.lost > 0 {
+				err = s.wrap(fmt.Errorf("%w: %d events lost", ErrOverflow, next.lost))
+			}
+			if !yield(next.event, err) {
 				return
 			}
 		}
 	}
 }
 
-// next waits for an event. With an error comes what was lost before it.
+// next waits for an event, or for how many were lost before it: that comes first, and alone.
 func (s *Subscription[T]) next(ctx context.Context) (collected[T], error) {
 	for {
 		if ctx.Err() != nil {
@@ -124,6 +124,12 @@ func (s *Subscription[T]) next(ctx context.Context) (collected[T], error) {
 		s.mu.Lock()
 		if len(s.buffer) > 0 {
 			first := s.buffer[0]
+			if first.lost > 0 {
+				s.buffer[0].lost = 0
+				s.mu.Unlock()
+				s.nudge()
+				return collected[T]{lost: first.lost}, nil
+			}
 			s.buffer[0] = collected[T]{}
 			s.buffer = s.buffer[1:]
 			s.mu.Unlock()
@@ -134,6 +140,9 @@ func (s *Subscription[T]) next(ctx context.Context) (collected[T], error) {
 			last := collected[T]{lost: s.lost}
 			s.lost = 0
 			s.mu.Unlock()
+			if last.lost > 0 {
+				return last, nil
+			}
 			return last, ErrClosed
 		}
 		s.mu.Unlock()

@@ -1,0 +1,62 @@
+package eventtarget_test
+
+import (
+	"errors"
+	"slices"
+	"testing"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/inprocess"
+)
+
+// TestSubscriptionLeft: who leaves the loop where events were lost, and comes back, misses no
+// more than those.
+func TestSubscriptionLeft(t *testing.T) {
+	target := inprocess.New[int](nil)
+	defer target.Close()
+	sub, err := eventtarget.Subscribe(t.Context(), target, eventtarget.T("a", ""), 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dispatch := func(n int) {
+		t.Helper()
+		if err := target.Dispatch(t.Context(), eventtarget.Event[int]{Type: "a", Payload: n}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	var heard []int
+	once := func() (err error) {
+		for e, err := range sub.All(t.Context()) {
+			if err == nil {
+				heard = append(heard, e.Payload)
+			}
+			return err
+		}
+		return nil
+	}
+	for n := range 4 {
+		dispatch(n) // 2 and 3 find no room
+	}
+	if err := errors.Join(once(), once()); err != nil {
+		t.Error(err)
+	}
+	dispatch(4)
+	if err := once(); !errors.Is(err, eventtarget.ErrOverflow) {
+		t.Errorf("%v where events were lost", err)
+	}
+	dispatch(5)
+	dispatch(6) // finds no room
+	sub.Close()
+	if err := errors.Join(once(), once()); err != nil {
+		t.Error(err)
+	}
+	if err := once(); !errors.Is(err, eventtarget.ErrOverflow) {
+		t.Errorf("%v where events were lost", err)
+	}
+	if err := once(); !errors.Is(err, eventtarget.ErrClosed) {
+		t.Errorf("%v at the end", err)
+	}
+	if want := []int{0, 1, 4, 5}; !slices.Equal(heard, want) {
+		t.Errorf("heard %v, want %v", heard, want)
+	}
+}

@@ -28,6 +28,7 @@ const CloseTimeout = time.Second
 // only one that it sees is the Conn's own, and that is what it is cancelled for.
 type Conn struct {
 	heard  atomic.Uint64
+	in     counting // the reader's
 	ws     *websocket.Conn
 	ctx    context.Context
 	cut    context.CancelFunc
@@ -66,7 +67,21 @@ func (c *Conn) Receive() ([]byte, error) {
 		return nil, Reason(err)
 	}
 	c.heard.Add(1)
-	return ReadMessage(r)
+	c.in = counting{r, &c.heard}
+	return ReadMessage(&c.in)
+}
+
+// counting counts what is read: a large message over a slow network may take longer than a
+// peer may be silent, and no pong comes before its end.
+type counting struct {
+	io.Reader
+	n *atomic.Uint64
+}
+
+func (c *counting) Read(p []byte) (int, error) {
+	n, err := c.Reader.Read(p)
+	c.n.Add(uint64(n))
+	return n, err
 }
 
 // Close sends a close frame and gives the peer CloseTimeout to answer, in the
@@ -103,7 +118,7 @@ func (c *Conn) Ping() error {
 	return nil
 }
 
-// Heard counts messages and pongs.
+// Heard counts messages, their bytes, and pongs.
 func (c *Conn) Heard() uint64 { return c.heard.Load() }
 
 // scratch is what messages are read into before their size is known.

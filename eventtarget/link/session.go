@@ -28,6 +28,8 @@ type session struct {
 	place  wire.Place // how far we are in the hub's store, if it has one
 	tries  uint64     // how often we have asked a hub to resume it
 
+	claimed uint64 // acknowledged, perhaps before the writer has noted that it was sent
+
 	received  uint64 // counted messages
 	delivered uint64 // of those
 	acked     uint64 // of those, told
@@ -157,7 +159,7 @@ func (l *Link) open(w *wire.WelcomePayload) (resumed bool, err error) {
 		}
 		l.sent, l.acked = at, at
 		l.out.Release(at)
-		x.due = false
+		x.due, x.claimed = false, w.Received
 		return true, nil
 	}
 	// A new one. What was sent and not acknowledged may have been heard: it is not
@@ -286,12 +288,24 @@ func (l *Link) acknowledged(m wire.Message) error {
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	at, ok := l.out.Find(l.session.base + p.Received)
-	if !ok || at.Offset <= l.acked.Offset {
-		return nil // nothing new
+	x := &l.session
+	if dispatched := l.out.Head().Seq - x.base; p.Received > dispatched {
+		return fmt.Errorf("%s: %d messages, and there were %d", m.Type, p.Received, dispatched)
 	}
-	l.settle(at)
+	x.claimed = max(x.claimed, p.Received)
+	l.settleClaimed()
 	return nil
+}
+
+// settleClaimed lets go of what was sent and is acknowledged. Under mu.
+func (l *Link) settleClaimed() {
+	seq := min(l.session.base+l.session.claimed, l.sent.Seq)
+	if seq <= l.acked.Seq {
+		return
+	}
+	if at, ok := l.out.Find(seq); ok {
+		l.settle(at)
+	}
 }
 
 func (l *Link) sessionActive() bool {

@@ -305,3 +305,26 @@ func TestNewSessionWhileDelivering(t *testing.T) {
 		}
 	})
 }
+
+// TestAcknowledgesTooMuch: a hub that claims to have what was not sent yet is not believed, and
+// what is dispatched is sent on.
+func TestAcknowledgesTooMuch(t *testing.T) {
+	l, far := welcomed(t, link.Options{OnFault: func(eventtarget.Fault) {}})
+	const events = 200 // more than a pipe holds
+	for n := range events {
+		if err := l.Dispatch(t.Context(), eventtarget.Event[eventtarget.Raw]{Type: "a", ID: fmt.Sprint(n), Payload: eventtarget.Raw(`"` + strings.Repeat("x", 4<<10) + `"`)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := far.Send(fmt.Appendf(nil, `{"type":"__ack","id":"","payload":{"received":%d}}`, events)); err != nil {
+		t.Fatal(err)
+	}
+	late := time.AfterFunc(10*time.Second, far.Cut)
+	defer late.Stop()
+	for n := range events {
+		msg, err := far.Receive()
+		if err != nil || !strings.Contains(string(msg), fmt.Sprintf(`"id":"%d"`, n)) {
+			t.Fatalf("received %.60s, %v; want event %d", msg, err, n)
+		}
+	}
+}

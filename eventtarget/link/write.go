@@ -66,7 +66,9 @@ type tryConn interface {
 // wroteUpTo notes how far a write to conn came. Under mu.
 func (l *Link) wroteUpTo(conn Conn, sent framelog.Position, err error) {
 	l.sent = sent
-	if !l.session.active {
+	if l.session.active {
+		l.settleClaimed()
+	} else {
 		l.settle(sent)
 	}
 	if err != nil && l.writable == conn {

@@ -95,6 +95,7 @@ func (l *Link) converse(conn Conn) error {
 	if err == nil && m.Type == wire.Welcome {
 		welcome = &wire.WelcomePayload{}
 		if err := json.Unmarshal(m.Payload, welcome); err != nil {
+			opened.Do(func() {}) // as above
 			return eventtarget.Reason{Code: eventtarget.CodeMalformed, Text: fmt.Sprintf("%s: %v", m.Type, err)}
 		}
 	}

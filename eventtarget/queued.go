@@ -128,6 +128,7 @@ func (l *listener[T]) drainHand() (again bool) {
 	more, ended := l.box.refill(r)
 	if !more {
 		if ended {
+			l.settle() // what was discarded since
 			r.end(l)
 			r.finish(l)
 		}

@@ -118,3 +118,31 @@ func TestDeliverThenGoexit(t *testing.T) {
 		}
 	})
 }
+
+// TestDeliverThenRemoved: an event is behind a listener that is removed at the moment when its
+// worker has told of those before, and looks for the next.
+func TestDeliverThenRemoved(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := eventtarget.NewRegistry[int](eventtarget.RegistryOptions{OnFault: func(eventtarget.Fault) {}})
+		defer r.Close()
+		// What ended the goroutine is told by the next one, before it looks.
+		reg, err := r.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Func(func(context.Context, eventtarget.Event[int]) { runtime.Goexit() }))
+		if err != nil {
+			t.Fatal(err)
+		}
+		told, removed, behind := make(chan struct{}), make(chan struct{}), false
+		if err := r.DeliverThen(t.Context(), eventtarget.Event[int]{Type: "a"}, func() { close(told); <-removed }); err != nil {
+			t.Fatal(err)
+		}
+		<-told
+		if err := r.DeliverThen(t.Context(), eventtarget.Event[int]{Type: "a"}, func() { behind = true }); err != nil {
+			t.Fatal(err)
+		}
+		r.Remove(reg)
+		close(removed)
+		synctest.Wait()
+		if !behind {
+			t.Error("never behind it")
+		}
+	})
+}

@@ -144,7 +144,8 @@ func (r *Registry[T]) deliverAll(ctx context.Context, e Event[T], then *then) er
 	if lists == [3]*list[T]{} {
 		return r.CheckDispatch(ctx, e.Topic())
 	}
-	p := pass{then: then}
+	// One of them may have been found, and the others gone already with the table.
+	p := pass{then: then, refused: r.Closed()}
 	for _, l := range lists {
 		if l != nil && l.queued {
 			r.enqueue(ctx, l, &e, &p)

@@ -156,6 +156,8 @@ func (l *listener[T]) handleHand() (again bool) {
 			l.handleOnce(*e)
 		case !l.removed.Load():
 			l.handle(&l.scope, *e)
+		default:
+			l.registry.skip()
 		}
 	}
 	return false
@@ -180,6 +182,8 @@ func (l *listener[T]) handleOnce(e Event[T]) {
 		defer l.registry.retire(l)
 		l.registry.unlink(l)
 		l.handle(&l.scope, e)
+	} else {
+		l.registry.skip()
 	}
 }
 

@@ -49,6 +49,9 @@ type Registry[T any] struct {
 	seq   uint64
 	ended bool // done is closed
 	done  chan struct{}
+
+	skipped uint64 // see skip
+	told    bool   // Close has told what was discarded
 }
 
 // NewRegistry returns an empty registry.
@@ -158,10 +161,33 @@ func (r *Registry[T]) Close() {
 		_, n := r.end(l)
 		discarded += n
 	}
-	if discarded > 0 {
-		r.ReportFault(Fault{Kind: FaultDiscarded, Count: discarded, Err: ErrClosed})
-	}
+	r.mu.Lock()
+	discarded += r.skipped
+	r.skipped, r.told = 0, true
+	r.mu.Unlock()
+	r.tellDiscarded(discarded)
 	r.tryEnd()
+}
+
+func (r *Registry[T]) tellDiscarded(n uint64) {
+	if n > 0 {
+		r.ReportFault(Fault{Kind: FaultDiscarded, Count: n, Err: ErrClosed})
+	}
+}
+
+// skip is for an event that a worker has taken for a listener that has ended meanwhile, where
+// Close does not find it any more.
+func (r *Registry[T]) skip() {
+	if !r.discards.Load() {
+		return
+	}
+	r.mu.Lock()
+	n := uint64(1)
+	if !r.told {
+		r.skipped, n = r.skipped+1, 0
+	}
+	r.mu.Unlock()
+	r.tellDiscarded(n)
 }
 
 // Shutdown delivers nothing more, lets every listener finish what waits for it,

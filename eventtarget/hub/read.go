@@ -121,16 +121,19 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
 	if errors.Is(err, errRepeat) {
 		return true, nil
 	}
-	// The errors are ErrClosed: then nobody is there to hear it.
+	// Deferred, because an Inline listener on the spoke may end the goroutine. The errors are
+	// ErrClosed: then nobody is there to hear it.
+	defer func() {
+		switch {
+		case p.byLog() && kept:
+		case to.by == nil:
+			_ = h.registry.Deliver(s.ctx, e)
+		default: // also when the spoke has gone
+			_ = h.registry.DeliverThen(h.ctx, e, to.done)
+		}
+	}()
 	if r := s.registry.Load(); r != nil {
 		_ = r.Deliver(s.ctx, e)
-	}
-	switch {
-	case p.byLog() && kept:
-	case to.by == nil:
-		_ = h.registry.Deliver(s.ctx, e)
-	default: // also when the spoke has gone
-		_ = h.registry.DeliverThen(h.ctx, e, to.done)
 	}
 	return kept, err
 }

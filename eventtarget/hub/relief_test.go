@@ -164,3 +164,27 @@ func TestReliefGoexit(t *testing.T) {
 		<-p.spoke.Done()
 	})
 }
+
+// TestSpokeGoexit: an Inline listener on a spoke that ends the goroutine does not keep the
+// listeners of the hub from the event.
+func TestSpokeGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		heard := 0
+		h := newHub(t, hub.Options{OnConnect: func(s *hub.Spoke) {
+			if _, err := s.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) {
+				runtime.Goexit()
+			}}); err != nil {
+				t.Error(err)
+			}
+		}})
+		if _, err := h.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) { heard++ }}); err != nil {
+			t.Fatal(err)
+		}
+		p := attach(t, h, hub.Meta{})
+		send(p, 0, 1)
+		<-p.spoke.Done()
+		if heard != 1 {
+			t.Errorf("heard %d times", heard)
+		}
+	})
+}

@@ -118,6 +118,9 @@ func (b *inbox) put(i item) error {
 			b.took = time.Now()
 		}
 		b.charge(len(i.msg.bytes), 1)
+		if b.policy == eventtarget.Conflate {
+			b.last(i.msg.topic) // only now: what was dropped may have moved the others
+		}
 	}
 	b.items = append(b.items, i)
 	return nil
@@ -135,18 +138,22 @@ func (b *inbox) charge(bytes, count int) {
 	b.bounds.all.add(bytes)
 }
 
-// supersede takes the waiting message of a topic out, and remembers where the next
-// one will stand.
+// supersede takes the waiting message of a topic out.
 func (b *inbox) supersede(topic eventtarget.Topic) {
-	if b.latest == nil {
-		b.latest = make(map[eventtarget.Topic]int)
-	}
 	if n, waits := b.latest[topic]; waits {
 		b.clear(n - b.first)
+		delete(b.latest, topic)
 		b.conflated++
 	}
 	if b.dead > 16 && b.dead > len(b.items)/2 {
 		b.compact()
+	}
+}
+
+// last remembers that the last message of a topic is the one that is put in next.
+func (b *inbox) last(topic eventtarget.Topic) {
+	if b.latest == nil {
+		b.latest = make(map[eventtarget.Topic]int)
 	}
 	b.latest[topic] = b.first + len(b.items)
 }

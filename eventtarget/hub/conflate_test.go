@@ -65,3 +65,22 @@ func TestConflateFull(t *testing.T) {
 		}
 	})
 }
+
+// TestConflateSnapshot: an event that a snapshot took the place of is none that the next one
+// on its topic takes the place of.
+func TestConflateSnapshot(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, free := heldHub(t, hub.Options{}, true)
+		p := attach(t, h, hub.Meta{})
+		p.subscribe("n:*")
+		for n := range 3 {
+			dispatch(t, h, "n", fmt.Sprint(n), "0")
+		}
+		close(free)
+		synctest.Wait()
+		for n := range 3 {
+			dispatch(t, h, "n", fmt.Sprint(n), "1")
+		}
+		p.expect("n:0 1", "n:1 1", "n:2 1")
+	})
+}

@@ -165,8 +165,9 @@ func (b *inbox) clear(i int) {
 	b.dead++
 }
 
-// compact forgets the superseded items.
+// compact forgets the superseded items, and where they stood.
 func (b *inbox) compact() {
+	clear(b.latest)
 	live := b.items[:0]
 	for _, i := range b.items {
 		if i.msg == nil && i.do == nil {

@@ -131,8 +131,9 @@ func (s *Spoke) first() (p piece, wait bool) {
 	for t := x.next(); t != nil; t = x.next() {
 		switch {
 		case t.mark != nil:
-			x.popAgain()
-			x.note(*t)
+			if mark := *t; x.popAgain() {
+				x.note(mark)
+			}
 		case t.msg != nil:
 			return piece{messages: []*message{t.msg}, bytes: t.msg.bytes, kind: repeated}, false
 		default:
@@ -202,7 +203,8 @@ func (x *session) forget(tail uint64) (lost uint64) {
 	return lost
 }
 
-// next returns what is to be sent anew next, and popAgain takes that out.
+// next returns what is to be sent anew next, and popAgain takes that out: it is false if
+// release has, for the spoke leaves.
 func (x *session) next() *sent {
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -213,21 +215,28 @@ func (x *session) next() *sent {
 	return &x.again[0]
 }
 
-func (x *session) popAgain() {
+func (x *session) popAgain() bool {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	if len(x.again) == 0 {
+		return false
+	}
 	x.again = x.again[1:]
+	return true
 }
 
 // wroteAgain notes that something was sent anew, up to a place in the log if it stands
 // there. The writer's.
 func (x *session) wroteAgain(to framelog.Position) {
-	t := x.next()
-	if t == nil {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if len(x.again) == 0 {
 		return // the spoke is gone
 	}
-	if t.from = to.Seq; t.msg != nil || t.from == t.to.Seq {
-		x.popAgain()
+	if t := &x.again[0]; t.msg == nil && to.Seq < t.to.Seq {
+		t.from = to.Seq
+	} else {
+		x.again = x.again[1:]
 	}
 }
 

@@ -74,6 +74,13 @@ func (s *Spoke) attached() *attachment {
 	return s.att
 }
 
+// has tells whether a connection is the spoke's, which is not about to leave.
+func (s *Spoke) has(a *attachment) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.att == a && !s.ending
+}
+
 // State tells whether the spoke has a connection: [eventtarget.StateUp], or, for one
 // whose session waits for it to come back, [eventtarget.StateDown]; and
 // [eventtarget.StateClosed] once it has left or is about to.

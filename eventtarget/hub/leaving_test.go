@@ -3,9 +3,12 @@ package hub_test
 import (
 	"bytes"
 	"context"
+	"io"
 	"runtime"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
@@ -52,6 +55,61 @@ func TestLeaveWhileRepeating(t *testing.T) {
 					}
 				}}
 			}, "", resume(w, 0))
+		})
+	}
+}
+
+// ending is a connection that ends while the hub writes to it, which takes a while to notice.
+type ending struct {
+	negotiated
+	end *atomic.Pointer[func()]
+}
+
+func (e ending) TryWriteFrames([]byte) (int, bool, error) {
+	if end := e.end.Swap(nil); end != nil {
+		(*end)()
+		time.Sleep(time.Second) // of the bubble's time
+	}
+	return 0, true, nil
+}
+
+func (e ending) WriteFrames(frames []byte) error {
+	if len(frames) == 0 { // what TryWriteFrames left
+		return io.ErrUnexpectedEOF
+	}
+	return e.Send(frames)
+}
+
+// TestBlockEnding: nobody waits for a spoke whose connection has ended before its writer
+// found that it has to wait.
+func TestBlockEnding(t *testing.T) {
+	for name, end := range map[string]func(p *peer){
+		"down": func(p *peer) { p.conn.Cut() },
+		"gone": func(p *peer) { p.spoke.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := sessionHub(t, hub.Options{Overflow: eventtarget.Block, LogEvents: 128, SessionTimeout: time.Hour, OnFault: func(eventtarget.Fault) {}})
+				var at atomic.Pointer[func()]
+				p, _ := openOver(t, h, func(c negotiated) link.Conn { return ending{c, &at} }, "", "")
+				at.Store(new(func() { end(p) }))
+				dispatch(t, h, "n", "", "0")
+				time.Sleep(time.Minute) // of the bubble's time
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for n := 0; n < 1000 && h.Dispatch(t.Context(), event("n", "", "1")) == nil; n++ {
+					}
+				}()
+				synctest.Wait()
+				select {
+				case <-done:
+				default:
+					t.Error("somebody waits for it")
+					h.Close()
+					<-done
+				}
+			})
 		})
 	}
 }

@@ -26,8 +26,8 @@ func (s *Spoke) catchUp() {
 		s.hub.pace.progressed()
 	}
 	s.writeOut(out, progress)
-	if s.session == nil || s.caughtUp(s.hub.log.Head()) { // else it is still waited for
-		s.hub.pace.unparked(s)
+	if s.session == nil || s.caughtUp(s.hub.log.Head()) || !s.has(out) {
+		s.hub.pace.unparked(s) // else it is still waited for, until it has caught up, or detach or leave sees to it
 	}
 	s.parked.Store(false)
 	s.shard.mark(s) // for what came in between

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -18,6 +19,10 @@ type message struct {
 
 	encoded atomic.Pointer[encoded] // as the first one of a foreign encoding wrote it
 }
+
+// control tells whether the message is one of the protocol's own, such as an answer that the
+// peer waits for: it stays when events are dropped, and is not superseded.
+func (m *message) control() bool { return strings.HasPrefix(m.topic.Type, eventtarget.ReservedPrefix) }
 
 // item is something that concerns one spoke alone, with its place in the log: at
 // that place the spoke's writer writes the message or does the step. One with
@@ -101,24 +106,29 @@ func (b *inbox) put(i item) error {
 	case i.do != nil:
 		b.ended = i.do.kind == doClose
 	default:
-		if b.policy == eventtarget.Conflate {
+		n := len(i.msg.bytes)
+		conflates := b.policy == eventtarget.Conflate && !i.msg.control()
+		if conflates {
 			b.supersede(i.msg.topic)
 		}
-		for b.full(len(i.msg.bytes)) {
+		for b.full(n) {
 			drops := b.policy == eventtarget.DropOldest || b.policy == eventtarget.Conflate
 			if b.policy == eventtarget.Block && b.count < 2*b.bounds.count {
 				break // dispatchers wait behind it, each with one event at most
 			}
-			if !drops {
-				return eventtarget.ErrOverflow
+			if drops && b.dropOldest() {
+				continue
 			}
-			b.dropOldest()
+			if drops && !b.over(0) {
+				break // what waits are answers, and not too many
+			}
+			return eventtarget.ErrOverflow
 		}
 		if b.count == 0 {
 			b.took = time.Now()
 		}
-		b.charge(len(i.msg.bytes), 1)
-		if b.policy == eventtarget.Conflate {
+		b.charge(n, 1)
+		if conflates {
 			b.last(i.msg.topic) // only now: what was dropped may have moved the others
 		}
 	}
@@ -128,7 +138,12 @@ func (b *inbox) put(i item) error {
 
 // full tells whether n bytes more are too many. An empty inbox has room for anything.
 func (b *inbox) full(n int) bool {
-	return b.count > 0 && (b.count >= b.bounds.count || b.bytes+n > b.bounds.bytes || b.bounds.all.over(n))
+	return b.count > 0 && (b.over(n) || b.bounds.all.over(n))
+}
+
+// over tells whether the inbox's own bounds leave no room for n bytes more.
+func (b *inbox) over(n int) bool {
+	return b.count >= b.bounds.count || b.bytes+n > b.bounds.bytes
 }
 
 // charge accounts for messages that came, or with negative numbers went.
@@ -173,7 +188,7 @@ func (b *inbox) compact() {
 		if i.msg == nil && i.do == nil {
 			continue
 		}
-		if i.msg != nil && b.latest != nil {
+		if i.msg != nil && b.latest != nil && !i.msg.control() {
 			b.latest[i.msg.topic] = b.first + len(live)
 		}
 		live = append(live, i)
@@ -182,16 +197,17 @@ func (b *inbox) compact() {
 	b.items, b.dead = live, 0
 }
 
-// dropOldest drops the message that has waited longest. There is one.
-func (b *inbox) dropOldest() {
+// dropOldest drops the event that has waited longest. It is false if there is none.
+func (b *inbox) dropOldest() (dropped bool) {
 	for i := range b.items {
-		if m := b.items[i].msg; m != nil {
+		if m := b.items[i].msg; m != nil && !m.control() {
 			if b.latest[m.topic] == b.first+i {
 				delete(b.latest, m.topic)
 			}
 			b.clear(i)
 			b.lost++
 			b.untold++
+			dropped = true
 			break
 		}
 	}
@@ -199,6 +215,7 @@ func (b *inbox) dropOldest() {
 	if b.dead > 16 && b.dead > len(b.items)/2 {
 		b.compact()
 	}
+	return dropped
 }
 
 // trim takes superseded items off the front.

@@ -88,6 +88,7 @@ func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []by
 		}
 	}
 	m := a.hub.message(topic, msg)
+	m.own = true
 	var crowd []*Spoke
 	sealed := false
 	a.hub.log.Update(func(u framelog.Update) {

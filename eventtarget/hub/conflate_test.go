@@ -84,3 +84,21 @@ func TestConflateSnapshot(t *testing.T) {
 		p.expect("n:0 1", "n:1 1", "n:2 1")
 	})
 }
+
+// TestSnapshotOwn: a snapshot takes the place of what was dispatched to all before, and not of
+// what was dispatched to the spoke alone.
+func TestSnapshotOwn(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, free := heldHub(t, hub.Options{}, true)
+		p := attach(t, h, hub.Meta{Identity: "me"})
+		p.subscribe("*")
+		dispatch(t, h, "n", "", "0")
+		dispatch(t, p.spoke, "n", "own", "1")
+		if err := h.Identity("me").Dispatch(t.Context(), event("n", "me", "2")); err != nil {
+			t.Error(err)
+		}
+		dispatch(t, h, "n", "", "3")
+		close(free)
+		p.expect("n:own 1", "n:me 2")
+	})
+}

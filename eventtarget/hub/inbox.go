@@ -16,6 +16,7 @@ type message struct {
 	bytes  []byte
 	header int               // how much of bytes is the frame's header
 	after  framelog.Position // behind it, if it stands in the log; else zero
+	own    bool              // dispatched to some alone, and not to all
 
 	encoded atomic.Pointer[encoded] // as the first one of a foreign encoding wrote it
 }

@@ -35,7 +35,7 @@ func (s *Spoke) fill(h hold) {
 		messages = append(messages, s.hub.message(events[i].Topic(), wire.Append(nil, &events[i])))
 	}
 	s.inbox.fill(h.step, messages, func(i item) bool {
-		return i.msg != nil && since.valid && i.at.Offset < since.at.Offset && h.topic.Matches(i.msg.topic)
+		return i.msg != nil && !i.msg.own && !i.msg.control() && since.valid && i.at.Offset < since.at.Offset && h.topic.Matches(i.msg.topic)
 	})
 	s.shard.mark(s)
 }

@@ -165,7 +165,9 @@ func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Ra
 	if err := s.hub.sendsOwn(ctx, s); err != nil {
 		return s.hub.fail("dispatch", e.Topic(), err)
 	}
-	if err := s.put(ctx, s.hub.message(e.Topic(), *msg)); err != nil {
+	m := s.hub.message(e.Topic(), *msg)
+	m.own = true
+	if err := s.put(ctx, m); err != nil {
 		return s.hub.fail("dispatch", e.Topic(), err)
 	}
 	if s.hub.opts.Echo {

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/netip"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -227,8 +228,10 @@ func refusal(err error) eventtarget.Reason {
 // it as a full connection.
 type throttle struct {
 	rate, burst float64
-	tokens      float64
-	last        time.Time
+
+	mu     sync.Mutex // the reader that another connection has fenced off may still be at it
+	tokens float64
+	last   time.Time
 }
 
 // wait returns when a message may be handled, or with ctx's cause.
@@ -236,14 +239,11 @@ func (t *throttle) wait(ctx context.Context) error {
 	if t.rate == 0 {
 		return nil
 	}
-	now := time.Now()
-	t.tokens = min(t.burst, t.tokens+t.rate*now.Sub(t.last).Seconds())
-	t.last = now
-	t.tokens--
-	if t.tokens >= 0 {
+	late := t.take(time.Now())
+	if late <= 0 {
 		return nil
 	}
-	pause := time.NewTimer(time.Duration(-t.tokens / t.rate * float64(time.Second)))
+	pause := time.NewTimer(late)
 	defer pause.Stop()
 	select {
 	case <-pause.C:
@@ -251,4 +251,14 @@ func (t *throttle) wait(ctx context.Context) error {
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
+}
+
+// take takes a token, and returns how long it is until there is one.
+func (t *throttle) take(now time.Time) time.Duration {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.tokens = min(t.burst, t.tokens+t.rate*now.Sub(t.last).Seconds())
+	t.last = now
+	t.tokens--
+	return time.Duration(-t.tokens / t.rate * float64(time.Second))
 }

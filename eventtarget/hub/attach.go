@@ -93,7 +93,8 @@ func (h *Hub) newSpoke(a *attachment, meta Meta) *Spoke {
 	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), granted: meta.Values, place: -1, since: now, release: make(chan struct{})}
 	s.inbox.policy = h.opts.Overflow
 	s.inbox.bounds = bounds{h.opts.SpokeBytes, h.opts.SpokeEvents, &h.waiting}
-	s.throttle = throttle{rate: h.opts.Rate, burst: float64(h.opts.Burst), tokens: float64(h.opts.Burst), last: now}
+	s.throttle.rate, s.throttle.burst = h.opts.Rate, float64(h.opts.Burst)
+	s.throttle.tokens, s.throttle.last = s.throttle.burst, now
 	s.moved(meta.Since.at)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s

@@ -113,3 +113,25 @@ func TestBlockEnding(t *testing.T) {
 		})
 	}
 }
+
+// TestRateOverTwo: the rate of a spoke is that of both its connections while another one
+// takes over from the first, which still has something to read. It is for the race detector.
+func TestRateOverTwo(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := sessionHub(t, hub.Options{Rate: 1000, Burst: 1})
+		p, w := open(t, h, "", "")
+		for range 10 {
+			near, far := link.Pipe()
+			again := &peer{t: t, conn: near, arrived: make(chan struct{}, 1)}
+			again.send(`{"type":"__hello","id":"","payload":{"version":1` + resume(w, 0) + `}}`)
+			for range 20 {
+				again.send(`{"type":"n","id":"","payload":1}`)
+				p.send(`{"type":"n","id":"","payload":1}`)
+			}
+			if _, err := h.Attach(negotiated{far}, hub.Meta{}); err != nil {
+				t.Fatal(err)
+			}
+			p = again
+		}
+	})
+}

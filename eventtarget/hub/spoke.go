@@ -65,7 +65,7 @@ type Spoke struct {
 	gaps      atomic.Uint32
 	resumed   atomic.Uint32
 	revoked   atomic.Uint32 // calls of Revoke
-	throttle  throttle      // the reader's
+	throttle  throttle
 
 	receiving sync.Mutex // held while a message is handled
 

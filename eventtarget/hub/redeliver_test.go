@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"fmt"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -193,4 +194,39 @@ func TestRedeliverInTime(t *testing.T) {
 			t.Error("a hub delivers again when there are spokes")
 		}
 	})
+}
+
+// TestRedeliverGoexit: an Inline listener that ends the goroutine is done with the event, and
+// the others hear it.
+func TestRedeliverGoexit(t *testing.T) {
+	for name, on := range map[string]func(h *hub.Hub, s *hub.Spoke) eventtarget.Target{
+		"hub":   func(h *hub.Hub, _ *hub.Spoke) eventtarget.Target { return h },
+		"spoke": func(_ *hub.Hub, s *hub.Spoke) eventtarget.Target { return s },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				m := &memory{}
+				h := storedHub(t, m, hub.Options{})
+				w := employ(t, h)
+				close(w.may)
+				p, q := attach(t, h, hub.Meta{}), attach(t, h, hub.Meta{})
+				ends := eventtarget.Listener[raw]{Inline: true, Once: true, Handle: func(context.Context, eventtarget.Event[raw]) { runtime.Goexit() }}
+				if _, err := on(h, p.spoke).Add(t.Context(), eventtarget.T("n", "*"), ends); err != nil {
+					t.Fatal(err)
+				}
+				send(p, 0, 1)
+				send(q, 1, 2)
+				if got := w.take(); !slices.Equal(got, []string{"0", "1"}) {
+					t.Errorf("heard %q", got)
+				}
+				<-time.After(time.Second) // by then the store knows
+				h = storedHub(t, m.crash(), hub.Options{})
+				w = employ(t, h)
+				close(w.may)
+				if got := w.take(); len(got) > 0 {
+					t.Errorf("heard once more %q", got)
+				}
+			})
+		})
+	}
 }

@@ -56,7 +56,7 @@ func (h *Hub) Redeliver(ctx context.Context) error {
 		err = h.registry.DeliverThen(ctx, eventtarget.Event[eventtarget.Raw]{
 			Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Redelivered: true,
 		}, r.handed.done)
-		if ctx.Err() != nil || errors.Is(err, eventtarget.ErrClosed) {
+		if err != nil && (ctx.Err() != nil || errors.Is(err, eventtarget.ErrClosed)) {
 			return err
 		}
 	}

@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"runtime"
 	"slices"
@@ -229,4 +230,29 @@ func TestRedeliverGoexit(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRedeliverCancelled: who gives up is told that not everything was delivered.
+func TestRedeliverCancelled(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		m := &memory{}
+		h := storedHub(t, m, hub.Options{})
+		w := employ(t, h)
+		defer close(w.may)
+		send(attach(t, h, hub.Meta{}), 0, 3)
+		<-time.After(time.Second)
+		h = storedHub(t, m.crash(), hub.Options{})
+		ctx, cancel := context.WithCancel(t.Context())
+		n := 0
+		first := eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) {
+			n++
+			cancel()
+		}}
+		if _, err := h.Add(t.Context(), eventtarget.T("n", "*"), first); err != nil {
+			t.Fatal(err)
+		}
+		if err := h.Redeliver(ctx); !errors.Is(err, context.Canceled) || n != 1 {
+			t.Errorf("after %d of 3 events: %v", n, err)
+		}
+	})
 }

@@ -50,12 +50,15 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		s.cancel(err)
 		return nil, h.fail("attach", eventtarget.Topic{}, err)
 	}
+	a, settled := s.out, false
+	defer s.abandon(a, &settled)
 	if s.session != nil {
 		h.journal.opened(s)
 	}
 	h.connected(s)
 	s.refuse(meta.Topics)
 	if reason, ending := s.Reason(); ending {
+		settled = true
 		s.depart()
 		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
 	}
@@ -66,9 +69,17 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	if h.opts.FirstMessage > 0 {
 		time.AfterFunc(h.opts.FirstMessage, s.expectFirst)
 	}
-	a := s.out
+	settled = true
 	h.wg.Go(func() { s.read(a) })
 	return s, nil
+}
+
+// abandon ends a spoke that has no reader to see to that, unless it is settled what becomes
+// of it: a hook of the user's has panicked, or ended the goroutine (runtime.Goexit).
+func (s *Spoke) abandon(a *attachment, settled *bool) {
+	if !*settled {
+		s.detach(a, eventtarget.Reason{Code: eventtarget.CodeInternal})
+	}
 }
 
 // goOn looks for the session that a peer asks for: with its spoke here, or left by another

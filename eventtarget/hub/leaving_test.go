@@ -135,3 +135,34 @@ func TestRateOverTwo(t *testing.T) {
 		}
 	})
 }
+
+// TestAttachGoexit: a hook that ends the goroutine leaves no spoke behind.
+func TestAttachGoexit(t *testing.T) {
+	goexit := func() { runtime.Goexit() }
+	for name, o := range map[string]hub.Options{
+		"OnConnect": {OnConnect: func(*hub.Spoke) { goexit() }},
+		"Authorize": {Authorize: func(*hub.Spoke, hub.Op, eventtarget.Topic) error { goexit(); return nil }},
+		"Snapshot": {Snapshot: func(*hub.Spoke, eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) {
+			goexit()
+			return nil, hub.Position{}
+		}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o.OnFault = func(eventtarget.Fault) {}
+				h := newHub(t, o)
+				_, far := link.Pipe()
+				go func() { _, _ = h.Attach(far, hub.Meta{Topics: []eventtarget.Topic{eventtarget.T("n", "")}}) }()
+				synctest.Wait()
+				if n := h.Len(); n != 0 {
+					t.Errorf("%d spokes", n)
+				}
+				ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+				defer cancel()
+				if err := h.Shutdown(ctx); err != nil {
+					t.Error(err)
+				}
+			})
+		})
+	}
+}

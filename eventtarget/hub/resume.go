@@ -136,6 +136,8 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	default:
 		return nil, nil
 	}
+	settled := false
+	defer s.abandon(a, &settled)
 	if fenced != nil {
 		_ = fenced.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on over another connection"})
 	}
@@ -146,6 +148,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	}
 	s.incoming.Store(&incoming{att: a, received: g.hello.Received})
 	s.shard.add(s)
+	settled = true
 	h.wg.Go(func() { s.read(a) })
 	return s, nil
 }

@@ -136,16 +136,20 @@ func (s *Spoke) subscribe(m wire.Message) error {
 func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]string) *message) (refused map[string]string) {
 	refused = make(map[string]string)
 	revoked := s.revoked.Load()
-	var fresh []eventtarget.Topic
+	var fresh, forbidden []eventtarget.Topic
 	for _, t := range topics {
 		if err := s.hub.authorize(s, OpSubscribe, t); err != nil {
 			refused[t.String()] = err.Error()
+			forbidden = append(forbidden, t)
 		} else {
 			fresh = append(fresh, t)
 		}
 	}
 	if o := &s.hub.opts; len(fresh) > 0 && s.left == nil && (o.Retain != nil || o.Snapshot != nil) {
 		_ = s.hub.sendsOwn(s.ctx, s) // the error is the store's, which is told
+	}
+	if len(forbidden) > 0 {
+		s.drop(forbidden) // it may have had them until now
 	}
 	var holds []hold
 	var late []eventtarget.Topic // that the bus has not confirmed

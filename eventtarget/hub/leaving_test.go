@@ -3,6 +3,7 @@ package hub_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"io"
 	"runtime"
 	"sync/atomic"
@@ -165,4 +166,28 @@ func TestAttachGoexit(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestResumeRefused: what a peer that is back is told that it may not hear, it does not hear.
+func TestResumeRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var no error
+		h := sessionHub(t, hub.Options{Authorize: func(_ *hub.Spoke, op hub.Op, topic eventtarget.Topic) error {
+			if topic.Type == "secret" {
+				return no
+			}
+			return nil
+		}})
+		p, w := open(t, h, "", `,"topics":["n:","secret:"]`)
+		p.conn.Cut()
+		synctest.Wait()
+		no = errors.New("no more")
+		q, again := open(t, h, "", resume(w, 0)+`,"topics":["n:","secret:"]`)
+		if len(again.Refused) != 1 {
+			t.Errorf("it was refused %v", again.Refused)
+		}
+		dispatch(t, h, "secret", "", "1")
+		dispatch(t, h, "n", "", "2")
+		q.expect("n: 2")
+	})
 }

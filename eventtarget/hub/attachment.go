@@ -133,6 +133,7 @@ func (s *Spoke) detach(a *attachment, reason eventtarget.Reason) {
 		// Before another connection can take over, which has the spoke swept again.
 		s.shard.remove(s)
 		s.hub.pace.unparked(s)
+		s.inbox.letGo()
 	}
 	s.mu.Unlock()
 	if !down {

@@ -53,6 +53,13 @@ func (b *inbox) waited(d time.Duration) {
 	b.held += d
 }
 
+// letGo is open, for others.
+func (b *inbox) letGo() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.open()
+}
+
 // open wakes the dispatchers that wait for room.
 func (b *inbox) open() {
 	if b.room != nil {

@@ -137,6 +137,39 @@ func TestRateOverTwo(t *testing.T) {
 	})
 }
 
+// TestBlockDownSubscribed: nobody waits for a spoke that has no connection, whose events wait
+// for it alone.
+func TestBlockDownSubscribed(t *testing.T) {
+	for name, before := range map[string]bool{"before": true, "meanwhile": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := sessionHub(t, hub.Options{Overflow: eventtarget.Block, SpokeEvents: 100, SessionTimeout: time.Hour, WriteTimeout: time.Hour, OnFault: func(eventtarget.Fault) {}})
+				p, _ := open(t, h, "", `,"topics":["n:*"]`)
+				if p.conn.Stall(); before {
+					p.conn.Cut()
+				}
+				synctest.Wait()
+				done := make(chan struct{})
+				go func() {
+					defer close(done)
+					for n := 0; n < 1000 && h.Dispatch(t.Context(), event("n", "", "1")) == nil; n++ {
+					}
+				}()
+				time.Sleep(time.Minute) // of the bubble's time
+				p.conn.Cut()
+				synctest.Wait()
+				select {
+				case <-done:
+				default:
+					t.Error("somebody waits for it")
+					h.Close()
+					<-done
+				}
+			})
+		})
+	}
+}
+
 // TestAttachGoexit: a hook that ends the goroutine leaves no spoke behind.
 func TestAttachGoexit(t *testing.T) {
 	goexit := func() { runtime.Goexit() }

@@ -179,7 +179,7 @@ func (h *Hub) ease(ctx context.Context, crowd []*Spoke) {
 		for ctx.Err() == nil {
 			began := time.Now()
 			room, most := s.inbox.wait(began)
-			if room == nil || most <= 0 {
+			if room == nil || most <= 0 || s.attached() == nil { // nobody waits for one that is down
 				break
 			}
 			late := time.NewTimer(most)

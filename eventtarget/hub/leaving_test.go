@@ -224,3 +224,36 @@ func TestResumeRefused(t *testing.T) {
 		q.expect("n: 2")
 	})
 }
+
+// TestBlockEndingHeldUp: nobody waits for a spoke that is to leave, and cannot because its
+// reader is held up.
+func TestBlockEndingHeldUp(t *testing.T) {
+	h := newHub(t, hub.Options{Overflow: eventtarget.Block, SpokeEvents: 32, WriteTimeout: time.Hour, Heartbeat: -1})
+	in, free := make(chan struct{}), make(chan struct{})
+	holds := eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) { close(in); <-free }}
+	if _, err := h.Add(t.Context(), eventtarget.T("hold", ""), holds); err != nil {
+		t.Fatal(err)
+	}
+	p := attach(t, h, hub.Meta{Topics: []eventtarget.Topic{eventtarget.T("n", "*")}})
+	p.send(`{"type":"hold","id":""}`)
+	<-in
+	p.conn.Stall()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for range 1000 {
+			dispatch(t, h, "n", "", "1")
+		}
+	}()
+	for p.spoke.Stats().Waiting < 32 {
+		runtime.Gosched()
+	}
+	p.spoke.Close()
+	select {
+	case <-done:
+	case <-time.After(10 * time.Second):
+		t.Error("somebody waits for it")
+	}
+	close(free)
+	<-done
+}

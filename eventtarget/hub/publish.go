@@ -176,7 +176,7 @@ func (h *Hub) ease(ctx context.Context, crowd []*Spoke) {
 		return
 	}
 	for _, s := range crowd {
-		for ctx.Err() == nil {
+		for ctx.Err() == nil && s.ctx.Err() == nil { // one that ends may take a while to leave
 			began := time.Now()
 			room, most := s.inbox.wait(began)
 			if room == nil || most <= 0 || s.attached() == nil { // nobody waits for one that is down

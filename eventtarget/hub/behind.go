@@ -53,6 +53,13 @@ func (b *inbox) waited(d time.Duration) {
 	b.held += d
 }
 
+// isHeld tells whether a snapshot is in the way of everything that waits.
+func (b *inbox) isHeld() bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.items) > 0 && b.items[0].do != nil && b.items[0].do.kind == doHold
+}
+
 // letGo is open, for others.
 func (b *inbox) letGo() {
 	b.mu.Lock()

@@ -182,16 +182,26 @@ func (h *Hub) ease(ctx context.Context, crowd []*Spoke) {
 			if room == nil || most <= 0 || s.attached() == nil { // nobody waits for one that is down
 				break
 			}
-			late := time.NewTimer(most)
+			late := time.NewTimer(min(most, s.hub.opts.WriteTimeout))
 			select {
 			case <-room:
 			case <-late.C:
+				s.endHeld(began)
 			case <-ctx.Done():
 			case <-s.ctx.Done():
 			}
 			late.Stop()
 			s.inbox.waited(time.Since(began))
 		}
+	}
+}
+
+// endHeld ends a spoke that everyone waits for since a time, if that has lasted for as long as
+// that may, and no writer sees to it: a snapshot is in its way, which may wait for the
+// dispatcher.
+func (s *Spoke) endHeld(since time.Time) {
+	if s.inbox.overflow() == eventtarget.Block && time.Since(since) >= s.hub.opts.WriteTimeout && s.inbox.isHeld() {
+		s.end(eventtarget.Reason{Code: eventtarget.CodeSlow, Text: "its snapshot took too long"})
 	}
 }
 

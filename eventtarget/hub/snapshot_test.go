@@ -150,3 +150,39 @@ func TestFirstMessage(t *testing.T) {
 		}
 	})
 }
+
+// TestSnapshotBlock: a hub that blocks does not wait for ever for a spoke whose snapshot waits
+// for the dispatcher, which holds the lock of the state.
+func TestSnapshotBlock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		state := make(chan struct{}, 1) // full while it is locked
+		h := newHub(t, hub.Options{Overflow: eventtarget.Block, SpokeEvents: 32, OnlySubscribed: true, Heartbeat: -1,
+			Snapshot: func(*hub.Spoke, eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) {
+				state <- struct{}{}
+				<-state
+				return nil, hub.Position{}
+			}})
+		p, other := attach(t, h, hub.Meta{}), attach(t, h, hub.Meta{})
+		other.subscribe("n:*")
+		state <- struct{}{}
+		p.subscribe("n:*")
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for n := 0; n < 100 && h.Dispatch(t.Context(), event("n", "", fmt.Sprint(n))) == nil; n++ {
+			}
+		}()
+		select {
+		case <-done:
+		case <-time.After(time.Minute): // of the bubble's time
+			t.Error("it waits still")
+			h.Close()
+			<-done
+		}
+		<-state
+		if r := p.reason(); r.Code != eventtarget.CodeSlow {
+			t.Errorf("ended with %v", r)
+		}
+		other.expect(numbers(0, 100)...)
+	})
+}

@@ -318,6 +318,9 @@ func (s *Spoke) endIf(reason eventtarget.Reason, holds func() bool) (first bool)
 		s.ending, s.reason = true, reason
 	}
 	s.mu.Unlock()
+	if first {
+		s.hub.pace.unparked(s) // also if it takes a while to leave
+	}
 	switch {
 	case !first:
 	case att == nil: // there is no reader

@@ -257,3 +257,39 @@ func TestBlockEndingHeldUp(t *testing.T) {
 	close(free)
 	<-done
 }
+
+// TestBlockEndingUnacknowledged: the same for one whose session has sent as much as it may.
+func TestBlockEndingUnacknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := sessionHub(t, hub.Options{Overflow: eventtarget.Block, LogEvents: 128, WriteTimeout: time.Hour})
+		free := make(chan struct{})
+		holds := eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) { <-free }}
+		if _, err := h.Add(t.Context(), eventtarget.T("hold", ""), holds); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := open(t, h, "", `,"window":100`)
+		p.send(`{"type":"hold","id":""}`)
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			for range 1000 {
+				dispatch(t, h, "n", "", "1")
+			}
+		}()
+		time.Sleep(time.Minute) // of the bubble's time
+		select {
+		case <-done:
+			t.Error("nobody waited")
+		default:
+		}
+		p.spoke.Close()
+		time.Sleep(time.Minute)
+		select {
+		case <-done:
+		default:
+			t.Error("somebody waits for it")
+		}
+		close(free)
+		<-done
+	})
+}

@@ -27,7 +27,7 @@ func (s *Spoke) catchUp() {
 	}
 	s.writeOut(out, progress)
 	if s.session == nil || s.caughtUp(s.hub.log.Head()) || !s.has(out) {
-		s.hub.pace.unparked(s) // else it is still waited for, until it has caught up, or detach or leave sees to it
+		s.hub.pace.unparked(s) // else it is still waited for, until it has caught up, or detach or end sees to it
 	}
 	s.parked.Store(false)
 	s.shard.mark(s) // for what came in between

@@ -338,7 +338,7 @@ func (s *Spoke) full() bool {
 	if blocked && !before {
 		s.relieve(s.out, s.out.turn.Load()) // or acknowledgements may wait behind an Inline listener
 		s.hub.pace.parked(s)
-		if !s.has(s.out) { // detach or leave has not seen it
+		if !s.has(s.out) { // detach or end has not seen it
 			s.hub.pace.unparked(s)
 		}
 	}

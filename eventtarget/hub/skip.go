@@ -59,19 +59,34 @@ func (b *inbox) fold(tail framelog.Position) {
 }
 
 // fellBehind notes that the log has lost what was there for the spoke up to tail,
-// but for what it was to skip.
+// but for what it was to skip, and what came while it was not to follow the log.
 func (b *inbox) fellBehind(at, tail framelog.Position) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	lost := tail.Seq - at.Seq
-	for _, i := range b.items {
-		if !i.skips() {
-			continue
+	but := func(from, to uint64) (some bool) {
+		from, to = max(from, at.Seq), min(to, tail.Seq)
+		if some = from < to; some {
+			lost -= to - from
 		}
-		if from, to := max(i.at.Seq, at.Seq), min(i.do.to.Seq, tail.Seq); from < to {
-			lost -= to - from - i.do.lost
+		return some
+	}
+	left, away := uint64(0), false
+	for _, i := range b.items {
+		switch {
+		case i.do == nil:
+		case i.do.kind == doLeave:
+			left, away = i.at.Seq, true
+		case i.do.kind == doFollow && away:
+			but(left, i.do.to.Seq)
+			away = false
+		case i.skips() && but(i.at.Seq, i.do.to.Seq):
+			lost += i.do.lost
 			i.do.lost = 0 // it is told now
 		}
+	}
+	if away {
+		but(left, tail.Seq)
 	}
 	b.lost += lost
 	b.untold += lost

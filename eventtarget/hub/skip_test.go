@@ -93,3 +93,46 @@ func TestManySkips(t *testing.T) {
 		})
 	}
 }
+
+// TestDropOldestWhileAway: what came while a spoke had unsubscribed is not among what it has
+// lost, and nothing is lost twice because it has subscribed again.
+func TestDropOldestWhileAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Overflow: eventtarget.DropOldest, LogEvents: 64, WriteTimeout: time.Hour, Heartbeat: -1})
+		p := attach(t, h, hub.Meta{})
+		p.subscribe("*")
+		p.conn.Stall()
+		want := 0
+		for n := range 2000 {
+			switch n % 7 {
+			case 0:
+				p.send(`{"type":"__unsubscribe","id":"","payload":{"topics":["*"]}}`)
+				synctest.Wait()
+				dispatch(t, h, "n", "", "1")
+				p.send(`{"type":"__subscribe","id":"2","payload":{"topics":["*"]}}`)
+				synctest.Wait()
+			case 1, 2:
+				if err := h.DispatchExcept(t.Context(), event("n", "", "1"), p.spoke); err != nil {
+					t.Fatal(err)
+				}
+			default:
+				dispatch(t, h, "n", "", "1")
+				want++
+			}
+		}
+		p.conn.Resume()
+		synctest.Wait()
+		heard, lost := 0, 0
+		for _, m := range p.take() {
+			var n int
+			if _, err := fmt.Sscanf(m, `__gap: {"count":%d}`, &n); err == nil {
+				lost += n
+			} else if strings.HasPrefix(m, "n:") {
+				heard++
+			}
+		}
+		if lost == 0 || heard+lost != want || p.spoke.Stats().Lost != uint64(lost) {
+			t.Errorf("heard %d and told of %d, of %d: %+v", heard, lost, want, p.spoke.Stats())
+		}
+	})
+}

@@ -92,7 +92,9 @@ func (s *Spoke) do(d *step) {
 		s.skip(d)
 	case doFollow:
 		s.following.Store(true)
-		s.moved(d.to)
+		if d.to.Offset > s.at.Offset { // else the log has lost it, and more
+			s.moved(d.to)
+		}
 	case doLeave:
 		s.following.Store(false)
 		s.hub.pace.unparked(s)

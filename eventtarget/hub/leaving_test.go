@@ -69,7 +69,7 @@ type ending struct {
 func (e ending) TryWriteFrames([]byte) (int, bool, error) {
 	if end := e.end.Swap(nil); end != nil {
 		(*end)()
-		time.Sleep(time.Second) // of the bubble's time
+		<-time.After(time.Second) // of the bubble's time
 	}
 	return 0, true, nil
 }

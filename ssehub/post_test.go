@@ -140,3 +140,21 @@ func TestPostStore(t *testing.T) {
 		}
 	}
 }
+
+// TestPostNeedsNoRoom: who posts is no spoke, and is let in where there is no room for
+// another, as who listens already fills it.
+func TestPostNeedsNoRoom(t *testing.T) {
+	h, url := serve(t, ssehub.Options{Options: hub.Options{SpokesPerAddr: 1}})
+	s := listen(t, url, "")
+	s.block()
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{}))
+	defer server.Close()
+	res, err := http.Post(server.URL, "application/json", strings.NewReader(`{"type":"a","id":"1"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if res.StatusCode != http.StatusAccepted {
+		t.Errorf("answered %s", res.Status)
+	}
+}

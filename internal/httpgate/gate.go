@@ -49,10 +49,24 @@ func (g *Gate) Meta(r *http.Request) hub.Meta {
 
 // Check decides whether a request is let in, and adds to meta what it finds out.
 func (g *Gate) Check(r *http.Request, meta *hub.Meta) error {
+	return g.check(r, meta, g.Hub.Admit)
+}
+
+// CheckPassing is Check for a request that does not become a spoke: it needs no room.
+func (g *Gate) CheckPassing(r *http.Request, meta *hub.Meta) error {
+	return g.check(r, meta, func(addr string) error {
+		if err := g.Hub.Admit(addr); !errors.Is(err, eventtarget.ErrLimit) {
+			return err
+		}
+		return nil
+	})
+}
+
+func (g *Gate) check(r *http.Request, meta *hub.Meta, admit func(addr string) error) error {
 	if !AllowedHost(r, g.Hosts, fromProxy(r, g.TrustedProxies)) {
 		return &Refusal{http.StatusForbidden, "host not allowed"}
 	}
-	if err := g.Hub.Admit(meta.Addr); err != nil {
+	if err := admit(meta.Addr); err != nil {
 		return err
 	}
 	if g.Authenticate == nil {

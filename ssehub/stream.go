@@ -62,7 +62,8 @@ func (s *stream) wait() {
 		return
 	}
 	_, _ = s.Receive()
-	s.out.close() // ends a write that is under way
+	s.end(s.reason) // which waits for the one that is under way: it may be about to use w
+	s.out.close()   // ends a write that is under way
 	s.writing.Lock()
 	defer s.writing.Unlock()
 }

@@ -152,16 +152,39 @@ func (s *stream) Send(msg []byte) error {
 	return s.WriteFrames(s.AppendMessage(nil, hub.Message{Envelope: msg}))
 }
 
-// Ping sends a comment, unless something is being written.
+// Ping sends a comment, unless something is being written. It does not wait: one goroutine
+// asks all spokes.
 func (s *stream) Ping() error {
 	if !s.isAnswered() || !s.writing.TryLock() {
 		return nil
 	}
-	defer s.writing.Unlock()
 	if len(s.rest) > 0 {
+		defer s.writing.Unlock()
 		return s.over()
 	}
-	return s.write([]byte(":\n\n"))
+	s.put([]byte(":\n\n"), func() {})
+	return nil
+}
+
+// put writes b, and calls then. What would wait, and what follows that, is left to a
+// goroutine. Under writing, which it unlocks.
+func (s *stream) put(b []byte, then func()) {
+	if s.over() == nil && len(s.rest) == 0 {
+		n, err := s.out.tryWrite(b)
+		if err != nil {
+			_ = s.failed(err)
+		} else if b = b[n:]; len(b) == 0 {
+			s.wrote.Add(1)
+			s.writing.Unlock()
+			then()
+			return
+		}
+	}
+	go func() {
+		_ = s.write(b)
+		s.writing.Unlock()
+		then()
+	}()
 }
 
 // Heard counts the writes that were taken: all that there is to know of a client of
@@ -201,8 +224,8 @@ func (s *stream) Receive() ([]byte, error) {
 // the time that the reason says.
 func (s *stream) Close(reason eventtarget.Reason) error {
 	if reason.Retry > 0 && s.isAnswered() && s.writing.TryLock() {
-		_ = s.write(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()))
-		s.writing.Unlock()
+		s.put(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()), func() { s.end(reason) })
+		return nil
 	}
 	s.end(reason)
 	return nil

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -64,5 +66,34 @@ func TestHandlerWaitsForEnd(t *testing.T) {
 			t.Error("it has returned before the response was closed")
 		}
 		<-ended
+	}
+}
+
+// TestNobodyWaitsForStuck: neither who asks all spokes for a sign of life nor who ends one
+// with a word waits for a client that takes nothing.
+func TestNobodyWaitsForStuck(t *testing.T) {
+	for name, say := range map[string]func(s *stream){
+		"ping":  func(s *stream) { _ = s.Ping() },
+		"close": func(s *stream) { _ = s.Close(eventtarget.Reason{Code: eventtarget.CodeRestart, Retry: time.Second}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				o, s := newStuck()
+				close(o.ending)
+				said := make(chan struct{})
+				go func() {
+					defer close(said)
+					say(s)
+				}()
+				synctest.Wait()
+				select {
+				case <-said:
+				default:
+					t.Error("it waits for the client")
+				}
+				close(o.cut)
+				s.wait()
+			})
+		})
 	}
 }

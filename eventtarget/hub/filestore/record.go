@@ -55,7 +55,7 @@ func readFile(path string, last bool, yield func(hub.Record) bool) (size int64, 
 		switch {
 		case errors.Is(err, io.EOF):
 			return size, nil
-		case err != nil && last:
+		case last && errors.Is(err, errDamaged):
 			return size, nil
 		case err != nil:
 			return size, fmt.Errorf("%s at %d: %w", path, size, err)
@@ -87,8 +87,11 @@ func readRecord(in *bufio.Reader) (r hub.Record, n int64, err error) {
 		body = slices.Grow(body, more)
 		k, err := io.ReadFull(in, body[len(body):len(body)+more])
 		body = body[:len(body)+k]
-		if err != nil {
-			return r, 0, errDamaged
+		if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+			err = errDamaged
+		}
+		if err != nil { // the disk's own is not the end of the records: what is there may be read yet
+			return r, 0, err
 		}
 	}
 	if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(header[4:]) {

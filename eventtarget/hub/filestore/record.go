@@ -160,3 +160,11 @@ func (l *ledger) records() (all []hub.Record) {
 	}
 	return all
 }
+
+// appendTo appends the records to dst.
+func (l *ledger) appendTo(dst []byte) []byte {
+	for _, r := range l.records() {
+		dst = appendRecord(dst, &r)
+	}
+	return dst
+}

@@ -18,9 +18,9 @@
 //
 // # Limits
 //
-// A file that has grown to a quarter of Options.Bytes is followed by another, which
-// begins with the sessions that there are. Files are removed when the others hold
-// enough: a session that comes back for what has gone is told a gap.
+// A file that has grown by a quarter of Options.Bytes is followed by another, which
+// begins with the sessions that there are; these do not count. Files are removed when the
+// others hold enough: a session that comes back for what has gone is told a gap.
 package filestore
 
 import (
@@ -56,6 +56,7 @@ type Store struct {
 	lock     *os.File
 	file     *os.File
 	size     int64
+	began    int64 // of size: the sessions that the file began with
 	numbers  []int // of the files, the last one is written to
 	sessions ledger
 	buf      []byte
@@ -147,7 +148,7 @@ func (s *Store) Restore() iter.Seq2[hub.Record, error] {
 
 // goOn makes the next record follow the last whole one.
 func (s *Store) goOn(size int64) error {
-	s.size = size
+	s.size, s.began = size, int64(len(s.sessions.appendTo(nil))) // or less
 	if err := s.file.Truncate(size); err != nil {
 		return err
 	}
@@ -168,7 +169,7 @@ func (s *Store) Append(records []hub.Record) error {
 }
 
 func (s *Store) append(records []hub.Record) error {
-	if s.size > s.opts.Bytes/4 {
+	if s.size-s.began > s.opts.Bytes/4 {
 		if err := s.rotate(); err != nil {
 			return err
 		}
@@ -214,10 +215,7 @@ func (s *Store) begin(n int) error {
 	if err != nil {
 		return err
 	}
-	s.buf = s.buf[:0]
-	for _, r := range s.sessions.records() {
-		s.buf = appendRecord(s.buf, &r)
-	}
+	s.buf = s.sessions.appendTo(s.buf[:0])
 	if _, err = f.Write(s.buf); err == nil && s.opts.Sync {
 		err = f.Sync()
 	}
@@ -232,7 +230,7 @@ func (s *Store) begin(n int) error {
 			return errors.Join(err, f.Close())
 		}
 	}
-	s.file, s.size = f, int64(len(s.buf))
+	s.file, s.size, s.began = f, int64(len(s.buf)), int64(len(s.buf))
 	s.numbers = append(s.numbers, n)
 	return nil
 }

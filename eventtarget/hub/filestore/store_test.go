@@ -201,6 +201,43 @@ func TestRotates(t *testing.T) {
 	}
 }
 
+// TestManySessions: sessions that need more than a file's share of the bound leave room for
+// events, before and behind the end of the process: not every Append begins another file.
+func TestManySessions(t *testing.T) {
+	dir := t.TempDir()
+	o := &filestore.Options{Bytes: 20_000}
+	s := open(t, dir, o)
+	restore(t, s)
+	for n := range 200 {
+		add(t, s, hub.Record{Kind: hub.RecordOpened, Session: fmt.Sprint("session", n), Name: "ada"})
+	}
+	for n := range uint64(100) {
+		if n == 50 {
+			if err := s.Close(); err != nil {
+				t.Fatal(err)
+			}
+			s = open(t, dir, o)
+			restore(t, s)
+		}
+		add(t, s, event(n+1, strings.Repeat("x", 100)))
+	}
+	if err := s.Close(); err != nil {
+		t.Fatal(err)
+	}
+	events := 0
+	for r, err := range open(t, dir, o).Restore() {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Kind == hub.RecordEvent {
+			events++
+		}
+	}
+	if events < 80 { // of some 220 bytes each
+		t.Errorf("%d of 100 events are kept", events)
+	}
+}
+
 // TestUnfinished: a file that a process left when it died before that was whole goes away,
 // and nothing else does.
 func TestUnfinished(t *testing.T) {

@@ -200,7 +200,7 @@ func (s *Store) rotate() error {
 		return err
 	}
 	for len(s.numbers) > 5 { // four full ones, and this
-		if err := os.Remove(s.path(s.numbers[0])); err != nil {
+		if err := os.Remove(s.path(s.numbers[0])); err != nil && !errors.Is(err, os.ErrNotExist) {
 			return err
 		}
 		s.numbers = s.numbers[1:]

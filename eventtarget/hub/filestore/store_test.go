@@ -238,6 +238,21 @@ func TestManySessions(t *testing.T) {
 	}
 }
 
+// TestRemovedByHand: an old file that is not there any more keeps nothing from being kept.
+func TestRemovedByHand(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, dir, &filestore.Options{Bytes: 4000})
+	restore(t, s)
+	for n := range uint64(40) {
+		add(t, s, event(n+1, strings.Repeat("x", 500)))
+		if n == 3 {
+			if err := os.Remove(filepath.Join(dir, "00000001.log")); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+}
+
 // TestUnfinished: a file that a process left when it died before that was whole goes away,
 // and nothing else does.
 func TestUnfinished(t *testing.T) {

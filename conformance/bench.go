@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -66,8 +67,7 @@ func ask(b *testing.B, h Harness, fn func(*measurement)) {
 	t := &T{Harness: h, ctx: ctx, law: Law{ID: "bench"}}
 	func() {
 		defer t.cleanUp()
-		defer t.recover()
-		fn(&measurement{T: t, b: b, alive: func() { watchdog.Reset(limit) }})
+		t.do(func() { fn(&measurement{T: t, b: b, alive: func() { watchdog.Reset(limit) }}) })
 	}()
 	if r := t.result(0); r.Outcome != Passed {
 		b.Fatal(r.Detail)
@@ -147,6 +147,7 @@ func (m *measurement) stream(r *rig, from int, to []int, size int) *stream {
 	s := &stream{m: m, rig: r, from: from, event: event{Type: m.name(), ID: "x", Payload: text(size)}, end: event{Type: m.name()}}
 	for _, j := range to {
 		heard, ended := make(chan struct{}, 4), make(chan struct{})
+		end := sync.OnceFunc(func() { close(ended) })
 		var n atomic.Int64
 		r.add(j, s.event.Topic(), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, event) {
 			if n.Add(1)%(window/2) == 0 {
@@ -154,7 +155,7 @@ func (m *measurement) stream(r *rig, from int, to []int, size int) *stream {
 			}
 		}})
 		r.add(j, s.end.Topic(), eventtarget.Listener[raw]{Inline: true, Once: true, Handle: func(context.Context, event) {
-			close(ended)
+			end()
 		}})
 		s.heard, s.ended = append(s.heard, heard), append(s.ended, ended)
 	}

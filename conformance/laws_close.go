@@ -209,7 +209,7 @@ func (t *T) endsWithClose(e eventtarget.Endpoint, topic eventtarget.Topic) {
 	go func() {
 		defer close(done)
 		close(began)
-		for e.Dispatch(t.ctx, event{Type: topic.Type}) == nil {
+		for t.ctx.Err() == nil && e.Dispatch(t.ctx, event{Type: topic.Type}) == nil {
 			runtime.Gosched()
 		}
 	}()

@@ -119,7 +119,7 @@ func lawReplace(t *T) {
 	p := r.join(false)
 	var sending sync.WaitGroup
 	sending.Go(func() {
-		for p.conn.Send(frame("first")) == nil {
+		for t.ctx.Err() == nil && p.conn.Send(frame("first")) == nil {
 			runtime.Gosched() // until it is ended
 		}
 	})

@@ -68,9 +68,10 @@ func lawCloseInside(t *T) {
 		i, j := r.cell()
 		topic := eventtarget.T(t.name(), "")
 		refused, closed := make(chan struct{}), make(chan struct{})
-		calls := 0 // one behind the other
+		var calls atomic.Int32
 		r.add(j, topic, eventtarget.Listener[raw]{Inline: inline, Handle: func(ctx context.Context, _ event) {
-			if calls++; calls == 1 {
+			n := calls.Add(1)
+			if n == 1 {
 				if err := r.Endpoints[j].Shutdown(ctx); !errors.Is(err, eventtarget.ErrWouldBlock) {
 					t.Errorf("inline %v: Shutdown with a listener's context: %v", inline, err)
 				}
@@ -78,7 +79,9 @@ func lawCloseInside(t *T) {
 				return
 			}
 			_ = r.Endpoints[j].Close()
-			close(closed)
+			if n == 2 {
+				close(closed)
+			}
 		}})
 		r.dispatch(i, event{Type: topic.Type})
 		t.await("Shutdown inside a listener", refused)

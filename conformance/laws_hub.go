@@ -191,7 +191,7 @@ func lawJoinOrder(t *T) {
 	for j := 1; j <= spokes; j++ {
 		dispatched := make(chan struct{}, 1)
 		busy.Go(func() {
-			for r.Endpoints[j].Dispatch(t.ctx, event{Type: a + ".late"}) == nil {
+			for t.ctx.Err() == nil && r.Endpoints[j].Dispatch(t.ctx, event{Type: a + ".late"}) == nil {
 				select {
 				case dispatched <- struct{}{}:
 				default:

@@ -50,10 +50,9 @@ func lawOverflow(t *T, r *rig, i, j int) {
 		topic := eventtarget.T(t.name(), "")
 		rec := &record{t: t, more: make(chan struct{})}
 		gate, entered := make(chan struct{}), make(chan struct{})
-		first := true
+		var called atomic.Bool
 		reg := r.add(j, topic, eventtarget.Listener[raw]{Queue: queue, Overflow: policy, Handle: func(ctx context.Context, e event) {
-			if first {
-				first = false
+			if called.CompareAndSwap(false, true) {
 				close(entered)
 				<-gate
 			}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -64,11 +65,12 @@ func lawPayloadOwnership(t *T) {
 			}
 			topic := eventtarget.T(t.name(), "")
 			spoilt := make(chan struct{})
+			told := sync.OnceFunc(func() { close(spoilt) })
 			r.add(j, topic, eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e event) {
 				if j != i { // one's own echo is heard before others have it
 					copy(e.Payload, `"YYYYY"`)
 				}
-				close(spoilt)
+				told()
 			}})
 			rec := r.listen(k, topic)
 			r.dispatch(i, event{Type: topic.Type, Payload: raw(`"first"`)})

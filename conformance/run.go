@@ -57,11 +57,12 @@ func check(ctx context.Context, h Harness, law Law) Result {
 	go pprof.Do(ctx, pprof.Labels("law", law.ID), func(context.Context) {
 		defer close(done)
 		defer t.cleanUp()
-		defer t.recover()
-		if why, found := h.Skip[law.ID]; found {
-			t.Skipf("%s", why)
-		}
-		law.run(t)
+		t.do(func() {
+			if why, found := h.Skip[law.ID]; found {
+				t.Skipf("%s", why)
+			}
+			law.run(t)
+		})
 	})
 	select {
 	case <-done:

@@ -64,15 +64,26 @@ func (t *T) Skipf(format string, args ...any) {
 	panic(errStop)
 }
 
-func (t *T) recover() {
-	if cause := recover(); cause != nil && cause != errStop { //nolint:errorlint // the very value
-		t.Errorf("it panicked: %v\n%s", cause, debug.Stack())
-	}
+// do calls fn, and says so if that does not come to its end.
+func (t *T) do(fn func()) {
+	returned := false
+	defer func() {
+		switch cause := recover(); {
+		case returned, cause == errStop: //nolint:errorlint // the very value
+		case cause == nil:
+			t.Errorf("its goroutine was ended, by runtime.Goexit or the Fatal of a test")
+		default:
+			t.Errorf("it panicked: %v\n%s", cause, debug.Stack())
+		}
+	}()
+	fn()
+	returned = true
 }
 
+// cleanUp calls the cleanups, the last one first, whatever the others do.
 func (t *T) cleanUp() {
-	for _, clean := range slices.Backward(t.cleanups) {
-		clean()
+	for _, clean := range t.cleanups {
+		defer t.do(clean)
 	}
 }
 
@@ -318,8 +329,9 @@ func (r *rig) settle(from, to int) {
 // sentinel sends one and returns when it has been delivered.
 func (r *rig) sentinel(from, to int, topic eventtarget.Topic) {
 	heard := make(chan struct{})
+	hear := sync.OnceFunc(func() { close(heard) }) // whether it is heard once is a law of its own
 	reg := r.add(to, topic, eventtarget.Listener[raw]{
-		Handle: func(context.Context, event) { close(heard) }, Inline: true, Once: true,
+		Handle: func(context.Context, event) { hear() }, Inline: true, Once: true,
 	})
 	r.dispatch(from, event{Type: topic.Type, ID: topic.ID})
 	r.t.await(fmt.Sprintf("the sentinel from endpoint %d to %d", from, to), heard)

@@ -44,6 +44,9 @@ func (s *stream) answer(w http.ResponseWriter, r *http.Request, at hub.Position,
 	opening := fmt.Appendf(nil, "retry: %d\n", s.handler.opts.Retry.Milliseconds())
 	if !resumes { // otherwise it knows where it is, and what is between comes now
 		opening = fmt.Appendf(opening, "id: %s\n", s.handler.hub.FormatPosition(at))
+		if s.unnamed { // a script sees the id of what has data only
+			opening = fmt.Appendf(opening, "data: {\"type\":%q,\"id\":\"\"}\n", wire.Welcome)
+		}
 	}
 	out, err := answer(w, r, append(opening, '\n'), s.handler.opts.WriteTimeout)
 	if err != nil {

@@ -172,3 +172,20 @@ func (s *script) behind(skip string, want ...string) {
 	}
 	s.t.Fatal("it has ended")
 }
+
+// TestSilent: who loses a stream of events before one was heard goes on where that began.
+func TestSilent(t *testing.T) {
+	at, _ := startHub(t, "127.0.0.1:0")
+	proxy, err := faultnet.NewProxy(at)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(proxy.Close)
+	s := node(t, "silent.js", "http://"+proxy.Addr+"/sse")
+	s.says("open", "sent __welcome")
+	proxy.Cut()
+	s.says("down")
+	dispatch(t, connect(t, at), "chat", "1", 1)
+	proxy.Heal()
+	s.behind("down", "open", "sent chat", "chat:1 1")
+}

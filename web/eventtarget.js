@@ -114,11 +114,8 @@ export class RemoteEventTarget extends EventTarget {
   }
 
   #interest(type, topic) {
-    if (this.#options.sse) {
-      if (this.#state != "closed") queueMicrotask(() => this.#dial());
-    } else if (this.#state == "open") {
-      this.#say(type, { topics: [topic] });
-    }
+    if (this.#options.sse) queueMicrotask(() => this.#state != "closed" && this.#dial());
+    else if (this.#socket?.readyState == 1) this.#say(type, { topics: [topic] });
   }
 
   // hang lets go of the connection: what it still says is not heard.
@@ -149,8 +146,8 @@ export class RemoteEventTarget extends EventTarget {
     const on = (name, handle) => socket.addEventListener(name, (event) => socket == this.#socket && handle(event));
     let waiting; // for the answer to the greeting
     on("open", () => {
-      if (!socket.protocol) return this.#up();
-      waiting = true;
+      waiting = socket.protocol;
+      if (!waiting) return this.#up();
       const { session, place } = this.#session;
       const hello = { version: 1, session, place, received: this.#received, window: WINDOW, topics: [...this.#topics.keys()] };
       this.#say("__hello", hello);
@@ -202,9 +199,10 @@ export class RemoteEventTarget extends EventTarget {
       this.#session = { ...welcome };
       if (!welcome) this.#say("__subscribe", { topics: [...this.#topics.keys()] });
     }
-    this.#opened(resumed);
+    if (welcome) this.#timers.push(setInterval(() => this.#beat(), this.#options.heartbeat / 2));
+    this.#opened(resumed); // where a listener may close it
     this.#refused(welcome);
-    if (welcome) this.#ack(), this.#beat();
+    this.#ack();
   }
 
   #opened(resumed) {
@@ -222,11 +220,8 @@ export class RemoteEventTarget extends EventTarget {
 
   // beat asks for nothing when nothing was heard, to see whether there is an answer.
   #beat() {
-    const beat = () => {
-      if (++this.#silent > 2) this.#end({ code: TIMEOUT, reason: "late" });
-      else if (this.#silent == 2) this.#say("__subscribe", { topics: [] });
-    };
-    this.#timers.push(setInterval(beat, this.#options.heartbeat / 2));
+    if (++this.#silent > 2) this.#end({ code: TIMEOUT, reason: "late" });
+    else if (this.#silent > 1) this.#say("__subscribe", { topics: [] });
   }
 
   #message({ type, id, payload, headers, seq }, length) {

@@ -173,6 +173,12 @@ func (s *script) behind(skip string, want ...string) {
 	s.t.Fatal("it has ended")
 }
 
+// TestRaces: what comes between two steps of the module's: a listener between the greeting
+// and its answer is told to the hub, and what is closed stays closed.
+func TestRaces(t *testing.T) {
+	node(t, "races.js").says("__hello before:*, __subscribe between:*, __unsubscribe before:*, __subscribe behind:*", "closed 1", "closed 0")
+}
+
 // TestSilent: who loses a stream of events before one was heard goes on where that began.
 func TestSilent(t *testing.T) {
 	at, _ := startHub(t, "127.0.0.1:0")

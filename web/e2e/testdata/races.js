@@ -1,0 +1,72 @@
+// The module in Node, over a WebSocket that says and hears what the script wants.
+import { RemoteEventTarget } from "../../eventtarget.js";
+
+const sockets = [];
+class Socket extends EventTarget {
+  readyState = 0;
+  protocol = "eventtarget.v1";
+  bufferedAmount = 0;
+  sent = [];
+  constructor() {
+    super();
+    sockets.push(this);
+  }
+  send(text) {
+    this.sent.push(JSON.parse(text));
+  }
+  close() {
+    this.readyState = 3;
+  }
+  opens() {
+    this.readyState = 1;
+    this.dispatchEvent(new Event("open"));
+  }
+  says(message) {
+    this.dispatchEvent(new MessageEvent("message", { data: JSON.stringify(message) }));
+  }
+}
+const welcome = { type: "__welcome", id: "", payload: { session: "s", resumed: false, received: 0 } };
+const turn = () => new Promise((done) => setTimeout(done));
+const pause = (ms) => new Promise((done) => setTimeout(done, ms));
+
+// A listener that is added or removed between the greeting and the answer to it.
+{
+  const target = new RemoteEventTarget("ws://nowhere/", { WebSocket: Socket });
+  const hear = () => {};
+  target.addEventListener("before:*", hear);
+  await turn();
+  const [socket] = sockets.splice(0);
+  socket.opens();
+  target.addEventListener("between:*", hear);
+  target.removeEventListener("before:*", hear);
+  socket.says(welcome);
+  target.addEventListener("behind:*", hear);
+  console.log(socket.sent.map(({ type, payload }) => `${type} ${payload.topics}`).join(", "));
+  target.close();
+}
+
+// A listener that closes the target as soon as that is open.
+{
+  const target = new RemoteEventTarget("ws://nowhere/", { WebSocket: Socket, heartbeat: 20, backoff: 1 });
+  target.addEventListener("open", () => target.close());
+  await turn();
+  sockets[0].opens();
+  sockets[0].says(welcome);
+  await pause(200);
+  console.log(target.readyState, sockets.splice(0).length);
+}
+
+// One that is closed in the turn in which it was asked to listen.
+{
+  class Source {
+    constructor() {
+      sockets.push(this);
+    }
+    close() {}
+  }
+  const target = new RemoteEventTarget("http://nowhere/", { sse: true, EventSource: Source });
+  target.addEventListener("a:*", () => {});
+  target.close();
+  await turn();
+  console.log(target.readyState, sockets.splice(0).length);
+}

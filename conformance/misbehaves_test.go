@@ -2,6 +2,7 @@ package conformance_test
 
 import (
 	"context"
+	"errors"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -100,5 +101,23 @@ func TestNeverClosed(t *testing.T) {
 	})
 	if n := late.Load(); n > 1 {
 		t.Errorf("when the law was over it was asked %d times", n)
+	}
+}
+
+// TestHalfARig: what there is of a rig that could not be made whole is taken down.
+func TestHalfARig(t *testing.T) {
+	target := inprocess.New(&inprocess.Options[eventtarget.Raw]{})
+	report := conformance.Check(t.Context(), conformance.Harness{
+		Name: "half",
+		Caps: conformance.Capabilities{Topology: conformance.Bus},
+		New: func(context.Context, conformance.Setup) (*conformance.Rig, error) {
+			return &conformance.Rig{Endpoints: []eventtarget.Endpoint{target}}, errors.New("no more room")
+		},
+	}, "A01")
+	if r := report.Results[0]; r.Outcome != conformance.Failed || !strings.Contains(r.Detail, "no more room") {
+		t.Errorf("%s, %s", r.Outcome, r.Detail)
+	}
+	if s := target.State(); s != eventtarget.StateClosed {
+		t.Errorf("its endpoint is %v", s)
 	}
 }

@@ -116,14 +116,16 @@ func (t *T) rigWith(s Setup) *rig {
 		s.OnDisconnect = func(eventtarget.Peer, eventtarget.Reason) {}
 	}
 	made, err := t.Harness.New(t.ctx, s)
+	r := &rig{Rig: made, t: t}
+	if made != nil { // as far as it came
+		t.cleanups = append(t.cleanups, r.takeDown)
+	}
 	if err != nil {
 		t.Fatalf("the harness cannot make a rig: %v", err)
 	}
-	r := &rig{Rig: made, t: t}
 	if r.Reaches == nil {
 		r.Reaches = t.Harness.Caps.reaches
 	}
-	t.cleanups = append(t.cleanups, r.takeDown)
 	return r
 }
 

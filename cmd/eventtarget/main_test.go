@@ -141,6 +141,31 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err
 	return out.String(), errs.String(), err
 }
 
+// TestDispatchInterrupted: who dispatches line by line ends when told to, not with the next
+// line.
+func TestDispatchInterrupted(t *testing.T) {
+	url, _ := startHub(t)
+	heard := hear(t, connect(t, url), eventtarget.T("a", "*"))
+	cmd := exec.CommandContext(deadline(t), program, "dispatch", url, "a", "1", "-")
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(in, "1\n"); err != nil {
+		t.Fatal(err)
+	}
+	next(t, heard)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Wait(); cmd.ProcessState.ExitCode() < 0 {
+		t.Errorf("it had to be killed: %v", err)
+	}
+}
+
 func TestDemo(t *testing.T) {
 	out, errs, err := run(t, "", "demo", "--once")
 	if err != nil || !strings.Contains(out, "all 49 expected hearings were heard") {

@@ -182,15 +182,30 @@ func newDispatch() *cobra.Command {
 }
 
 // dispatchLines dispatches an event for each line. A line that is refused ends it,
-// with its number.
+// with its number, and so does ctx: no line may come any more.
 func dispatchLines(ctx context.Context, t eventtarget.Target, e eventtarget.Event[eventtarget.Raw], in io.Reader) error {
 	lines := bufio.NewScanner(in)
 	lines.Buffer(nil, 2*eventtarget.DefaultMaxMessage)
-	for n := 1; lines.Scan(); n++ {
+	more := make(chan bool)
+	scan := func() {
+		select {
+		case more <- lines.Scan():
+		case <-ctx.Done():
+		}
+	}
+	for n := 1; ; n++ {
+		go scan()
+		select {
+		case found := <-more:
+			if !found {
+				return lines.Err()
+			}
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 		e.Payload = eventtarget.Raw(lines.Bytes())
 		if err := t.Dispatch(ctx, e); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}
-	return lines.Err()
 }

@@ -250,6 +250,7 @@ func (d *demo) plainPeer(ctx context.Context) (speak func(payload string) error,
 	if err != nil {
 		return nil, err
 	}
+	context.AfterFunc(ctx, func() { _ = ws.Close(websocket.StatusNormalClosure, "") }) // nobody counts any more what it hears
 	go func() {
 		defer ws.CloseNow()
 		for {

@@ -166,6 +166,36 @@ func TestDispatchInterrupted(t *testing.T) {
 	}
 }
 
+// TestDemoGoesOn: the spokes of the demo leave when it is over, also the plain one, which
+// would sooner or later hear nothing more.
+func TestDemoGoesOn(t *testing.T) {
+	cmd := exec.CommandContext(deadline(t), program, "demo")
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		_ = cmd.Wait()
+	})
+	joined, left := 0, 0
+	for lines := bufio.NewScanner(out); lines.Scan(); {
+		if strings.Contains(lines.Text(), "a spoke joined") {
+			joined++
+		}
+		if strings.Contains(lines.Text(), "a spoke left") {
+			left++
+		}
+		if joined > 0 && joined == left {
+			return
+		}
+	}
+	t.Errorf("of %d spokes %d have left", joined, left)
+}
+
 func TestDemo(t *testing.T) {
 	out, errs, err := run(t, "", "demo", "--once")
 	if err != nil || !strings.Contains(out, "all 49 expected hearings were heard") {

@@ -36,14 +36,15 @@ var errElsewhere = errors.New("an event of another type than its channel's")
 
 func (t *Target) arrived(a arrival) {
 	var refused error
-	if t.member != nil {
-		nobody := t.registry.Len() == 0 // any more
-		defer func() {
-			if !errors.Is(refused, eventtarget.ErrClosed) {
-				t.member.handled(a.entry, nobody)
-			}
-		}()
-	}
+	nobody := t.registry.Len() == 0 // any more
+	defer func() {
+		switch {
+		case errors.Is(refused, eventtarget.ErrClosed): // Close came when it was not in the inbox any more
+			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: 1, Err: refused})
+		case t.member != nil:
+			t.member.handled(a.entry, nobody)
+		}
+	}()
 	m, err := wire.Decode(envelope(a.text), t.opts.Limits)
 	if err == nil && !t.opts.Durable && t.channelOf(m.Type) != a.channel {
 		err = errElsewhere
@@ -60,7 +61,6 @@ func (t *Target) arrived(a arrival) {
 		t.ignored.Add(1)
 		return
 	}
-	// An error is ErrClosed: what arrives now is for nobody.
 	refused = t.registry.Deliver(t.ctx, eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers,
 		Redelivered: a.again,

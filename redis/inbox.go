@@ -135,18 +135,20 @@ func token(c chan struct{}) {
 }
 
 // take waits for what comes next. It is false when the inbox is closed and empty,
-// or ctx has ended. There is one taker.
+// or ctx has ended. What is taken is the taker's, whatever has ended meanwhile: discard
+// does not count it. There is one taker.
 func (q *inbox) take(ctx context.Context) (arrival, bool) {
-	for {
+	for ctx.Err() == nil {
 		a, ok, closed := q.tryTake()
-		if ok || closed || ctx.Err() != nil {
-			return a, ok && ctx.Err() == nil
+		if ok || closed {
+			return a, ok
 		}
 		select {
 		case <-q.wake:
 		case <-ctx.Done():
 		}
 	}
+	return arrival{}, false
 }
 
 func (q *inbox) tryTake() (a arrival, ok, closed bool) {

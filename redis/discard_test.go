@@ -1,0 +1,63 @@
+package redis
+
+import (
+	"context"
+	"errors"
+	"testing"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+)
+
+// TestDiscardedInHand: Close counts an event that was taken out of the inbox, too.
+func TestDiscardedInHand(t *testing.T) {
+	var target *Target
+	told := make(chan uint64, 10)
+	target, err := New("redis://127.0.0.1:1", &Options{OnFault: func(f eventtarget.Fault) {
+		switch f.Kind {
+		case eventtarget.FaultGap: // between the inbox and the listeners
+			target.Close()
+		case eventtarget.FaultDiscarded:
+			if !errors.Is(f.Err, eventtarget.ErrClosed) {
+				t.Errorf("discarded because of %v", f.Err)
+			}
+			told <- f.Count
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := target.registry.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[eventtarget.Raw]{
+		Inline: true, Handle: func(_ context.Context, e eventtarget.Event[eventtarget.Raw]) { t.Errorf("heard %s", e.ID) },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	target.inbox.mu.Lock() // so that both are there at once
+	target.inbox.pending = loss{any: true, count: 1}
+	for _, text := range []string{`{"type":"n","id":"1"}`, `{"type":"n","id":"2"}`} {
+		target.inbox.append(arrival{channel: target.names.channel("n"), text: text})
+	}
+	target.inbox.mu.Unlock()
+	<-target.Done()
+	close(told)
+	discarded := uint64(0)
+	for n := range told {
+		discarded += n
+	}
+	if discarded != 2 {
+		t.Errorf("%d of 2 were told as discarded", discarded)
+	}
+}
+
+// TestTakeAtTheEnd: what waits when the target ends is left to discard.
+func TestTakeAtTheEnd(t *testing.T) {
+	q := newInbox(10, 1000)
+	q.put("c", "m", 0)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, ok := q.take(ctx); ok {
+		t.Error("it was taken")
+	}
+	if n := q.discard(); n != 1 {
+		t.Errorf("%d were discarded", n)
+	}
+}

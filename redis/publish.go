@@ -57,9 +57,10 @@ type message struct {
 	channel string // of that type; both stay when the message is used again
 	text    []byte // begins with a head
 	number  uint64
-	taken   bool // by the writer: under mu
-	repeat  bool // Redis may have it already
-	held    bool // rueidis may still read it, since it was sent in vain once
+	until   time.Time // when it is sent again for the last time
+	taken   bool      // by the writer: under mu
+	repeat  bool      // Redis may have it already
+	held    bool      // rueidis may still read it, since it was sent in vain once
 	train   *train
 	result  chan error
 }
@@ -95,6 +96,9 @@ const keepText = 64 << 10
 func (p *publisher) hand(ctx context.Context, m *message) error {
 	if m.train.isBroken() {
 		return notSent{errBroken}
+	}
+	if p.retryFor > 0 { // from now on: it may wait for one that is sent again
+		m.until = time.Now().Add(p.retryFor)
 	}
 	if err := p.awaitReady(ctx); err != nil {
 		if isNotSent(err) {
@@ -177,9 +181,8 @@ func (p *publisher) write() {
 			m.number = p.numbers.next(m.channel)
 			setNumber(m.text, m.number)
 		}
-		deadline := time.Now().Add(p.retryFor)
 		for pause := firstPause; len(batch) > 0; pause = min(2*pause, lastPause) {
-			if batch = p.send(batch, time.Now().Before(deadline)); len(batch) == 0 {
+			if batch = p.send(batch); len(batch) == 0 {
 				break
 			}
 			p.renumber(batch)
@@ -234,7 +237,7 @@ func unbroken(batch []*message) []*message {
 }
 
 // send sends messages once and returns those that are to be sent again.
-func (p *publisher) send(batch []*message, retry bool) (again []*message) {
+func (p *publisher) send(batch []*message) (again []*message) {
 	p.mu.Lock()
 	at, closed := p.node, p.closed
 	at.also() // use may come meanwhile
@@ -254,11 +257,11 @@ func (p *publisher) send(batch []*message, retry bool) (again []*message) {
 	} else {
 		results = client.DoMulti(context.Background(), commands...)
 	}
-	accepted := false
+	accepted, now := false, time.Now()
 	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
 		err := outcome(results[i].Error())
 		accepted = accepted || err == nil
-		if err != nil && retry && !closed && p.passing != nil && p.passing(err) {
+		if err != nil && now.Before(m.until) && !closed && p.passing != nil && p.passing(err) {
 			m.held = true
 			m.repeat = m.repeat || !isNotSent(err)
 			if !m.repeat || !accepted { // else its number has become too old, and it cannot get another

@@ -164,3 +164,31 @@ func TestStoredAndRefused(t *testing.T) {
 		})
 	}
 }
+
+// TestRetryForBehindAnother: an event that waits behind one that is sent again is not waited
+// for longer than RetryFor, all in all.
+func TestRetryForBehindAnother(t *testing.T) {
+	always := slices.Repeat([]answer{refused}, 1000)
+	const retryFor = 600 * time.Millisecond
+	a, _ := appending(t, Options{RetryFor: retryFor}, map[string][]answer{"a": always, "b": always})
+	p := &a.parts[0].publisher
+	tried := make(chan struct{}, 1000)
+	passing := p.passing
+	p.passing = func(err error) bool {
+		tried <- struct{}{}
+		return passing(err)
+	}
+	first := make(chan error, 1)
+	go func() { first <- a.Dispatch(context.Background(), events("a")[0]) }()
+	<-tried
+	began := time.Now()
+	if err := a.Dispatch(t.Context(), events("b")[0]); err == nil {
+		t.Error("the second is taken")
+	}
+	if took := time.Since(began); took > retryFor*3/2 {
+		t.Errorf("the second took %v, and may take %v", took, retryFor)
+	}
+	if <-first == nil {
+		t.Error("the first is taken")
+	}
+}

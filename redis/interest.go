@@ -24,6 +24,7 @@ type interest struct {
 	dirty   map[string]struct{} // names that may need a step
 	joining int                 // how many wait for a confirmation
 	live    bool                // the connection has brought back all that was wanted
+	begin   func()              // called when it has, before whoever waits hears of it
 	closed  bool
 	changed chan struct{} // closed and replaced when somebody who waits should look
 	wake    chan struct{} // has a token when there may be a step to take
@@ -148,19 +149,19 @@ func (in *interest) next() step {
 		all = new(want)
 	}
 	if all.count > 0 && all.state == absent && all.err == nil {
-		return in.begin(step{join: true, pattern: true, names: []string{in.everything}})
+		return in.start(step{join: true, pattern: true, names: []string{in.everything}})
 	}
 	instead := all.count > 0 && all.state == joined // of the channels
 	join := in.pick(func(w *want) bool { return w.count > 0 && !instead && w.state == absent && w.err == nil })
 	if len(join) > 0 {
-		return in.begin(step{join: true, names: join})
+		return in.start(step{join: true, names: join})
 	}
 	if all.count == 0 && all.state == joined && in.joining == 0 {
-		return in.begin(step{pattern: true, names: []string{in.everything}})
+		return in.start(step{pattern: true, names: []string{in.everything}})
 	}
 	leave := in.pick(func(w *want) bool { return (w.count == 0 || instead) && w.state == joined })
 	if len(leave) > 0 {
-		return in.begin(step{names: leave})
+		return in.start(step{names: leave})
 	}
 	for name := range in.dirty {
 		if w := in.wants[name]; w != nil && w.count == 0 && w.state == absent {
@@ -181,7 +182,7 @@ func (in *interest) pick(fits func(*want) bool) (names []string) {
 	return names
 }
 
-func (in *interest) begin(s step) step {
+func (in *interest) start(s step) step {
 	for _, name := range s.names {
 		if s.join {
 			in.wants[name].state = joining
@@ -193,21 +194,20 @@ func (in *interest) begin(s step) step {
 	return s
 }
 
-// confirm notes what Redis has done, and tells whether the connection has just
-// brought back everything.
-func (in *interest) confirm(name string, s joinState) (nowLive bool) {
+// confirm notes what Redis has done.
+func (in *interest) confirm(name string, s joinState) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	w := in.wants[name]
 	if w == nil || s == joined && w.state != joining || s == absent && w.state != leaving {
-		return false // a reply that nobody asked for
+		return // a reply that nobody asked for
 	}
 	w.state = s
 	if s == joined {
 		in.joining--
 	}
 	in.touch(name)
-	return in.settle()
+	in.settle()
 }
 
 // isLeaving tells whether Redis has been asked to send a name no more.
@@ -219,7 +219,7 @@ func (in *interest) isLeaving(name string) bool {
 }
 
 // refuse notes that Redis does not let us hear a name.
-func (in *interest) refuse(name string, err error) (nowLive bool) {
+func (in *interest) refuse(name string, err error) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if w := in.wants[name]; w != nil && w.state == joining {
@@ -227,18 +227,19 @@ func (in *interest) refuse(name string, err error) (nowLive bool) {
 		in.joining--
 		in.touch(name)
 	}
-	return in.settle()
+	in.settle()
 }
 
-// settle notes when all that was wanted is there. Under mu.
-func (in *interest) settle() (nowLive bool) {
+// settle notes when all that was wanted is there. Who is told so must hear what comes: it
+// counts before. Under mu.
+func (in *interest) settle() {
 	if !in.live && in.joining == 0 && !in.lacking() {
-		in.live, nowLive = true, true
+		in.live = true
+		in.begin()
 	}
 	if in.joining == 0 {
 		in.broadcast()
 	}
-	return nowLive
 }
 
 // lacking tells whether something is wanted that Redis has not been asked for.
@@ -255,15 +256,17 @@ func (in *interest) lacking() bool {
 	return false
 }
 
-// connected begins on a connection; it is true when nothing has to be brought back.
-func (in *interest) connected() (nowLive bool) {
+// connected begins on a connection. begin is called once all that was wanted is there, which
+// may be at once; it must not use the interest.
+func (in *interest) connected(begin func()) {
 	in.mu.Lock()
 	defer in.mu.Unlock()
+	in.begin = begin
 	for name := range in.wants {
 		in.dirty[name] = struct{}{}
 	}
 	token(in.wake)
-	return in.settle()
+	in.settle()
 }
 
 // disconnected forgets what the connection had, and tells whether that was

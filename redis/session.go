@@ -65,9 +65,7 @@ func (s *session) work(client rueidis.Client, conn rueidis.DedicatedClient, lost
 	if err := s.part.publisher.probe(client); err != nil {
 		return outcome(err)
 	}
-	if s.part.interest.connected() {
-		s.begin()
-	}
+	s.part.interest.connected(s.begin)
 	for up := false; ; {
 		if s.live.Load() && !up {
 			up = true
@@ -125,9 +123,7 @@ func (s *session) ask(conn rueidis.DedicatedClient, what step) error {
 		}
 		return nil
 	}
-	if s.part.interest.refuse(what.names[0], refusal(refused)) {
-		s.begin()
-	}
+	s.part.interest.refuse(what.names[0], refusal(refused))
 	if s.target.State() == eventtarget.StateDown {
 		s.target.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Err: refusal(refused)})
 	}
@@ -180,9 +176,7 @@ func (s *session) confirmed(c rueidis.PubSubSubscription) {
 			}
 		}
 	}
-	if s.part.interest.confirm(c.Channel, state) {
-		s.begin()
-	}
+	s.part.interest.confirm(c.Channel, state)
 }
 
 // message takes one in.

@@ -199,22 +199,22 @@ func (l *Link) arrived(conn Conn, frame []byte, queued bool) {
 	case queued: // a bad one has a number too
 		l.receive(conn, m, len(frame))
 	default:
-		l.handle(m)
+		_ = l.handle(m)
 	}
 }
 
-// handle brings a message to listeners.
-func (l *Link) handle(m wire.Message) {
+// handle brings a message to listeners. The error is ErrClosed, for what comes too late.
+func (l *Link) handle(m wire.Message) error {
 	switch {
 	case m.Type == "": // it was a bad one
 	case m.Control():
 		l.receiveControl(m)
 	default:
-		// The error is ErrClosed: what arrives now is for nobody.
-		_ = l.registry.Deliver(l.ctx, eventtarget.Event[eventtarget.Raw]{
+		return l.registry.Deliver(l.ctx, eventtarget.Event[eventtarget.Raw]{
 			Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: l,
 		})
 	}
+	return nil
 }
 
 // receiveControl handles a message of the protocol's own.

@@ -3,6 +3,7 @@ package link
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -219,10 +220,16 @@ func (l *Link) deliver() {
 	ended = true
 }
 
-// bring delivers one arrival.
+// bring delivers one arrival. What comes when the registry is closing is for nobody, and
+// is not acknowledged: so the other end knows.
 func (l *Link) bring(a arrival) {
-	defer l.handled(a) // whatever its listeners do
-	l.handle(a.Message)
+	var err error
+	defer func() { // whatever its listeners do
+		if !errors.Is(err, eventtarget.ErrClosed) {
+			l.handled(a)
+		}
+	}()
+	err = l.handle(a.Message)
 }
 
 // next takes an arrival out of the queue; it is false when there is none, and the

@@ -328,3 +328,57 @@ func TestAcknowledgesTooMuch(t *testing.T) {
 		}
 	}
 }
+
+// TestRefusedUnacknowledged: what comes while Shutdown waits for listeners is heard by nobody,
+// and is not acknowledged.
+func TestRefusedUnacknowledged(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		free, heard := make(chan struct{}), 0
+		l, far := welcomed(t, link.Options{Setup: func(l *link.Link) {
+			_, err := l.Add(t.Context(), eventtarget.T("a", "*"), eventtarget.Func(func(context.Context, eventtarget.Event[eventtarget.Raw]) {
+				<-free
+				heard++
+			}))
+			if err != nil {
+				t.Error(err)
+			}
+		}})
+		acknowledged := make(chan string, 100)
+		go func() {
+			for {
+				msg, err := far.Receive()
+				if err != nil {
+					return
+				}
+				acknowledged <- string(msg)
+			}
+		}()
+		send := func(n int) {
+			if err := far.Send(large(n)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		send(0)
+		if ack := <-acknowledged; !strings.Contains(ack, `"received":1`) {
+			t.Fatalf("acknowledged: %s", ack)
+		}
+		down := make(chan error, 1)
+		go func() { down <- l.Shutdown(t.Context()) }()
+		synctest.Wait()
+		for n := range 5 {
+			send(n + 1)
+		}
+		time.Sleep(time.Second) // in which it would be acknowledged
+		close(free)
+		if err := <-down; err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		for len(acknowledged) > 0 {
+			t.Errorf("acknowledged: %s", <-acknowledged)
+		}
+		if heard != 1 {
+			t.Errorf("%d were heard", heard)
+		}
+	})
+}

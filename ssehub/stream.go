@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
@@ -155,8 +156,8 @@ func (s *stream) Send(msg []byte) error {
 	return s.WriteFrames(s.AppendMessage(nil, hub.Message{Envelope: msg}))
 }
 
-// Ping sends a comment, unless something is being written. It does not wait: one goroutine
-// asks all spokes.
+// Ping sends a comment, unless something is being written. It does not wait: the hub asks
+// one client after the other.
 func (s *stream) Ping() error {
 	if !s.isAnswered() || !s.writing.TryLock() {
 		return nil
@@ -165,23 +166,25 @@ func (s *stream) Ping() error {
 		defer s.writing.Unlock()
 		return s.over()
 	}
-	s.put([]byte(":\n\n"), func() {})
+	s.writeSoon([]byte(":\n\n"), func() {})
 	return nil
 }
 
-// put writes b, and calls then. What would wait, and what follows that, is left to a
-// goroutine. Under writing, which it unlocks.
-func (s *stream) put(b []byte, then func()) {
-	if s.over() == nil && len(s.rest) == 0 {
-		n, err := s.out.tryWrite(b)
-		if err != nil {
+// writeSoon writes b without waiting: what the client does not take at once a goroutine
+// brings to it. Under writing, which it releases; then is called behind that.
+func (s *stream) writeSoon(b []byte, then func()) {
+	n := 0
+	if len(s.rest) == 0 && s.over() == nil {
+		var err error
+		if n, err = s.out.tryWrite(b); err != nil {
 			_ = s.failed(err)
-		} else if b = b[n:]; len(b) == 0 {
-			s.wrote.Add(1)
-			s.writing.Unlock()
-			then()
-			return
 		}
+	}
+	if b = b[n:]; len(b) == 0 {
+		s.wrote.Add(1)
+		s.writing.Unlock()
+		then()
+		return
 	}
 	go func() {
 		_ = s.write(b)
@@ -226,13 +229,20 @@ func (s *stream) Receive() ([]byte, error) {
 // Close ends the response behind what was written. A client comes back by itself, after
 // the time that the reason says.
 func (s *stream) Close(reason eventtarget.Reason) error {
-	if reason.Retry > 0 && s.isAnswered() && s.writing.TryLock() {
-		s.put(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()), func() { s.end(reason) })
+	if reason.Retry == 0 || !s.isAnswered() || !s.writing.TryLock() {
+		s.end(reason)
 		return nil
 	}
-	s.end(reason)
+	late := time.AfterFunc(closeTimeout, func() { s.end(reason) })
+	s.writeSoon(fmt.Appendf(nil, "retry: %d\n\n", reason.Retry.Milliseconds()), func() {
+		late.Stop()
+		s.end(reason)
+	})
 	return nil
 }
+
+// closeTimeout is how long a client has to take the last that it is told.
+const closeTimeout = time.Second
 
 func (s *stream) failed(err error) error {
 	s.end(eventtarget.Reason{Code: eventtarget.CodeLost, Text: err.Error()})

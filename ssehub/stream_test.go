@@ -91,6 +91,9 @@ func TestNobodyWaitsForStuck(t *testing.T) {
 				default:
 					t.Error("it waits for the client")
 				}
+				if name == "close" { // without it, after a while
+					_, _ = s.Receive()
+				}
 				close(o.cut)
 				s.wait()
 			})

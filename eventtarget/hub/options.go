@@ -112,8 +112,9 @@ type Options struct {
 	Heartbeat time.Duration
 	// Misses is how many unanswered ones end the connection. Default 2.
 	Misses int
-	// WriteTimeout disconnects a spoke that takes nothing for so long while
-	// something waits for it. Default 5 s.
+	// WriteTimeout disconnects a spoke that does not take one message, or one write of
+	// several, in so long while something waits for it: over a slow network it must be
+	// longer than 64 KiB, or the largest message, take. Default 5 s.
 	WriteTimeout time.Duration
 
 	// OnConnect is called for each spoke before anything that it sends is

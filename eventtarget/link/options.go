@@ -57,7 +57,9 @@ type Options struct {
 	Heartbeat time.Duration
 	// Misses is how many unanswered ones end the connection. Default 2.
 	Misses int
-	// WriteTimeout ends a connection that takes nothing for so long. Default 5 s.
+	// WriteTimeout ends a connection that does not take one message, or one write of
+	// several, in so long: over a slow network it must be longer than the largest message
+	// takes. Default 5 s.
 	WriteTimeout time.Duration
 	// DialTimeout bounds one call of Dial, and the wait for an answer to the greeting that
 	// opens a session. Default 5 s.

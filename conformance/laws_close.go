@@ -239,7 +239,7 @@ func lawNoGoroutineLeak(t *T) {
 		r := t.rig(3)
 		i, j := r.cell()
 		topic := eventtarget.T(t.name(), "")
-		r.quiesce() // both ends of every connection run then
+		r.quiesce()     // both ends of every connection run then
 		const slack = 4 // what a transport's library starts when it is first busy, and keeps
 		before := goroutines(label)
 		for n := range 1000 {

@@ -31,7 +31,7 @@ func (w watched) Send(msg []byte) error {
 // TestLeaveWhileRepeating: a spoke may leave while its writer goes through what its peer,
 // which is back, has not acknowledged.
 func TestLeaveWhileRepeating(t *testing.T) {
-	for n := range 300 {
+	for n := range 100 {
 		synctest.Test(t, func(t *testing.T) {
 			h := sessionHub(t, hub.Options{OnFault: func(eventtarget.Fault) {}})
 			p, w := open(t, h, "", "")

@@ -239,8 +239,7 @@ func lawNoGoroutineLeak(t *T) {
 		r := t.rig(3)
 		i, j := r.cell()
 		topic := eventtarget.T(t.name(), "")
-		r.quiesce()     // both ends of every connection run then
-		const slack = 4 // what a transport's library starts when it is first busy, and keeps
+		r.quiesce() // both ends of every connection run then
 		before := goroutines(label)
 		for n := range 1000 {
 			reg := r.add(j, topic, eventtarget.Func(func(context.Context, event) {}))
@@ -250,7 +249,11 @@ func lawNoGoroutineLeak(t *T) {
 			r.Endpoints[j].Remove(reg)
 		}
 		r.settle(i, j)
-		t.eventually("as many goroutines as before 1000 Adds and Removes", func() bool { return goroutines(label) <= before+slack })
+		now := 0
+		t.within("as many goroutines as before 1000 Adds and Removes", func() bool {
+			now = goroutines(label)
+			return now <= before
+		}, func() string { return fmt.Sprintf("%d, and there were %d", now, before) })
 		for range 10 {
 			r.listen(j, topic)
 		}

@@ -74,10 +74,6 @@ var ack = []byte(`{"type":"` + wire.Ack + `"`)
 func (c *child) receive() ([]byte, error) {
 	for {
 		msg, err := c.pipes.Receive()
-		if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code == eventtarget.CodeSlow {
-			// Its process has ended, and another one, which own could not end, has its pipe.
-			return nil, eventtarget.Reason{Code: eventtarget.CodeLost, Text: "the process has ended"}
-		}
 		if err != nil || !bytes.HasPrefix(msg, ack) {
 			return msg, err
 		}

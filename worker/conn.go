@@ -67,10 +67,16 @@ func (in *input) end() {
 
 func (in *input) Read(b []byte) (n int, err error) {
 	n, err = in.File.Read(b)
-	if errors.Is(err, os.ErrDeadlineExceeded) && in.over.Load() && in.rest > 0 {
-		_ = in.SetReadDeadline(time.Now().Add(grace)) // nobody may have read before that one
+	if !errors.Is(err, os.ErrDeadlineExceeded) || !in.over.Load() {
+		return n, err
+	}
+	if in.rest > 0 { // nobody may have read before that deadline
+		_ = in.SetReadDeadline(time.Now().Add(grace))
 		n, err = in.File.Read(b[:min(len(b), in.rest)])
 		in.rest -= n
+	}
+	if errors.Is(err, os.ErrDeadlineExceeded) {
+		err = io.EOF // as if nobody held it open
 	}
 	return n, err
 }

@@ -3,10 +3,13 @@
 package worker
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"testing"
 	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
 )
 
 // TestReadLate: what a child wrote is read, however late after its end that is, also when
@@ -32,7 +35,8 @@ func TestReadLate(t *testing.T) {
 			t.Fatalf("message %d: %q, %v", n, msg, err)
 		}
 	}
-	if msg, err := p.Receive(); err == nil {
-		t.Errorf("then %q", msg)
+	msg, err := p.Receive()
+	if r, ok := errors.AsType[eventtarget.Reason](err); !ok || r.Code != eventtarget.CodeLost {
+		t.Errorf("then %q, %v", msg, err)
 	}
 }

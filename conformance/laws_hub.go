@@ -317,7 +317,7 @@ func lawLeaveCleanup(t *T) {
 		return
 	}
 	// Half open: the connection stands, and nobody is at the other end.
-	r = t.rigWith(Setup{Endpoints: 2, Heartbeat: 100 * time.Millisecond})
+	r = t.rigWith(Setup{Endpoints: 2, Heartbeat: 500 * time.Millisecond})
 	silent := r.Spoke(1)
 	rec := &record{t: t, more: make(chan struct{})}
 	reg, err := silent.Add(t.ctx, eventtarget.T(t.name(), ""), eventtarget.Func(rec.handle))

@@ -3,6 +3,7 @@ package eventtarget
 import (
 	"fmt"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 )
 
@@ -102,6 +103,8 @@ func checkType(s string) error {
 		return fmt.Errorf("%w: the type has %d bytes, more than %d", ErrInvalidTopic, len(s), MaxTypeBytes)
 	case strings.HasPrefix(s, ReservedPrefix):
 		return fmt.Errorf("%w: type %q begins with the reserved %q", ErrInvalidTopic, clip(s), ReservedPrefix)
+	case plain(s):
+		return nil
 	}
 	for i := range len(s) {
 		if s[i] == ':' || s[i] == '*' {
@@ -117,28 +120,31 @@ func checkID(s string) error {
 		return fmt.Errorf("%w: the id has %d bytes, more than %d", ErrInvalidTopic, len(s), MaxIDBytes)
 	case s == Wildcard:
 		return fmt.Errorf("%w: the id of an event cannot be %q", ErrInvalidTopic, Wildcard)
+	case plain(s):
+		return nil
 	}
 	return checkText("id", s)
+}
+
+// plain tells whether s has but printable ASCII, and nothing that a type must not contain:
+// one look at each byte, for topics are checked with every event.
+func plain(s string) bool {
+	for i := range len(s) {
+		if c := s[i]; c < ' ' || c > '~' || c == ':' || c == '*' {
+			return false
+		}
+	}
+	return true
 }
 
 // checkText refuses invalid UTF-8 and the control characters of Unicode (category
 // Cc), which are what header, log and stream injection is made of.
 func checkText(what, s string) error {
-	ascii := true
-	for i := range len(s) {
-		if s[i] < ' ' || s[i] == 0x7f {
-			return fmt.Errorf("%w: %s %q contains a control character", ErrInvalidTopic, what, clip(s))
-		}
-		ascii = ascii && s[i] < utf8.RuneSelf
-	}
-	if ascii {
-		return nil
-	}
 	if !utf8.ValidString(s) {
 		return fmt.Errorf("%w: %s %q is not valid UTF-8", ErrInvalidTopic, what, clip(s))
 	}
 	for _, r := range s {
-		if r >= 0x80 && r < 0xa0 {
+		if unicode.IsControl(r) {
 			return fmt.Errorf("%w: %s %q contains a control character", ErrInvalidTopic, what, clip(s))
 		}
 	}

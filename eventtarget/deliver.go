@@ -2,7 +2,6 @@ package eventtarget
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 )
 
@@ -57,15 +56,6 @@ func (r *Registry[T]) Deliver(ctx context.Context, e Event[T]) (err error) {
 	r.leave(l)
 	if c.refused {
 		return r.checkRefused(e.Topic())
-	}
-	return nil
-}
-
-// Echo is Deliver for an event that this target has accepted for others: that it was
-// closed meanwhile is no error, for they hear it. For adapters with echo.
-func (r *Registry[T]) Echo(ctx context.Context, e Event[T]) error {
-	if err := r.Deliver(ctx, e); !errors.Is(err, ErrClosed) {
-		return err
 	}
 	return nil
 }

@@ -114,5 +114,5 @@ func (s *sending) settle(ctx context.Context, e *eventtarget.Event[eventtarget.R
 	if ctx.Err() != nil { // Redis was faster, but no listener may wait any more
 		return fail("dispatch", e.Topic(), unknown(context.Cause(ctx)))
 	}
-	return t.registry.Echo(ctx, wire.Clone(e))
+	return t.registry.Deliver(ctx, wire.Clone(e))
 }

@@ -36,7 +36,7 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 		return h.fail("dispatch", e.Topic(), err)
 	}
 	if (h.opts.Echo || p.far) && !p.byLog() {
-		return h.registry.Echo(ctx, wire.Clone(&e))
+		return h.registry.Deliver(ctx, wire.Clone(&e))
 	}
 	return nil
 }

@@ -172,7 +172,7 @@ func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Ra
 	}
 	if s.hub.opts.Echo {
 		if r := s.registry.Load(); r != nil {
-			return r.Echo(ctx, wire.Clone(&e))
+			return r.Deliver(ctx, wire.Clone(&e))
 		}
 	}
 	return nil

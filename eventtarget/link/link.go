@@ -163,7 +163,7 @@ func (l *Link) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw
 		return l.fail("dispatch", e.Topic(), err)
 	}
 	if l.opts.Echo {
-		return l.registry.Echo(ctx, wire.Clone(&e))
+		return l.registry.Deliver(ctx, wire.Clone(&e))
 	}
 	return nil
 }

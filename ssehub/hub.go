@@ -79,7 +79,10 @@ func New(opts *Options) (*Hub, error) {
 // NewHandler returns a handler that makes requests spokes of a hub that may have others
 // too, over WebSocket for example: they are one hub, with one order and one set of
 // groups.
-func NewHandler(h *hub.Hub, o HandlerOptions) http.Handler { return newHandler(h, o) }
+func NewHandler(h *hub.Hub, o HandlerOptions) http.Handler {
+	l := newHandler(h, o)
+	return l.only(http.MethodGet, l.listen)
+}
 
 func newHandler(h *hub.Hub, o HandlerOptions) *handler {
 	if o.Retry == 0 {
@@ -99,19 +102,41 @@ type handler struct {
 	gate httpgate.Gate
 }
 
-// ServeHTTP makes the request a spoke and returns when that has left.
-func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+// only serves one method, to pages of origins that are allowed. Their browsers may ask first
+// (Fetch, CORS-preflight request): they do where a page sends JSON or a token.
+func (h *handler) only(method string, serve func(http.ResponseWriter, *http.Request) error) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		err := h.allowOrigin(w, r)
+		switch {
+		case err != nil:
+		case r.Method == method:
+			err = serve(w, r)
+		case r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "":
+			w.Header().Set("Access-Control-Allow-Methods", method)
+			w.Header().Set("Access-Control-Allow-Headers", r.Header.Get("Access-Control-Request-Headers"))
+			w.WriteHeader(http.StatusNoContent)
+		default:
+			w.Header().Set("Allow", method)
+			err = &Refusal{Status: http.StatusMethodNotAllowed, Text: "use " + method}
+		}
+		if err != nil {
+			httpgate.Refuse(w, err)
+		}
+	})
+}
+
+// listen makes the request a spoke and returns when that has left.
+func (h *handler) listen(w http.ResponseWriter, r *http.Request) error {
+	if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "text/event-stream") && !strings.Contains(accept, "*/*") {
+		return &Refusal{Status: http.StatusNotAcceptable, Text: "there is only text/event-stream"}
+	}
 	meta := h.gate.Meta(r)
-	err := h.allow(w, r)
-	if err == nil {
-		meta.Topics, err = topics(r)
+	var err error
+	if meta.Topics, err = topics(r); err != nil {
+		return err
 	}
-	if err == nil {
-		err = h.gate.Check(r, &meta)
-	}
-	if err != nil {
-		httpgate.Refuse(w, err)
-		return
+	if err := h.gate.Check(r, &meta); err != nil {
+		return err
 	}
 	begin := h.hub.Position()
 	meta.Since = begin
@@ -120,11 +145,11 @@ func (h *handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	c := newStream(h, r.URL.Query().Get("event") == unnamedEvents)
 	if _, err := h.hub.Attach(c, meta); err != nil {
-		httpgate.Refuse(w, notAttached(err))
-		return
+		return notAttached(err)
 	}
 	c.answer(w, r, begin, meta.Resumes)
 	c.wait()
+	return nil
 }
 
 // notAttached is the answer to a request that the hub did not make a spoke.
@@ -137,18 +162,6 @@ func notAttached(err error) error {
 		return &Refusal{Status: http.StatusForbidden, Text: "not allowed"}
 	}
 	return err
-}
-
-// allow refuses what cannot be a stream, or may not.
-func (h *handler) allow(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodGet {
-		w.Header().Set("Allow", "GET")
-		return &Refusal{Status: http.StatusMethodNotAllowed, Text: "use GET"}
-	}
-	if accept := r.Header.Get("Accept"); accept != "" && !strings.Contains(accept, "text/event-stream") && !strings.Contains(accept, "*/*") {
-		return &Refusal{Status: http.StatusNotAcceptable, Text: "there is only text/event-stream"}
-	}
-	return h.allowOrigin(w, r)
 }
 
 // allowOrigin refuses pages of other origins.

@@ -9,7 +9,6 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
-	"github.com/eventtarget-go/toolkit/internal/httpgate"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
@@ -20,26 +19,13 @@ import (
 //
 // Origins, Authenticate, Hosts and TrustedProxies are those of the requests that
 // listen. The content type must be application/json, which a page of another origin
-// cannot send unasked.
+// cannot send unasked; its browser's question (CORS preflight) is answered for Origins.
 func NewPostHandler(h *hub.Hub, o HandlerOptions) http.Handler {
-	listen := newHandler(h, o)
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if err := listen.post(w, r); err != nil {
-			httpgate.Refuse(w, err)
-			return
-		}
-		w.WriteHeader(http.StatusAccepted)
-	})
+	l := newHandler(h, o)
+	return l.only(http.MethodPost, l.post)
 }
 
 func (h *handler) post(w http.ResponseWriter, r *http.Request) error {
-	if r.Method != http.MethodPost {
-		w.Header().Set("Allow", "POST")
-		return &Refusal{Status: http.StatusMethodNotAllowed, Text: "use POST"}
-	}
-	if err := h.allowOrigin(w, r); err != nil {
-		return err
-	}
 	if mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type")); err != nil || mediaType != "application/json" {
 		return &Refusal{Status: http.StatusUnsupportedMediaType, Text: "send application/json"}
 	}
@@ -70,7 +56,11 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) error {
 		return &Refusal{Status: http.StatusBadRequest, Text: err.Error()}
 	}
 	err = h.hub.Dispatch(r.Context(), eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
-	if err == nil || errors.Is(err, eventtarget.ErrClosed) {
+	switch {
+	case err == nil:
+		w.WriteHeader(http.StatusAccepted)
+		return nil
+	case errors.Is(err, eventtarget.ErrClosed):
 		return err
 	}
 	text := "not accepted"

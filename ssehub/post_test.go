@@ -4,8 +4,10 @@ import (
 	"errors"
 	"io"
 	"iter"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -66,6 +68,41 @@ func TestPost(t *testing.T) {
 	h.Close()
 	if got := post("POST", json, "", good); got != http.StatusServiceUnavailable {
 		t.Errorf("behind the hub's end: %d", got)
+	}
+}
+
+// TestPreflight: the browser of a page that may send JSON, or listen with a token, is told so
+// before it does; that of any other page is not.
+func TestPreflight(t *testing.T) {
+	h, _ := serve(t, ssehub.Options{})
+	options := ssehub.HandlerOptions{
+		Origins:      []string{"https://good.test"},
+		Authenticate: func(*http.Request) (hub.Grant, error) { return hub.Grant{}, errors.New("a preflight has no token") },
+	}
+	for method, handler := range map[string]http.Handler{"GET": ssehub.NewHandler(h.Hub, options), "POST": ssehub.NewPostHandler(h.Hub, options)} {
+		for origin, allowed := range map[string]bool{"https://good.test": true, "http://good.test": false, "https://evil.test": false, "null": false} {
+			ask := httptest.NewRequestWithContext(t.Context(), http.MethodOptions, "http://hub.test/", nil)
+			ask.Header.Set("Origin", origin)
+			ask.Header.Set("Access-Control-Request-Method", method)
+			ask.Header.Set("Access-Control-Request-Headers", "authorization,content-type")
+			answer := httptest.NewRecorder()
+			handler.ServeHTTP(answer, ask)
+			want := http.Header{}
+			if allowed {
+				want = http.Header{
+					"Access-Control-Allow-Origin": {origin}, "Access-Control-Allow-Credentials": {"true"},
+					"Access-Control-Allow-Methods": {method}, "Access-Control-Allow-Headers": {"authorization,content-type"},
+				}
+			}
+			got := answer.Result().Header
+			if vary := got.Get("Vary"); vary != "Origin" {
+				t.Errorf("%s from %s: Vary is %q", method, origin, vary)
+			}
+			maps.DeleteFunc(got, func(name string, _ []string) bool { return !strings.HasPrefix(name, "Access-Control") })
+			if (answer.Code == http.StatusNoContent) != allowed || !reflect.DeepEqual(got, want) {
+				t.Errorf("%s from %s: %d %v", method, origin, answer.Code, got)
+			}
+		}
 	}
 }
 

@@ -86,19 +86,20 @@ func (s *socket) WriteFrames(frames []byte) error {
 	return s.flush(frames)
 }
 
-// flush writes the rest of a cut frame, then control frames, then frames, and
-// control frames that came meanwhile. Whoever calls it has set busy.
+// flush writes the rest of a cut frame, then frames, then the control frames that came
+// meanwhile, of which the last may be a close frame: nothing comes after that. Whoever
+// calls it has set busy.
 func (s *socket) flush(frames []byte) error {
 	for {
 		s.mu.Lock()
 		next := s.rest
 		s.rest = nil
-		if next == nil {
+		if len(next) == 0 {
+			next, frames = frames, nil
+		}
+		if len(next) == 0 {
 			next = s.control
 			s.control = nil
-		}
-		if next == nil {
-			next, frames = frames, nil
 		}
 		if len(next) == 0 {
 			s.busy = false

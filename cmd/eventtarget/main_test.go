@@ -5,11 +5,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -243,6 +245,39 @@ func TestListenAndDispatch(t *testing.T) {
 	}
 	if err := hub.Wait(); err != nil {
 		t.Errorf("the hub ended with %v", err)
+	}
+}
+
+// TestListenToMany: what is heard on several topics, of which some are others' too, is printed
+// once and in order.
+func TestListenToMany(t *testing.T) {
+	const events = 300
+	url, _ := startHub(t)
+	listen := exec.CommandContext(deadline(t), program, "listen", "--count", strconv.Itoa(events), url, "b:1", "a:*", "b:*", "a:1", "c:1", "c:1")
+	errs, err := listen.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var out bytes.Buffer
+	listen.Stdout = &out
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	awaitListening(t, errs)
+	c := connect(t, url)
+	var want strings.Builder
+	for n := range events {
+		e := eventtarget.Event[raw]{Type: string(rune('a' + n%3)), ID: "1", Payload: raw(strconv.Itoa(n))}
+		if err := c.Dispatch(t.Context(), e); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Fprintf(&want, `{"type":%q,"id":"1","payload":%d}`+"\n", e.Type, n)
+	}
+	if err := listen.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	if out.String() != want.String() {
+		t.Errorf("listen printed\n%s, want\n%s", &out, want.String())
 	}
 }
 

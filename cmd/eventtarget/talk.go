@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/url"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -49,7 +50,8 @@ func newListen() *cobra.Command {
 		Use:   "listen URL TOPIC...",
 		Short: "Print what is heard on topics, one envelope a line",
 		Long: "Print what is heard on topics (chat:42, chat:*, *) as JSON on standard output, one\n" +
-			"envelope a line, and everything else on standard error.\n\n" +
+			"envelope a line, each event once, in the order in which they come, and everything else\n" +
+			"on standard error.\n\n" +
 			"A hub is asked for these topics only; subscribe=false in the URL asks for nothing, as\n" +
 			"for a server that knows no such question.",
 		Args: takes(2, -1),
@@ -80,13 +82,24 @@ func newListen() *cobra.Command {
 			out := json.NewEncoder(cmd.OutOrStdout())
 			out.SetEscapeHTML(false)
 			events := make(chan eventtarget.Event[eventtarget.Raw])
-			for _, topic := range topics {
-				if err := add(ctx, t, topic, wait, eventtarget.Func(func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
-					select {
-					case events <- e:
-					case <-ctx.Done():
+			// One queue for all topics keeps the order in which events come.
+			all := eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{Adapter: "listen", OnFault: warn(cmd)})
+			defer all.Close()
+			if _, err := all.Add(ctx, eventtarget.T("*", "*"), eventtarget.Func(func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+				select {
+				case events <- e:
+				case <-ctx.Done():
+				}
+			})); err != nil {
+				return err
+			}
+			for i, topic := range topics {
+				handle := func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+					if first := slices.IndexFunc(topics, func(one eventtarget.Topic) bool { return one.Matches(e.Topic()) }); first == i {
+						_ = all.Deliver(ctx, e) // what finds no room is a fault
 					}
-				})); err != nil {
+				}
+				if err := add(ctx, t, topic, wait, eventtarget.Listener[eventtarget.Raw]{Handle: handle, Inline: true}); err != nil {
 					return hint(err, u)
 				}
 			}

@@ -149,23 +149,18 @@ export class RemoteEventTarget extends EventTarget {
       waiting = socket.protocol;
       if (!waiting) return this.#up();
       const { session, place } = this.#session;
-      const hello = { version: 1, session, place, received: this.#received, window: WINDOW, topics: [...this.#topics.keys()] };
-      this.#say("__hello", hello);
+      this.#say("__hello", { version: 1, session, place, received: this.#received, window: WINDOW, topics: [...this.#topics.keys()] });
       this.#timers.push(setTimeout(() => waiting && this.#up((waiting = false)), 5e3)); // it only echoes what it was offered
     });
     on("message", ({ data }) => {
       this.#silent = 0;
-      let message;
-      try {
-        message = JSON.parse(data);
-      } catch (error) {
-        return this.#end({ code: 1007, reason: `${error}` });
-      }
-      const welcome = message.type == "__welcome" && message.payload;
-      if (waiting) this.#up(welcome);
-      else if (welcome) this.#end({ code: 1002, reason: "late" });
-      waiting = false;
-      if (!welcome) this.#message(message, data.length);
+      this.#hear(data, (message) => {
+        const welcome = message.type == "__welcome" && message.payload;
+        if (waiting) this.#up(welcome);
+        else if (welcome) this.#end({ code: 1002, reason: "late" });
+        waiting = false;
+        if (!welcome) this.#message(message, data.length);
+      });
     });
     on("close", (event) => this.#end(event));
     on("error", (event) => this.#end(event)); // the npm client "ws" throws what nobody listens to
@@ -180,9 +175,18 @@ export class RemoteEventTarget extends EventTarget {
     source.onopen = () => this.#opened(true);
     source.onmessage = ({ data, lastEventId }) => {
       this.#lastEventId = lastEventId;
-      this.#message(JSON.parse(data));
+      this.#hear(data, (message) => this.#message(message));
     };
     source.onerror = () => this.#end({});
+  }
+
+  // hear ends a connection that brings what is no message.
+  #hear(data, handle) {
+    try {
+      handle(JSON.parse(data));
+    } catch (error) {
+      this.#end({ code: 1007, reason: `${error}` });
+    }
   }
 
   // up goes on with a session, or begins: without a welcome with a plain peer.

@@ -70,3 +70,33 @@ const pause = (ms) => new Promise((done) => setTimeout(done, ms));
   await turn();
   console.log(target.readyState, sockets.splice(0).length);
 }
+
+// A peer that sends JSON which is no message, in place of its welcome or behind that.
+for (const bad of [null, 5, {}, { type: 5 }, { type: "__ack" }]) {
+  for (const first of [[], [welcome]]) {
+    const target = new RemoteEventTarget("ws://nowhere/", { WebSocket: Socket });
+    target.addEventListener("down", ({ detail }) => detail.code == 1000 || console.log(JSON.stringify(bad), detail.code));
+    await turn();
+    const [socket] = sockets.splice(0);
+    socket.opens();
+    for (const message of [...first, bad]) socket.says(message);
+    target.close();
+  }
+}
+
+// And over a stream of events.
+{
+  class Source {
+    constructor() {
+      sockets.push(this);
+    }
+    close() {}
+  }
+  const target = new RemoteEventTarget("http://nowhere/", { sse: true, EventSource: Source });
+  target.addEventListener("a:*", () => {});
+  target.addEventListener("down", ({ detail }) => detail.code == 1000 || console.log("stream", detail.code));
+  await turn();
+  await turn();
+  sockets[0].onmessage({ data: "null" });
+  target.close();
+}

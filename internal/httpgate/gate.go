@@ -3,6 +3,7 @@
 package httpgate
 
 import (
+	"cmp"
 	"errors"
 	"net"
 	"net/http"
@@ -16,7 +17,7 @@ import (
 
 // Refusal is an answer to a request that is not let in.
 type Refusal struct {
-	Status int    // of HTTP
+	Status int    // of HTTP; default 403
 	Text   string // told to the peer
 }
 
@@ -80,7 +81,7 @@ func (g *Gate) check(r *http.Request, meta *hub.Meta, admit func(addr string) er
 // Refuse answers a request that was not let in.
 func Refuse(w http.ResponseWriter, err error) {
 	if r, ok := errors.AsType[*Refusal](err); ok {
-		http.Error(w, r.Text, r.Status)
+		http.Error(w, r.Text, cmp.Or(r.Status, http.StatusForbidden))
 		return
 	}
 	switch {

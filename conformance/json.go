@@ -17,20 +17,24 @@ type reportJSON struct {
 	Skips        []skipJSON       `json:"skips"`
 }
 
+// capabilitiesJSON has the fields of Capabilities, all of them, or the conversion does not
+// compile.
 type capabilitiesJSON struct {
-	Topology   Topology `json:"topology"`
-	Ordering   string   `json:"ordering"`
-	Delivery   string   `json:"delivery"`
-	Wire       bool     `json:"wire"`
-	Echo       bool     `json:"echo"`
-	Relay      bool     `json:"relay"`
-	Source     bool     `json:"source"`
-	Identity   bool     `json:"identity"`
-	Backplane  bool     `json:"backplane"`
-	Reconnects bool     `json:"reconnects"`
-	Resumes    bool     `json:"resumes"`
-	Retains    bool     `json:"retains"`
-	Replaces   bool     `json:"replaces"`
+	Topology    Topology `json:"topology"`
+	Wire        bool     `json:"wire"`
+	Echo        bool     `json:"echo"`
+	Relay       bool     `json:"relay"`
+	Source      bool     `json:"source"`
+	Identity    bool     `json:"identity"`
+	Backplane   bool     `json:"backplane"`
+	ReceiveOnly bool     `json:"receiveOnly"`
+	Reconnects  bool     `json:"reconnects"`
+	Resumes     bool     `json:"resumes"`
+	Retains     bool     `json:"retains"`
+	Replaces    bool     `json:"replaces"`
+	AtLeastOnce bool     `json:"atLeastOnce"`
+	Ordering    string   `json:"ordering"`
+	Delivery    string   `json:"delivery"`
 }
 
 type lawJSON struct {
@@ -53,8 +57,8 @@ type skipJSON struct {
 //	name          the harness's name
 //	capabilities  the card: topology ("local", "bus", "link", "hub"), ordering and
 //	              delivery in words, and true or false for wire, echo, relay,
-//	              source, identity, backplane, reconnects, resumes, retains and
-//	              replaces
+//	              source, identity, backplane, receiveOnly, reconnects, resumes,
+//	              retains, replaces and atLeastOnce
 //	passed, failed, skipped
 //	              how many laws had that verdict
 //	laws          in order, for each its id, name, class ("M", "O", "S"), verdict
@@ -64,14 +68,10 @@ type skipJSON struct {
 //
 // Later versions may add fields; none of these changes.
 func (r Report) MarshalJSON() ([]byte, error) {
+	caps := capabilitiesJSON(r.Caps)
+	caps.Ordering, caps.Delivery = r.Caps.ordering(), r.Caps.delivery()
 	out := reportJSON{
-		Name: r.Name,
-		Capabilities: capabilitiesJSON{
-			Topology: r.Caps.Topology, Ordering: r.Caps.ordering(), Delivery: r.Caps.delivery(),
-			Wire: r.Caps.Wire, Echo: r.Caps.Echo, Relay: r.Caps.Relay, Source: r.Caps.Source,
-			Identity: r.Caps.Identity, Backplane: r.Caps.Backplane, Reconnects: r.Caps.Reconnects, Resumes: r.Caps.Resumes,
-			Retains: r.Caps.Retains, Replaces: r.Caps.Replaces,
-		},
+		Name: r.Name, Capabilities: caps,
 		Passed: r.Count(Passed), Failed: r.Count(Failed), Skipped: r.Count(Skipped),
 		Laws: []lawJSON{}, Skips: []skipJSON{},
 	}

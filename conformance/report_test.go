@@ -62,18 +62,20 @@ func TestReportJSON(t *testing.T) {
 	"name": "a|b",
 	"capabilities": {
 		"topology": "hub",
-		"ordering": "total",
-		"delivery": "at most once",
 		"wire": true,
 		"echo": false,
 		"relay": true,
 		"source": false,
 		"identity": false,
 		"backplane": false,
+		"receiveOnly": false,
 		"reconnects": false,
 		"resumes": false,
 		"retains": false,
-		"replaces": false
+		"replaces": false,
+		"atLeastOnce": false,
+		"ordering": "total",
+		"delivery": "at most once"
 	},
 	"passed": 1,
 	"failed": 1,

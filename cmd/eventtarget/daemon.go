@@ -211,9 +211,7 @@ func (d *daemon) reload() {
 	}
 	d.policy.set(c)
 	d.hub.SetSpokes(c.Limits.Spokes, c.Limits.SpokesPerAddr)
-	for _, w := range d.websites {
-		d.renew(c, w)
-	}
+	d.renew(c)
 	ended := d.policy.enforce(d.hub.Hub)
 	d.log.Info("reloaded", "file", d.source.File, "spokes", d.hub.Len(), "withdrawn", ended)
 }

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -84,13 +85,23 @@ func (w *website) page(c *config.Config) bool {
 	return w.Live || open && ok && addr.IP.IsLoopback()
 }
 
-// renew takes over what a running listener can of a configuration.
-func (d *daemon) renew(c *config.Config, w *website) {
-	w.routes.Store(d.newRoutes(c, w))
+// renew takes over what running listeners can of a configuration. What is configured is known
+// again by its address, of which port 0 is any number of listeners': those are in order.
+func (d *daemon) renew(c *config.Config) {
+	var now []config.Listener
 	for _, l := range c.Listeners(config.KindHTTP) {
-		if l.Address == w.Address && l.Certificate != nil {
-			w.certificate.Store(l.Certificate)
+		now = append(now, l)
+	}
+	for _, w := range d.websites {
+		w.routes.Store(d.newRoutes(c, w))
+		i := slices.IndexFunc(now, func(l config.Listener) bool { return l.Address == w.Address })
+		if i < 0 {
+			continue
 		}
+		if now[i].Certificate != nil {
+			w.certificate.Store(now[i].Certificate)
+		}
+		now = slices.Delete(now, i, i+1)
 	}
 }
 

@@ -101,19 +101,10 @@ func TestListeners(t *testing.T) {
 		}
 	}
 
-	serial := func() int64 {
-		address := strings.TrimSuffix(strings.TrimPrefix(hub.urls[1], "wss://"), "/ws")
-		c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer c.Close()
-		return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
-	}
-	before := serial()
+	before := serial(t, hub.urls[1])
 	certify(t, dir, 2)
 	hub.reload("relay: true\n"+text, 1)
-	if after := serial(); before != 1 || after != 2 {
+	if after := serial(t, hub.urls[1]); before != 1 || after != 2 {
 		t.Errorf("certificates %d and %d", before, after)
 	}
 	hub.reload("relay: true\n"+text+"  - kind: http\n    address: 127.0.0.1:0\n", 2)
@@ -126,6 +117,43 @@ func TestListeners(t *testing.T) {
 	hub.signal(syscall.SIGTERM)
 	if err := hub.end(); err != nil {
 		t.Errorf("the hub ended with %v", err)
+	}
+}
+
+// serial returns the number of the certificate that is shown at a URL.
+func serial(t *testing.T, url string) int64 {
+	t.Helper()
+	address := strings.TrimSuffix(strings.TrimPrefix(url, "wss://"), "/ws")
+	c, err := tls.Dial("tcp", address, &tls.Config{InsecureSkipVerify: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	return c.ConnectionState().PeerCertificates[0].SerialNumber.Int64()
+}
+
+// TestCertificates: listeners whose ports are any keep their own certificates.
+func TestCertificates(t *testing.T) {
+	dir, text := t.TempDir(), "listeners:\n"
+	var dirs []string
+	for range 2 {
+		other := t.TempDir()
+		dirs = append(dirs, other)
+		text += "  - kind: http\n    address: 127.0.0.1:0\n    tls-cert: " + other + "/hub.crt\n    tls-key: " + other + "/hub.key\n"
+	}
+	renew := func(serials ...int64) {
+		for i, n := range serials {
+			certify(t, dirs[i], n)
+		}
+	}
+	renew(1, 2)
+	hub := runHub(t, dir, text)
+	renew(3, 4)
+	hub.reload(text, 1)
+	for i, want := range []int64{3, 4} {
+		if got := serial(t, hub.urls[i+1]); got != want {
+			t.Errorf("listener %d shows certificate %d, want %d", i, got, want)
+		}
 	}
 }
 

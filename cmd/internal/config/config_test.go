@@ -110,10 +110,25 @@ func TestLayers(t *testing.T) {
 		"EVENTTARGET_LIMITS_RATE=NaN":             `EVENTTARGET_LIMITS_RATE: limits.rate: "NaN" is no such number; write a number, 0 or more`,
 		"EVENTTARGET_ORIGINS=a":                   `EVENTTARGET_ORIGINS: origins[0]: "a" is no origin; write it with its scheme: https://app.example.com`,
 		"EVENTTARGET_BACKPLANE_URL=x://" + secret: "EVENTTARGET_BACKPLANE_URL: backplane.url: the scheme cannot be used here; write one of redis, rediss, redis+cluster, rediss+cluster",
+		"EVENTTARGET_JWT_METHODS=":                "EVENTTARGET_JWT_METHODS: jwt.methods: there is nothing behind the key; write a list: each entry on a line of its own, behind a dash, or leave the key out",
+		"EVENTTARGET_ORIGINS=,":                   "EVENTTARGET_ORIGINS: origins: there is nothing behind the key; write a list: each entry on a line of its own, behind a dash, or leave the key out",
 	} {
 		if _, _, err := Load(Source{Environ: []string{variable}}); err == nil || err.Error() != want {
 			t.Errorf("%s: %v, want %s", variable, err, want)
 		}
+	}
+}
+
+// TestEmptied: variables that are set and empty, as those of a deployment easily are, do not
+// open a hub.
+func TestEmptied(t *testing.T) {
+	dir := files(t)
+	s := Source{
+		File:    write(t, dir, "jwt:\n  methods: [HS256]\n  key-file: DIR/hmac.key\n"),
+		Environ: []string{"EVENTTARGET_JWT_METHODS=", "EVENTTARGET_JWT_KEY_FILE="},
+	}
+	if c, _, err := Load(s); err == nil {
+		t.Errorf("nobody needs a signed token any more: %+v", c.JWT)
 	}
 }
 

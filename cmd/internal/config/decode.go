@@ -108,6 +108,8 @@ func empty(value any) bool {
 		return true
 	case string:
 		return value == ""
+	case text: // a list has commas
+		return strings.Trim(string(value), ", ") == ""
 	case []any:
 		return len(value) == 0
 	case map[string]any:

@@ -7,6 +7,7 @@ import (
 
 	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/trace"
@@ -87,8 +88,8 @@ func (t *Target[T]) ReportFault(f eventtarget.Fault) {
 
 func (t *Target[T]) deliver(ctx context.Context, e eventtarget.Event[T], handle func(context.Context, eventtarget.Event[T])) {
 	// The listener's context has the values of Add's: a span there is not the parent of
-	// what is heard for ever after.
-	ctx = trace.ContextWithSpanContext(ctx, trace.SpanContext{})
+	// what is heard for ever after, nor is its baggage that of it.
+	ctx = baggage.ContextWithoutBaggage(trace.ContextWithSpanContext(ctx, trace.SpanContext{}))
 	ctx = t.propagator.Extract(ctx, propagation.MapCarrier(e.Headers))
 	ctx, span := t.tracer.Start(ctx, "deliver "+e.Type, trace.WithSpanKind(trace.SpanKindConsumer), about("process", e.Topic()))
 	returned := false

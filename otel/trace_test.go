@@ -10,7 +10,9 @@ import (
 	"testing"
 	"time"
 
+	"go.opentelemetry.io/otel/baggage"
 	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/propagation"
 	"go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
 	api "go.opentelemetry.io/otel/trace"
@@ -166,6 +168,42 @@ func TestRoots(t *testing.T) {
 	s := await(t, spans, 2)["deliver t"]
 	if s.Parent.IsValid() || s.SpanContext.TraceID() == setup.SpanContext().TraceID() {
 		t.Errorf("the delivery is part of %v", s.Parent)
+	}
+}
+
+// TestBaggage: a listener is given the baggage of what it hears, and none of where it was
+// added.
+func TestBaggage(t *testing.T) {
+	o, _ := traces(t)
+	o.Propagator = propagation.NewCompositeTextMapPropagator(propagation.TraceContext{}, propagation.Baggage{})
+	target := inprocess.New(&inprocess.Options[string]{})
+	defer target.Close()
+	traced := otel.Trace(target, o)
+	with := func(user string) context.Context {
+		member, err := baggage.NewMember("user", user)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, err := baggage.New(member)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return baggage.ContextWithBaggage(t.Context(), all)
+	}
+	var heard string
+	if _, err := traced.Add(with("setup"), eventtarget.T("t", "*"), eventtarget.Listener[string]{
+		Inline: true, Handle: func(ctx context.Context, _ eventtarget.Event[string]) { heard = baggage.FromContext(ctx).String() },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for want, ctx := range map[string]context.Context{"user=ann": with("ann"), "": t.Context()} {
+		heard = "nothing"
+		if err := traced.Dispatch(ctx, eventtarget.Event[string]{Type: "t"}); err != nil {
+			t.Fatal(err)
+		}
+		if heard != want {
+			t.Errorf("the baggage is %q, want %q", heard, want)
+		}
 	}
 }
 

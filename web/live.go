@@ -40,13 +40,7 @@ func NewLive(h *hub.Hub) http.Handler {
 		w.Header().Set("X-Content-Type-Options", "nosniff")
 		_ = json.NewEncoder(w).Encode(spokesOf(h)) // whoever asked has left
 	})
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if !httpgate.AllowedHost(r, nil, false) { // a page whose name leads here by its owner's will
-			http.Error(w, "host not allowed", http.StatusForbidden)
-			return
-		}
-		mux.ServeHTTP(w, r)
-	})
+	return httpgate.OwnHost(mux)
 }
 
 // spokes is what the page is told once a second.

@@ -114,6 +114,18 @@ func AllowedHost(r *http.Request, hosts []string, throughProxy bool) bool {
 	return strings.EqualFold(name, "localhost") || err == nil && ip.IsLoopback()
 }
 
+// OwnHost serves, on a loopback address, only requests for this machine: a page whose name
+// leads here by its owner's will asks for that name (DNS rebinding).
+func OwnHost(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !AllowedHost(r, nil, false) {
+			http.Error(w, "host not allowed", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
+}
+
 func isLoopback(addr string) bool {
 	ap, err := netip.ParseAddrPort(addr)
 	return err == nil && ap.Addr().Unmap().IsLoopback()

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/httpgate"
 )
 
 // maxTypes is how many types of topics have a series of their own: whoever dispatches
@@ -137,7 +138,8 @@ func (m *Metrics) enter(eventType string) prometheus.Counter {
 }
 
 // Handler serves /metrics, and /debug/pprof/ with profiles of the process. What it shows
-// is for those who run the hub.
+// is for those who run the hub: on a loopback address it answers only those who ask for this
+// machine by such a name, so that no page of a browser there reads it.
 func (m *Metrics) Handler() http.Handler {
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(m, m.events, m.faults, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
@@ -148,5 +150,5 @@ func (m *Metrics) Handler() http.Handler {
 	mux.HandleFunc("/debug/pprof/trace", pprof.Trace)
 	mux.HandleFunc("/debug/pprof/symbol", pprof.Symbol)
 	mux.HandleFunc("/debug/pprof/cmdline", pprof.Cmdline)
-	return mux
+	return httpgate.OwnHost(mux)
 }

@@ -53,6 +53,29 @@ func TestBounded(t *testing.T) {
 	}
 }
 
+// TestOwnHost: a page whose name leads to this machine reads neither metrics nor profiles.
+func TestOwnHost(t *testing.T) {
+	server := httptest.NewServer(New().Handler())
+	defer server.Close()
+	for host, want := range map[string]int{"evil.example": http.StatusForbidden, "localhost:9090": http.StatusOK, "": http.StatusOK} {
+		for _, path := range []string{"/metrics", "/debug/pprof/cmdline"} {
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL+path, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			req.Host = host
+			res, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res.Body.Close()
+			if res.StatusCode != want {
+				t.Errorf("%s of %q: %d, want %d", path, host, res.StatusCode, want)
+			}
+		}
+	}
+}
+
 // TestSlow: a spoke that does not read is seen to lag, then to lose events and to be
 // told; when it has left its counters stay.
 func TestSlow(t *testing.T) {

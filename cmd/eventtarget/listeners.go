@@ -38,16 +38,22 @@ func (d *daemon) openWebsites(ctx context.Context) error {
 			return cannotListen(c, key, err)
 		}
 		w := &website{Listener: l, socket: socket}
-		w.server = &http.Server{
-			Handler:           http.HandlerFunc(func(rw http.ResponseWriter, r *http.Request) { w.routes.Load().ServeHTTP(rw, r) }),
-			ReadHeaderTimeout: 5 * time.Second, MaxHeaderBytes: int(c.Limits.MaxHeaderBytes),
-			ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
-		}
+		w.server = d.newServer(func(rw http.ResponseWriter, r *http.Request) { w.routes.Load().ServeHTTP(rw, r) })
 		w.certificate.Store(l.Certificate)
 		w.routes.Store(d.newRoutes(c, w))
 		d.websites = append(d.websites, w)
 	}
 	return nil
+}
+
+// newServer returns a server of HTTP in which whoever is no spoke, and so counts for no limit,
+// holds a connection and the end of the hub for moments only: a request has to come in time,
+// whole, and so has the next one.
+func (d *daemon) newServer(handle http.HandlerFunc) *http.Server {
+	return &http.Server{
+		Handler: handle, ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 30 * time.Second,
+		MaxHeaderBytes: int(d.config.Limits.MaxHeaderBytes), ErrorLog: slog.NewLogLogger(d.log.Handler(), slog.LevelWarn),
+	}
 }
 
 func cannotListen(c *config.Config, listener string, err error) error {

@@ -89,6 +89,18 @@ func TestLive(t *testing.T) {
 	phone.run(`until(() => document.getElementById("total").textContent == "5")`)
 }
 
+// TestLiveWaits: the page asks for the spokes again when it was answered, and not before.
+func TestLiveWaits(t *testing.T) {
+	at, _ := startHub(t, "127.0.0.1:0")
+	page := open(t, "http://"+at+"/")
+	page.run(`window.asked = 0; window.fetch = () => (asked++, new Promise(answer => { window.answer = answer }))`)
+	page.run(`until(() => asked)`)
+	if n := eval[int](page, `new Promise(done => setTimeout(() => done(asked), 3000))`); n != 1 {
+		t.Errorf("it asked %d times before it was answered", n)
+	}
+	page.run(`answer(Response.json({count: 0, spokes: []})); until(() => asked > 1)`)
+}
+
 // TestPolicy: the page asks for nothing that its policy forbids.
 func TestPolicy(t *testing.T) {
 	at, _ := startHub(t, "127.0.0.1:0")

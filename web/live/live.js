@@ -6,6 +6,7 @@ const SHOW = 250; // ms between two drawings
 const ROWS = 100; // in a table
 const TEXT = 300; // characters of a payload
 const TOPICS = 1000; // that are counted
+const LATE = 10e3; // ms for an answer
 
 const $ = (id) => document.getElementById(id);
 const target = new RemoteEventTarget("ws");
@@ -83,9 +84,8 @@ function draw() {
 }
 
 async function spokes() {
-  if (document.hidden) return;
   try {
-    const answer = await fetch("spokes");
+    const answer = await fetch("spokes", { signal: AbortSignal.timeout(LATE) });
     if (!answer.ok) return;
     const { count, spokes } = await answer.json();
     put("count", number(count));
@@ -96,6 +96,13 @@ async function spokes() {
   } catch {
     put("count", "–");
   }
+}
+
+// ask asks a second after the last answer: one that does not come is not asked for again and
+// again meanwhile.
+async function ask() {
+  if (!document.hidden) await spokes();
+  setTimeout(ask, 1000);
 }
 
 function state() {
@@ -164,7 +171,6 @@ $("pause").addEventListener("click", () => {
 });
 
 listen();
-spokes();
+ask();
 setInterval(measure, 1000);
-setInterval(spokes, 1000);
 setInterval(() => document.hidden || requestAnimationFrame(draw), SHOW);

@@ -154,6 +154,11 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 	var holds []hold
 	var late []eventtarget.Topic // that the bus has not confirmed
 	s.hub.log.Update(func(u framelog.Update) {
+		if s.topics == nil { // it was sent everything unasked until now, or nothing
+			s.topics = make(map[eventtarget.Topic]struct{})
+			first := fresh[:min(len(fresh), s.hub.opts.Subscriptions)] // for more there is no room
+			s.hearAll(u, s.everything && slices.Contains(first, everything))
+		}
 		live := fresh[:0]
 		for _, t := range fresh {
 			switch had, room := s.want(u, t); {
@@ -211,12 +216,6 @@ func (s *Spoke) want(u framelog.Update, t eventtarget.Topic) (had, room bool) {
 	}
 	if len(s.topics) >= s.hub.opts.Subscriptions {
 		return false, false
-	}
-	if s.topics == nil { // it was sent everything unasked until now, or nothing
-		s.topics = make(map[eventtarget.Topic]struct{})
-		if t != everything {
-			s.hearAll(u, false)
-		}
 	}
 	s.topics[t] = struct{}{}
 	if t == everything {

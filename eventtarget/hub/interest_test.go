@@ -213,3 +213,46 @@ func TestLimits(t *testing.T) {
 		}
 	})
 }
+
+// TestSessionNoTopics: what wants no topics is sent none, also if it was sent everything
+// unasked before.
+func TestSessionNoTopics(t *testing.T) {
+	refuse := func(_ *hub.Spoke, op hub.Op, topic eventtarget.Topic) error {
+		if op == hub.OpSubscribe && topic.Type == "secret" {
+			return errors.New("not this one")
+		}
+		return nil
+	}
+	for name, ask := range map[string]func(t *testing.T, h *hub.Hub, p *peer, w welcome) *peer{
+		"back": func(t *testing.T, h *hub.Hub, p *peer, w welcome) *peer {
+			p.conn.Cut()
+			q, _ := open(t, h, "", resume(w, 1)+`,"topics":[]`)
+			return q
+		},
+		"back, and refused": func(t *testing.T, h *hub.Hub, p *peer, w welcome) *peer {
+			p.conn.Cut()
+			q, _ := open(t, h, "", resume(w, 1)+`,"topics":["secret:*"]`)
+			return q
+		},
+		"refused": func(_ *testing.T, _ *hub.Hub, p *peer, _ welcome) *peer {
+			p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["secret:*"]}}`)
+			p.expect(`__subscribed:1 {"refused":{"secret:*":"not this one"}}`)
+			return p
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := sessionHub(t, hub.Options{Authorize: refuse})
+				p, w := open(t, h, "", "")
+				count(t, h, 0, 1)
+				p.expect(counted(0, 1)...)
+				p = ask(t, h, p, w)
+				count(t, h, 1, 3)
+				p.expect()
+				p.subscribe("n:*")
+				count(t, h, 3, 5)
+				p.expect(counted(3, 5)...)
+			})
+		})
+	}
+}

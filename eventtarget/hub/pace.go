@@ -30,8 +30,8 @@ const (
 // for one that is slower than others slowAfter, and for the fastest of those that
 // read always. One that owes an acknowledgement, which may stand behind what it sends,
 // takes nothing if it sends nothing either. A spoke that is waited for no more has its
-// place in the log and its policy. A hub that was set to Block waits for all of them, until one takes nothing
-// for WriteTimeout and is ended.
+// place in the log and its policy. A hub that was set to Block waits for all that have not
+// another policy, until one takes nothing for WriteTimeout and is ended.
 type pace struct {
 	hub    *Hub
 	window framelog.Position                 // a quarter of the log's bounds
@@ -128,11 +128,10 @@ func (p *pace) look(head framelog.Position, now time.Time) (held bool, until tim
 		}
 	}
 	all := len(p.parks) == followers
-	block := p.hub.opts.Overflow == eventtarget.Block
 	until = stallAfter
 	for s, k := range p.parks {
 		stalled := p.stalled(s, k, now)
-		if block {
+		if s.inbox.overflow() == eventtarget.Block {
 			slowest = earlier(slowest, k.at)
 			continue
 		}

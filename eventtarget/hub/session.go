@@ -332,7 +332,7 @@ func (s *Spoke) full() bool {
 	before := x.blocked
 	x.blocked = before || x.bytes >= x.window
 	blocked := x.blocked
-	watch := blocked && !x.watched && s.hub.opts.Overflow == eventtarget.Block
+	watch := blocked && !x.watched && s.inbox.overflow() == eventtarget.Block
 	x.watched = x.watched || watch
 	x.mu.Unlock()
 	if blocked && !before {

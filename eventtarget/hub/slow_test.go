@@ -26,12 +26,19 @@ func numbers(from, to int) (all []string) {
 }
 
 // TestDropOldest: a spoke that falls off the log, or over the bounds of its inbox,
-// hears a gap with the exact count and goes on (laws D03, D04).
+// hears a gap with the exact count and goes on (laws D03, D04), also at a hub that waits for
+// the others.
 func TestDropOldest(t *testing.T) {
-	for _, subscribed := range []bool{false, true} {
-		t.Run(fmt.Sprintf("subscribed=%v", subscribed), func(t *testing.T) {
+	for _, c := range []struct {
+		subscribed bool
+		others     eventtarget.Overflow
+	}{
+		{false, eventtarget.Disconnect}, {true, eventtarget.Disconnect},
+		{false, eventtarget.Block}, {true, eventtarget.Block},
+	} {
+		t.Run(fmt.Sprintf("subscribed=%v, others %v", c.subscribed, c.others), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h := newHub(t, hub.Options{LogEvents: 256, SpokeEvents: 256, LogBytes: 1 << 12, WriteTimeout: time.Hour, Heartbeat: -1,
+				h := newHub(t, hub.Options{Overflow: c.others, LogEvents: 256, SpokeEvents: 256, LogBytes: 1 << 12, WriteTimeout: time.Hour, Heartbeat: -1,
 					OnConnect: func(s *hub.Spoke) {
 						if s.ID() == "slow" {
 							if err := s.SetOverflow(eventtarget.DropOldest); err != nil {
@@ -40,7 +47,7 @@ func TestDropOldest(t *testing.T) {
 						}
 					}})
 				slow, other := attach(t, h, hub.Meta{ID: "slow"}), attach(t, h, hub.Meta{ID: "other"})
-				if subscribed {
+				if c.subscribed {
 					slow.subscribe("n:*")
 				}
 				slow.conn.Stall()

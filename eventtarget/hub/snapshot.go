@@ -3,6 +3,7 @@ package hub
 import (
 	"container/list"
 	"slices"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
@@ -75,6 +76,7 @@ func (b *inbox) fill(at *step, messages []*message, drop func(item) bool) {
 		items = append(items, i)
 	}
 	b.items = items
+	b.took = time.Now() // nobody could take anything before
 	b.compact()
 }
 

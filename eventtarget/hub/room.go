@@ -87,6 +87,11 @@ func (j *journal) await(ctx context.Context, p *ticket) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if p.inLine == nil {
+		select {
+		case err := <-p.entry.done: // it came to this with ctx
+			return err
+		default:
+		}
 		return fmt.Errorf("%w: %w", eventtarget.ErrUnknownOutcome, context.Cause(ctx))
 	}
 	j.room.line.Remove(p.inLine)

@@ -245,7 +245,7 @@ func (h *Hub) connected(s *Spoke) {
 	returned := false
 	defer func() {
 		if !returned {
-			h.hookPanicked(s, "OnConnect", recover())
+			h.hookPanicked(s.ID(), "OnConnect", recover())
 			s.end(eventtarget.Reason{Code: eventtarget.CodeInternal})
 		}
 	}()
@@ -261,17 +261,17 @@ func (h *Hub) disconnected(s *Spoke, reason eventtarget.Reason) {
 	returned := false
 	defer func() {
 		if !returned {
-			h.hookPanicked(s, "OnDisconnect", recover())
+			h.hookPanicked(s.ID(), "OnDisconnect", recover())
 		}
 	}()
 	h.opts.OnDisconnect(s, reason)
 	returned = true
 }
 
-func (h *Hub) hookPanicked(s *Spoke, hook string, cause any) {
+func (h *Hub) hookPanicked(peer, hook string, cause any) {
 	stack := make([]byte, 16<<10)
 	h.ReportFault(eventtarget.Fault{
-		Kind: eventtarget.FaultPanic, Peer: s.ID(),
+		Kind: eventtarget.FaultPanic, Peer: peer,
 		Err:   fmt.Errorf("%s panicked: %v", hook, cause),
 		Stack: stack[:runtime.Stack(stack, false)],
 	})

@@ -107,7 +107,8 @@ func (h *Hub) publishTo(ctx context.Context, topic eventtarget.Topic, msg []byte
 		return err
 	}
 	var crowd []*Spoke
-	apply := func(u framelog.Update, msg []byte) { crowd = h.append(u, topic, msg, except) }
+	retain := h.retains(topic) // the user's code: before anything is done, and not under a lock
+	apply := func(u framelog.Update, msg []byte) { crowd = h.append(u, topic, msg, except, retain) }
 	var err error
 	if h.journal != nil {
 		for _, s := range except {
@@ -135,14 +136,16 @@ func (h *Hub) publishTo(ctx context.Context, topic eventtarget.Topic, msg []byte
 }
 
 // append is publish inside the log's Update. It returns whose inboxes are getting full.
-func (h *Hub) append(u framelog.Update, topic eventtarget.Topic, msg []byte, except []*Spoke) (crowd []*Spoke) {
+func (h *Hub) append(u framelog.Update, topic eventtarget.Topic, msg []byte, except []*Spoke, retain bool) (crowd []*Spoke) {
 	from, to := u.Append(msg)
 	for _, s := range except {
 		if _, byInbox := h.interest.all[s]; s.everything && !byInbox {
 			s.inbox.skip(from, to, u.Tail())
 		}
 	}
-	h.retained.keep(topic, msg, from)
+	if retain {
+		h.retained.keep(topic, msg, from)
+	}
 	if h.interest.none() {
 		return nil
 	}

@@ -211,6 +211,7 @@ func (x *shared) event(r Record, e entry) (err error) {
 	}
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
 	var crowd []*Spoke
+	retain := !own && h.retains(topic)
 	h.log.Update(func(u framelog.Update) {
 		if u.Sealed() {
 			err = eventtarget.ErrUnknownOutcome // it is kept, so who comes to another hub hears it
@@ -221,7 +222,7 @@ func (x *shared) event(r Record, e entry) (err error) {
 		if own {
 			e.apply(u, msg)
 		} else {
-			crowd = h.append(u, topic, msg, nil)
+			crowd = h.append(u, topic, msg, nil, retain)
 		}
 		x.recent.add(&r, logged(u, at), &h.opts)
 	})

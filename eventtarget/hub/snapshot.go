@@ -46,7 +46,7 @@ func (s *Spoke) snapshot(t eventtarget.Topic) (events []eventtarget.Event[eventt
 	returned := false
 	defer func() {
 		if !returned {
-			s.hub.hookPanicked(s, "Snapshot", recover())
+			s.hub.hookPanicked(s.ID(), "Snapshot", recover())
 		}
 	}()
 	events, since = s.hub.opts.Snapshot(s, t)
@@ -93,10 +93,23 @@ type kept struct {
 	at  framelog.Position
 }
 
-func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Position) {
-	if r.hub.opts.Retain == nil || !r.hub.opts.Retain(topic) {
-		return
+// retains asks the user's function. Where it panics nothing is kept.
+func (h *Hub) retains(topic eventtarget.Topic) (keep bool) {
+	if h.opts.Retain == nil {
+		return false
 	}
+	returned := false
+	defer func() {
+		if !returned {
+			h.hookPanicked("", "Retain", recover())
+		}
+	}()
+	keep = h.opts.Retain(topic)
+	returned = true
+	return keep
+}
+
+func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Position) {
 	if r.topics == nil {
 		r.topics = make(map[eventtarget.Topic]*list.Element)
 	}

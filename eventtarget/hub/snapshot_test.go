@@ -35,6 +35,33 @@ func TestRetain(t *testing.T) {
 	})
 }
 
+// TestRetainPanics: a function that panics keeps nothing, is told, and stops nobody.
+func TestRetainPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var faults []eventtarget.Fault
+		h := newHub(t, hub.Options{
+			Retain: func(topic eventtarget.Topic) bool {
+				if topic.ID == "bad" {
+					panic("no idea")
+				}
+				return true
+			},
+			OnFault: func(f eventtarget.Fault) { faults = append(faults, f) },
+		})
+		p := attach(t, h, hub.Meta{})
+		p.subscribe("n:*")
+		follower := attach(t, h, hub.Meta{})
+		dispatch(t, h, "n", "bad", "1")
+		dispatch(t, h, "n", "good", "2")
+		p.expect("n:bad 1", "n:good 2")
+		follower.expect("n:bad 1", "n:good 2")
+		attach(t, h, hub.Meta{}).expect("n:good 2")
+		if len(faults) != 1 || faults[0].Kind != eventtarget.FaultPanic || len(faults[0].Stack) == 0 {
+			t.Errorf("told %v", faults)
+		}
+	})
+}
+
 // TestSnapshotThenLive: a count that goes up while spokes subscribe to it is heard by
 // each without a hole and without a repeat (law C28).
 func TestSnapshotThenLive(t *testing.T) {

@@ -128,7 +128,11 @@ func (c *child) signal(force bool) {
 	if force {
 		s = syscall.SIGKILL
 	}
-	_ = syscall.Kill(-c.cmd.Process.Pid, s)
+	pid := c.cmd.Process.Pid
+	_ = syscall.Kill(-pid, s)
+	if group, err := syscall.Getpgid(pid); err == nil && group != pid { // it has left its own
+		_ = c.cmd.Process.Signal(s)
+	}
 }
 
 // inherited returns the pipes that a child got from its parent.

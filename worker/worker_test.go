@@ -53,6 +53,10 @@ func child(what string) {
 	case "garbage":
 		_, _ = os.NewFile(4, "").Write([]byte("this is no worker"))
 		<-time.After(time.Hour)
+	case "leaves its group":
+		if group, err := syscall.Getpgid(os.Getppid()); err != nil || syscall.Setpgid(0, group) != nil {
+			os.Exit(3)
+		}
 	case "parent":
 		parent()
 		return
@@ -84,7 +88,7 @@ func child(what string) {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGSTOP)
 	}
 	<-p.Done()
-	if what == "stays" {
+	if what == "stays" || what == "leaves its group" {
 		select {}
 	}
 	os.Exit(int(status.Load()))
@@ -466,14 +470,21 @@ func TestBadFrame(t *testing.T) {
 	}
 }
 
-// TestStays: a child that does not end by itself is told, and then killed.
+// TestStays: a child that does not end by itself is told, and then killed, also if it is not
+// in the group that it was started in.
 func TestStays(t *testing.T) {
-	w, _ := start(t, "stays", worker.Options{TermTimeout: 50 * time.Millisecond, KillTimeout: 50 * time.Millisecond})
-	if err := w.Ready(t.Context()); err != nil {
-		t.Fatal(err)
+	for _, what := range []string{"stays", "leaves its group"} {
+		t.Run(what, func(t *testing.T) {
+			w, _ := start(t, what, worker.Options{TermTimeout: 50 * time.Millisecond, KillTimeout: 50 * time.Millisecond})
+			if err := w.Ready(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+			defer cancel()
+			if err := w.Shutdown(ctx); err != nil {
+				t.Fatal(err)
+			}
+			awaitGone(t, w.PID())
+		})
 	}
-	if err := w.Shutdown(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	awaitGone(t, w.PID())
 }

@@ -90,7 +90,7 @@ func Open(dir string, opts *Options) (*Store, error) {
 }
 
 func (s *Store) open() (err error) {
-	if err = os.MkdirAll(s.dir, 0o700); err != nil {
+	if err = s.makeDir(); err != nil {
 		return err
 	}
 	if s.lock, err = lockFile(filepath.Join(s.dir, "lock")); err != nil {
@@ -116,6 +116,24 @@ func (s *Store) open() (err error) {
 		return s.begin(1)
 	}
 	s.file, err = os.OpenFile(s.path(s.numbers[len(s.numbers)-1]), os.O_RDWR, 0o600)
+	return err
+}
+
+// makeDir makes the folder; with Sync the disk has the name of each one that was made.
+func (s *Store) makeDir() error {
+	var in []string // the folders in which one is made
+	for dir := filepath.Clean(s.dir); ; dir = filepath.Dir(dir) {
+		if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
+			break
+		}
+		in = append(in, filepath.Dir(dir))
+	}
+	err := os.MkdirAll(s.dir, 0o700)
+	for _, dir := range in {
+		if err == nil && s.opts.Sync {
+			err = syncDir(dir)
+		}
+	}
 	return err
 }
 

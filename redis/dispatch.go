@@ -23,7 +23,9 @@ func (t *Target) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.R
 
 // DispatchAll publishes events one behind the other, and has them confirmed together: see
 // [eventtarget.BatchDispatcher]. On a cluster, those of different types may go to
-// different nodes, each of which has its own order and its own end.
+// different nodes, each of which has its own order and its own end. With RetryFor, one that
+// Redis refuses for now, out of memory perhaps, while it accepts some behind it, is sent
+// again and then stands behind those.
 func (t *Target) DispatchAll(ctx context.Context, events []eventtarget.Event[eventtarget.Raw]) (errs []error) {
 	failed := func(i int, err error) {
 		if errs == nil {

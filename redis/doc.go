@@ -30,7 +30,8 @@
 //
 // One goroutine's events reach each listener in the order of its Dispatch calls, over
 // all topics. Events of different targets have no common order. On a cluster with more
-// than one of [Options].Shards that holds for the topics of each type alone.
+// than one of [Options].Shards that holds for the topics of each type alone. The exception
+// of [Target.DispatchAll] is told there.
 //
 // # Slow listeners
 //

@@ -3,7 +3,7 @@ MODULES   := . ./cmd ./bench ./otel ./web/e2e
 APART     := ./examples/nats
 # All of vet's checks are done here, where everything is compiled anyway. No debugger asks
 # for what -w leaves out.
-TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 3 -parallel 8 -timeout 15m
+TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 4 -parallel 8 -timeout 15m
 # The longest tests have a process of their own.
 LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
 FUZZTIME  ?= 30s
@@ -27,9 +27,10 @@ test: ## install what the tests need, check, and run every test with the race de
 	@$(STEP) . $(GO) build -race ./...
 	@$(MAKE) --no-print-directory -j3 test-root test-modules test-again
 
-# Most packages mostly wait, for processes, time-outs and disks: so these go side by side.
+# Most packages mostly wait, for processes, time-outs and disks: so these go side by side,
+# those that take longest first.
 test-root:
-	@$(STEP) . $(GO) test $(TESTFLAGS) -skip '$(LONGEST)' ./...
+	@$(STEP) . $(GO) test $(TESTFLAGS) -skip '$(LONGEST)' ./redis ./quichub ./eventtarget/hub ./wsserver ./...
 
 test-modules:
 	@for m in $(filter-out .,$(MODULES)); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done

@@ -35,6 +35,20 @@ func openTarget(ctx context.Context, u *url.URL, wait time.Duration, onFault fun
 	return t, nil
 }
 
+// goodbye bounds how long the command waits for the other end to hear that it leaves.
+const goodbye = 2 * time.Second
+
+// leave closes a target, and waits until the other end was told: Close does not, and a
+// process that ends first leaves a session behind, which the hub keeps for who never comes
+// back.
+func leave(t eventtarget.Endpoint) {
+	_ = t.Close()
+	select {
+	case <-t.Done():
+	case <-time.After(goodbye):
+	}
+}
+
 // envelope is an event as `listen` prints it.
 type envelope struct {
 	Type    string            `json:"type"`
@@ -76,7 +90,7 @@ func newListen() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer t.Close()
+			defer leave(t)
 			ctx, cancel := context.WithCancel(cmd.Context())
 			defer cancel()
 			out := json.NewEncoder(cmd.OutOrStdout())
@@ -163,7 +177,7 @@ func newDispatch() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			defer t.Close()
+			defer leave(t)
 			e := eventtarget.Event[eventtarget.Raw]{Type: args[1], ID: args[2]}
 			if len(args) == 4 && args[3] == "-" {
 				err = dispatchLines(cmd.Context(), t, e, cmd.InOrStdin())

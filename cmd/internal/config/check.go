@@ -43,6 +43,9 @@ func (r *reader) check(c *Config) {
 	}
 	if c.Metrics != "" {
 		r.address("metrics", c.Metrics)
+		if c.Metrics == c.HTTP.Address && !anyPort(c.Metrics) {
+			r.bad("metrics", "http listens there; write another address")
+		}
 	}
 	if c.Store.Folder == "" && c.Store != (Store{}) {
 		r.bad("store.folder", "there is no folder to keep anything in; write folder: PATH, or leave store out")

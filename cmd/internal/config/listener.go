@@ -97,13 +97,16 @@ func (r *reader) alone(c *Config, i int) {
 			if key == entry("listeners", i) {
 				break // what follows is told of the later one
 			}
-			if l.Address == mine.Address && (kind == KindQUIC) == (mine.Kind == KindQUIC) && !strings.HasSuffix(l.Address, ":0") {
+			if l.Address == mine.Address && (kind == KindQUIC) == (mine.Kind == KindQUIC) && !anyPort(l.Address) {
 				r.bad(join(entry("listeners", i), "address"), fmt.Sprintf("%s listens there; write another address", key))
 				return
 			}
 		}
 	}
 }
+
+// anyPort tells whether the system chooses the port of an address: two such are never the same.
+func anyPort(address string) bool { return strings.HasSuffix(address, ":0") }
 
 // sameListeners tells whether a running hub has the listeners that it should; what it takes
 // over is not compared.

@@ -27,6 +27,7 @@ var brokenTogether = []struct {
 	{"a listener nowhere", "listeners:\n  - kind: http\n", "2:5: listeners[0]: the address is missing; write address: HOST:PORT", true},
 	{"a listener with a bad address", "listeners:\n  - kind: http\n    address: here\n", "3:5: listeners[0].address: \"here\" is no address; write HOST:PORT", false},
 	{"two listeners at one address", "http:\n  address: :1\nlisteners:\n  - kind: metrics\n    address: :1\n", "5:5: listeners[0].address: http listens there; write another address", false},
+	{"metrics at the address of http", "http:\n  address: :1\nmetrics: :1\n", "3:1: metrics: http listens there; write another address", false},
 	{"two listeners of the list at one address", "listeners:\n  - kind: http\n    address: :1\n  - kind: http\n    address: :1\n", "5:5: listeners[1].address: listeners[0] listens there; write another address", false},
 	{"TLS for metrics", "listeners:\n  - kind: metrics\n    address: :1\n    tls-cert: DIR/hub.crt\n    tls-key: DIR/hub-tls.key\n", "2:5: listeners[0]: tls-cert, tls-key and live are for kind: http; write that, or leave them out", false},
 	{"half of TLS at a listener", "listeners:\n  - kind: http\n    address: :1\n    tls-cert: DIR/hub.crt\n", "2:5: listeners[0]: tls-cert and tls-key go together; write both", false},

@@ -82,6 +82,9 @@ func (j *company) join(ctx context.Context, rawURL string) error {
 		return redacted{err, rawURL}
 	}
 	j.ends = append(j.ends, end)
+	if err := end.Ready(ctx); err != nil { // says why there is no connection, which Join does not know
+		return redacted{err, rawURL}
+	}
 	if _, err := j.hub.Join(ctx, end, nil); err != nil {
 		return redacted{err, rawURL}
 	}

@@ -349,7 +349,7 @@ func TestNoSecrets(t *testing.T) {
 	put(t, dir, "ann.token", "ann-"+token)
 	var all sync.WaitGroup
 	for name, c := range map[string]struct{ text, want string }{
-		"a bus that is not there":    {"backplane:\n  url-file: DIR/bus.url\n", "hub.yaml:1:1: the backplane at redis://127.0.0.1:1: "},
+		"a bus that is not there":    {"backplane:\n  url-file: DIR/bus.url\n", "hub.yaml:1:1: the backplane at redis://127.0.0.1:1: eventtarget: redis: ready: context deadline exceeded (connect: dial tcp 127.0.0.1:1: connect: connection refused)"},
 		"a bridge with a parameter":  {"relay: true\nbridges:\n  - url-file: DIR/bridge.url\n", `hub.yaml:3:5: the bridge to ws://127.0.0.1:1/ws: eventtarget: ws: open: unknown parameter "token"`},
 		"a bridge with a bad value":  {"bridges:\n  - url-file: DIR/wrong.url\n", "hub.yaml:2:5: the bridge to ws://127.0.0.1:1/ws: "},
 		"a bus in the file":          {"backplane:\n  url: redis://hub:" + token + "@127.0.0.1:1\n", "hub.yaml:2:3: backplane.url: a password does not stand here"},

@@ -144,11 +144,8 @@ func (s *Spoke) begin(g greeting) {
 	h := s.hub
 	asked, revoked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil, s.revoked.Load()
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
-	if s.inbox.overflow() == eventtarget.Conflate || unasked && h.opts.Retain != nil && s.left == nil {
-		_ = h.sendsOwn(s.ctx, s) // the error is the store's, which is told
-	}
 	welcome := wire.WelcomePayload{Resumed: s.left != nil}
-	h.log.Update(func(u framelog.Update) {
+	h.updateOwn(s, s.inbox.overflow() == eventtarget.Conflate, unasked && s.left == nil, func(u framelog.Update) {
 		s.mu.Lock()
 		s.ready = true
 		s.mu.Unlock()

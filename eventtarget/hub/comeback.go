@@ -43,6 +43,23 @@ func (j *journal) misses(x *returning) bool {
 	return x.own || x.place < j.recent.floor
 }
 
+// updateOwn is an update of the log in which a spoke is sent something of its own, if that is
+// so: in any case, or what is retained, of which there may be nothing. A hub that retains
+// nothing so far owes nobody a gap for it.
+func (h *Hub) updateOwn(s *Spoke, sends, retained bool, do func(framelog.Update)) {
+	retained = retained && h.journal != nil && s.session != nil
+	for done := false; !done; sends = true {
+		if sends {
+			_ = h.sendsOwn(s.ctx, s) // the error is the store's, which is told
+		}
+		h.log.Update(func(u framelog.Update) {
+			if done = sends || !retained || len(h.retained.topics) == 0; done {
+				do(u)
+			}
+		})
+	}
+}
+
 // sendsOwn notes, before that happens, that the spokes are sent something of their own,
 // which the store does not have: all of them at once, and waits for that, bounded by ctx.
 // After an error nothing is sent, so that what became of the notes does not matter.

@@ -145,15 +145,13 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 			fresh = append(fresh, t)
 		}
 	}
-	if o := &s.hub.opts; len(fresh) > 0 && s.left == nil && (o.Retain != nil || o.Snapshot != nil) {
-		_ = s.hub.sendsOwn(s.ctx, s) // the error is the store's, which is told
-	}
 	if len(forbidden) > 0 {
 		s.drop(forbidden) // it may have had them until now
 	}
 	var holds []hold
 	var late []eventtarget.Topic // that the bus has not confirmed
-	s.hub.log.Update(func(u framelog.Update) {
+	adds := len(fresh) > 0 && s.left == nil
+	s.hub.updateOwn(s, adds && s.hub.opts.Snapshot != nil, adds, func(u framelog.Update) {
 		if s.topics == nil { // it was sent everything unasked until now, or nothing
 			s.topics = make(map[eventtarget.Topic]struct{})
 			first := fresh[:min(len(fresh), s.hub.opts.Subscriptions)] // for more there is no room

@@ -179,6 +179,10 @@ func TestStoreGap(t *testing.T) {
 			p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["m:*"]}}`)
 			synctest.Wait()
 		}, want: []string{`__gap: {"count":0}`, "m:1 1", "n:0 0", "n:1 1"}},
+		"nothing that is retained": {options: hub.Options{Retain: func(t eventtarget.Topic) bool { return t.Type == "r" }}, before: func(t *testing.T, _ *hub.Hub, p *peer) {
+			p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["*"]}}`)
+			synctest.Wait()
+		}, want: []string{"n:0 0", "n:1 1"}},
 		"a greeting":   {options: hub.Options{OnConnect: func(s *hub.Spoke) { _ = s.Dispatch(ctx, own) }}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:0 0", "n:1 1"}},
 		"conflated":    {options: hub.Options{Overflow: eventtarget.Conflate}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:0 0", "n:1 1"}},
 		"out of bytes": {later: hub.Options{LogBytes: 300}, before: func(*testing.T, *hub.Hub, *peer) {}, want: []string{`__gap: {"count":0}`, "n:1 1"}}, // each is one of about 170

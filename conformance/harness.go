@@ -155,8 +155,9 @@ type Rig struct {
 	// Shred makes what an endpoint sends and receives cross a byte at a time.
 	Shred func(endpoint int)
 	// Foreign connects a plain peer to endpoint 0: a connection on which the
-	// law itself writes and reads messages. One that was let in and closed in
-	// OnConnect is returned with ErrGone.
+	// law itself writes and reads messages. It returns when the endpoint has let it
+	// in: what is dispatched from then on must reach it. One that was let in and
+	// closed in OnConnect is returned with ErrGone.
 	Foreign func() (link.Conn, error)
 	// Session is Foreign for a peer that has negotiated sessions, for laws that write
 	// its greeting themselves. It returns without waiting for that.

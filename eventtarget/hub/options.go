@@ -119,7 +119,10 @@ type Options struct {
 
 	// OnConnect is called for each spoke before anything that it sends is
 	// heard. What it dispatches to the spoke arrives first, then the log from
-	// where the spoke joined it.
+	// where the spoke joined it. One that comes with topics, as Meta.Topics or in the
+	// greeting of a session, has subscribed to them when OnConnect has returned: until
+	// then [Spoke.Subscriptions] is empty, and what is dispatched to all before that,
+	// inside OnConnect too, it does not hear, but for what is retained.
 	OnConnect func(s *Spoke)
 	// OnDisconnect is called exactly once for each spoke for which OnConnect
 	// was, when nothing more will be read from it. The spoke's own listeners are

@@ -17,6 +17,10 @@ import (
 // was accepted, and otherwise with what is wrong, in plain text; with 503 when that is
 // not the request, such as a hub that is closed or whose store does not work.
 //
+// It is a dispatch of the hub's, not of a spoke's: the hub's own listeners hear it only if
+// the hub has Echo, without a Source, every spoke also where the hub does not Relay, and not
+// the hub's Authorize is asked but that of o.
+//
 // Origins, Authenticate, Hosts and TrustedProxies are those of the requests that
 // listen. The content type must be application/json, which a page of another origin
 // cannot send unasked; its browser's question (CORS preflight) is answered for Origins.

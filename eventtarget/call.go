@@ -43,6 +43,14 @@ type Method[Q, A any] struct {
 	Answers  Codec[A]
 }
 
+// check tells what is wrong with the method itself.
+func (m Method[Q, A]) check() error {
+	if m.Requests == nil || m.Answers == nil {
+		return errors.New("the method lacks a codec: it has to have Requests and Answers")
+	}
+	return Topic{Type: m.Name + cancelled}.Check() // the longest of them
+}
+
 // Failure is in the error of a call that somebody served and could not answer.
 type Failure struct {
 	Method string
@@ -64,6 +72,9 @@ func (m Method[Q, A]) Call(ctx context.Context, t Target, request Q) (answer A, 
 	}
 	if CallerOf(ctx) == InlineListener {
 		return answer, fail(ErrWouldBlock)
+	}
+	if err := m.check(); err != nil {
+		return answer, fail(err)
 	}
 	payload, err := m.Requests.Append(nil, m.Name+requested, request)
 	if err != nil {

@@ -216,6 +216,16 @@ func TestCallInline(t *testing.T) {
 	}
 	if _, err := bad.Serve(t.Context(), here, nil, nil); !errors.Is(err, eventtarget.ErrInvalidTopic) {
 		t.Errorf("Serve of a:b: %v", err)
+	} else if strings.Contains(err.Error(), "\n") {
+		t.Errorf("Serve of a:b says it more than once: %v", err)
+	}
+	for _, half := range []eventtarget.Method[[]int, int]{{Name: "sum", Requests: sum.Requests}, {Name: "sum", Answers: sum.Answers}} {
+		if _, err := half.Call(bounded(t), here, nil); err == nil || !strings.Contains(err.Error(), "lacks a codec") {
+			t.Errorf("Call without a codec: %v", err)
+		}
+		if _, err := half.Serve(t.Context(), here, nil, nil); err == nil || !strings.Contains(err.Error(), "lacks a codec") {
+			t.Errorf("Serve without a codec: %v", err)
+		}
 	}
 }
 

@@ -53,6 +53,9 @@ func (m Method[Q, A]) Serve(ctx context.Context, t Target, answer func(ctx conte
 	if opts != nil {
 		o = *opts
 	}
+	if err := m.check(); err != nil {
+		return nil, &Error{Op: "serve", Topic: Topic{m.Name + requested, Wildcard}, Err: err}
+	}
 	s := &Service{
 		target: t, name: m.Name, slots: make(chan struct{}, max(o.Concurrent, 1)), done: make(chan struct{}),
 		calls: make(map[string]context.CancelFunc), gone: make(map[string]struct{}),

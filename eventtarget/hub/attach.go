@@ -144,6 +144,8 @@ func (s *Spoke) begin(g greeting) {
 	h := s.hub
 	asked, revoked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil, s.revoked.Load()
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
+	comesBack := s.meta.Resumes || s.left != nil
+	s.replays = comesBack || asked && h.opts.Snapshot == nil // a snapshot has what came meanwhile
 	welcome := wire.WelcomePayload{Resumed: s.left != nil}
 	h.updateOwn(s, s.inbox.overflow() == eventtarget.Conflate, unasked && s.left == nil, func(u framelog.Update) {
 		s.mu.Lock()
@@ -152,6 +154,8 @@ func (s *Spoke) begin(g greeting) {
 		welcome.Place = h.journal.place()
 		if s.meta.Resumes {
 			s.resumed.Add(1)
+		}
+		if s.replays && s.left == nil {
 			s.missedSince(u, asked)
 		}
 		if !unasked {
@@ -175,6 +179,7 @@ func (s *Spoke) begin(g greeting) {
 	h.recheckSince(s, revoked)
 	if asked {
 		welcome.Refused = s.hear(append(g.topics, s.meta.Topics...), nil)
+		s.replays = s.replays && comesBack // what a newcomer asks for later begins then
 	}
 	s.awaitBus()
 	if g.hello != nil {

@@ -172,13 +172,9 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 				s.post(item{at: at, msg: answer(refused)})
 			}
 		}
-		if (s.meta.Resumes || s.left != nil) && len(live) > 0 && !s.replayed {
-			s.replayed = true
-			if s.left != nil {
-				s.replayStored(u)
-			} else {
-				s.replay(u)
-			}
+		if s.replays && len(live) > 0 {
+			s.replays = false
+			s.replayFirst(u, live)
 			return
 		}
 		for _, t := range live {

@@ -256,3 +256,39 @@ func TestSessionNoTopics(t *testing.T) {
 		})
 	}
 }
+
+// TestTopicsAtOnce: who comes with topics has them from where it came (C07, C25): what was
+// retained before, what OnConnect dispatches to all, and what follows, each once.
+func TestTopicsAtOnce(t *testing.T) {
+	topics := []eventtarget.Topic{eventtarget.T("n", "*"), eventtarget.T("last", "one"), eventtarget.T("kept", "*")}
+	for name, come := range map[string]func(t *testing.T, h *hub.Hub) *peer{
+		"a plain peer": func(t *testing.T, h *hub.Hub) *peer { return attach(t, h, hub.Meta{Topics: topics}) },
+		"from a place": func(t *testing.T, h *hub.Hub) *peer {
+			return attach(t, h, hub.Meta{Topics: topics, Since: h.Position()})
+		},
+		"in a greeting": func(t *testing.T, h *hub.Hub) *peer { p, _ := open(t, h, "", `,"topics":["n:*","last:one","kept:*"]`); return p },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var h *hub.Hub
+				h = sessionHub(t, hub.Options{
+					Retain: func(topic eventtarget.Topic) bool { return topic.Type == "last" || topic.Type == "kept" },
+					OnConnect: func(s *hub.Spoke) {
+						count(t, h, 2, 3)
+						dispatch(t, h, "other", "", "3")
+						dispatch(t, s, "n", "own", "0")
+						dispatch(t, h, "last", "one", "4")
+					},
+				})
+				count(t, h, 0, 1)
+				dispatch(t, h, "last", "one", "1")
+				dispatch(t, h, "kept", "", "1")
+				p := come(t, h)
+				count(t, h, 5, 6)
+				p.expect("n:own 0", "kept: 1", "n:2 2", "last:one 4", "n:5 5")
+				p.subscribe("other:*", "n:*")
+				p.expect()
+			})
+		})
+	}
+}

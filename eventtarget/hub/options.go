@@ -119,10 +119,10 @@ type Options struct {
 
 	// OnConnect is called for each spoke before anything that it sends is
 	// heard. What it dispatches to the spoke arrives first, then the log from
-	// where the spoke joined it. One that comes with topics, as Meta.Topics or in the
-	// greeting of a session, has subscribed to them when OnConnect has returned: until
-	// then [Spoke.Subscriptions] is empty, and what is dispatched to all before that,
-	// inside OnConnect too, it does not hear, but for what is retained.
+	// where the spoke joined it, which is before OnConnect, also for one that comes with
+	// topics, as Meta.Topics or in the greeting of a session: but [Spoke.Subscriptions] is
+	// empty until OnConnect has returned. With Snapshot what is dispatched until then is the
+	// snapshot's.
 	OnConnect func(s *Spoke)
 	// OnDisconnect is called exactly once for each spoke for which OnConnect
 	// was, when nothing more will be read from it. The spoke's own listeners are

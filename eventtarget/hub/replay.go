@@ -23,6 +23,21 @@ func (s *Spoke) missedSince(u framelog.Update, filtered bool) {
 	}
 }
 
+// replayFirst sends the spoke what its first topics have brought since it was away or, if it is
+// new, since it came. Inside the log's Update.
+func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) {
+	if s.left != nil {
+		s.replayStored(u)
+		return
+	}
+	if !s.meta.Resumes {
+		for _, t := range topics {
+			s.hub.retained.replay(s, t, s.at)
+		}
+	}
+	s.replay(u)
+}
+
 // replay puts what the spoke's topics brought since it was away into its inbox. Inside
 // the log's Update.
 func (s *Spoke) replay(u framelog.Update) {

@@ -131,7 +131,7 @@ func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Positio
 // oldest first.
 func (r *retained) replay(s *Spoke, t eventtarget.Topic, at framelog.Position) {
 	if t.ID != eventtarget.Wildcard {
-		if e, found := r.topics[t]; found {
+		if e, found := r.topics[t]; found && e.Value.(*kept).at.Offset < at.Offset {
 			s.post(item{at: at, msg: e.Value.(*kept).msg})
 		}
 		return

@@ -50,7 +50,7 @@ type Spoke struct {
 
 	// Interest, inside the log's Update.
 	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
-	replayed   bool                           // what it missed while it was away: see Meta.Resumes
+	replays    bool                           // its first topics begin in the past: see replayFirst
 	everything bool                           // it gets all that is dispatched to all
 	left       *returning                     // what another process has left of it
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -76,9 +77,17 @@ func cardOf(u *url.URL) []Requirement {
 		return []Requirement{Ordered, Source, Reconnects, Resumes}
 	case "worker":
 		return []Requirement{Ordered, Bidirectional, Source}
-	case "redis", "rediss", "redis+cluster", "rediss+cluster":
-		if set("durable") {
+	case "redis", "rediss":
+		switch {
+		case set("durable") && u.Query().Has("group"): // whose members share the events
+			return []Requirement{Bidirectional, Reconnects, Resumes}
+		case set("durable"):
 			return []Requirement{Ordered, Bidirectional, Relay, Reconnects, Resumes}
+		}
+		return []Requirement{Ordered, Bidirectional, Relay, Reconnects}
+	case "redis+cluster", "rediss+cluster":
+		if n, err := strconv.Atoi(u.Query().Get("shards")); err == nil && n > 1 { // no common order of different types
+			return []Requirement{Bidirectional, Relay, Reconnects}
 		}
 		return []Requirement{Ordered, Bidirectional, Relay, Reconnects}
 	default:

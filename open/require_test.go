@@ -52,6 +52,16 @@ func TestCard(t *testing.T) {
 	if want := []open.Requirement{open.Ordered, open.Bidirectional, open.Source}; err != nil || !slices.Equal(card, want) {
 		t.Errorf("the card of a worker is %q, %v", card, err)
 	}
+	// docs/redis.md: members of a group share the events, shards have an order each.
+	for url, lacks := range map[string][]open.Requirement{
+		"redis://x?durable=true&group=g": {open.Ordered, open.Relay},
+		"redis+cluster://x?shards=3":     {open.Ordered},
+	} {
+		card, err := open.Card(url)
+		if err != nil || slices.ContainsFunc(lacks, func(r open.Requirement) bool { return slices.Contains(card, r) }) {
+			t.Errorf("the card of %s is %q, %v", url, card, err)
+		}
+	}
 	if card, err := open.Card("gopher://x"); card != nil || !errors.Is(err, eventtarget.ErrUnknownScheme) {
 		t.Errorf("the card of an unknown scheme is %q, %v", card, err)
 	}

@@ -28,10 +28,9 @@ const (
 // Dispatch waits while the head is further than a quarter of the log ahead of
 // the sweepers, or of a parked spoke: for one that takes nothing only stallAfter,
 // for one that is slower than others slowAfter, and for the fastest of those that
-// read always. One that owes an acknowledgement, which may stand behind what it sends,
-// takes nothing if it sends nothing either. A spoke that is waited for no more has its
-// place in the log and its policy. A hub that was set to Block waits for all that have not
-// another policy, until one takes nothing for WriteTimeout and is ended.
+// read always. A spoke that is waited for no more has its place in the log and its
+// policy. A hub that was set to Block waits for all that have not another policy, until one
+// takes nothing for WriteTimeout and is ended.
 type pace struct {
 	hub    *Hub
 	window framelog.Position                 // a quarter of the log's bounds
@@ -123,14 +122,14 @@ func (p *pace) look(head framelog.Position, now time.Time) (held bool, until tim
 		if at := s.position(); at != k.at {
 			k.at, k.since = at, now
 		}
-		if p.stalled(s, k, now) < stallAfter && k.at.Offset >= fastest.Offset {
+		if now.Sub(k.since) < stallAfter && k.at.Offset >= fastest.Offset {
 			fastest = k.at
 		}
 	}
 	all := len(p.parks) == followers
 	until = stallAfter
 	for s, k := range p.parks {
-		stalled := p.stalled(s, k, now)
+		stalled := now.Sub(k.since)
 		if s.inbox.overflow() == eventtarget.Block {
 			slowest = earlier(slowest, k.at)
 			continue
@@ -153,17 +152,6 @@ func (p *pace) look(head framelog.Position, now time.Time) (held bool, until tim
 	}
 	p.clear.Store(&framelog.Position{Offset: slowest.Offset + p.window.Offset, Seq: slowest.Seq + p.window.Seq})
 	return false, 0
-}
-
-// stalled tells for how long a parked spoke has taken nothing. One that owes an
-// acknowledgement may have sent it behind what is still to be read: as long as something
-// comes from it, it has until WriteTimeout.
-func (p *pace) stalled(s *Spoke, k *parking, now time.Time) time.Duration {
-	stalled := now.Sub(k.since)
-	if stalled < p.hub.opts.WriteTimeout && s.session != nil && s.session.isBlocked() {
-		stalled = min(stalled, now.Sub(time.Unix(0, s.lastHeard.Load())))
-	}
-	return stalled
 }
 
 // tooFar tells whether head is more than a window ahead of at.

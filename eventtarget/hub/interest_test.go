@@ -266,7 +266,10 @@ func TestTopicsAtOnce(t *testing.T) {
 		"from a place": func(t *testing.T, h *hub.Hub) *peer {
 			return attach(t, h, hub.Meta{Topics: topics, Since: h.Position()})
 		},
-		"in a greeting": func(t *testing.T, h *hub.Hub) *peer { p, _ := open(t, h, "", `,"topics":["n:*","last:one","kept:*"]`); return p },
+		"in a greeting": func(t *testing.T, h *hub.Hub) *peer {
+			p, _ := open(t, h, "", `,"topics":["n:*","last:one","kept:*"]`)
+			return p
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {

@@ -64,6 +64,9 @@ func (m *Mux) Open(ctx context.Context, rawURL string) (Endpoint, error) {
 	}
 	t, err := o(ctx, u)
 	if err != nil {
+		if own, is := err.(*Error); is && own.Op == "open" { // the adapter's, which says the same
+			err = own.Err
+		}
 		return nil, &Error{Op: "open", Adapter: u.Scheme, Err: err}
 	}
 	return t, nil

@@ -288,7 +288,11 @@ func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, err
 	if err != nil {
 		return nil, err
 	}
-	return o.onRedis(u, c, redis.Options{Durable: durable, Group: u.Query().Get("group")})
+	group := u.Query().Get("group")
+	if group != "" && !durable {
+		return nil, errors.New("parameter group: its members share a log, which takes durable=true")
+	}
+	return o.onRedis(u, c, redis.Options{Durable: durable, Group: group})
 }
 
 func (o Options) redisCluster(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {

@@ -64,7 +64,7 @@ func (m *Mux) Open(ctx context.Context, rawURL string) (Endpoint, error) {
 	}
 	t, err := o(ctx, u)
 	if err != nil {
-		if own, is := err.(*Error); is && own.Op == "open" { // the adapter's, which says the same
+		if own, is := err.(*Error); is && own.Op == "open" { //nolint:errorlint // the adapter's says the same; one that is wrapped says more
 			err = own.Err
 		}
 		return nil, &Error{Op: "open", Adapter: u.Scheme, Err: err}

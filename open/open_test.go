@@ -83,7 +83,7 @@ func TestErrors(t *testing.T) {
 		if target != nil || err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: %v, want %s", url, err, want)
 		}
-		if e, ok := errors.AsType[*eventtarget.Error](err); !ok || e.Op != "open" {
+		if e, ok := errors.AsType[*eventtarget.Error](err); !ok || e.Op != "open" || strings.Count(err.Error(), "open: ") > 1 {
 			t.Errorf("%s: %#v", url, err)
 		}
 	}

@@ -56,8 +56,9 @@ type Peer interface {
 type Endpoint interface {
 	Target
 	// Close ends the target at once and never waits. What was accepted and is
-	// not yet out is discarded: counted, and told in one fault. It returns nil,
-	// also when called again.
+	// not yet out is discarded: counted, and told in one fault. The other end is
+	// told while it goes on: a program that ends waits for Done first. It returns
+	// nil, also when called again.
 	Close() error
 	// Shutdown drains what was accepted, ends the target and waits for its
 	// listeners; ctx bounds the wait. It returns nil when everything was

@@ -1,7 +1,9 @@
 package main_test
 
 import (
+	"bufio"
 	"context"
+	"io"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -49,5 +51,40 @@ func TestListenSaysGoodbye(t *testing.T) {
 		if why := <-left; why.Code != eventtarget.CodeNormal {
 			t.Fatalf("listen ended with %v", why)
 		}
+	}
+}
+
+// TestListenSaysWhy: who is sent away says why in its last line, which is the one that is read.
+func TestListenSaysWhy(t *testing.T) {
+	h, err := wsserver.New(nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer h.Close()
+	server := httptest.NewServer(h)
+	defer server.Close()
+	listen := exec.CommandContext(deadline(t), program, "listen", "ws"+strings.TrimPrefix(server.URL, "http"), "chat:*")
+	errs, err := listen.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := listen.Start(); err != nil {
+		t.Fatal(err)
+	}
+	said := bufio.NewReader(errs)
+	awaitListening(t, io.LimitReader(said, int64(len("listening\n"))))
+	for s := range h.Spokes() {
+		s.Disconnect(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "enough for today"})
+	}
+	rest, err := io.ReadAll(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := strings.Split(strings.TrimSpace(string(rest)), "\n")
+	if last := lines[len(lines)-1]; !strings.Contains(last, "enough for today") {
+		t.Errorf("listen ends with %q", last)
+	}
+	if err := listen.Wait(); err == nil {
+		t.Error("listen that was sent away ends with 0")
 	}
 }

@@ -125,7 +125,7 @@ func newListen() *cobra.Command {
 						return err
 					}
 				case <-t.Done():
-					return eventtarget.ErrClosed
+					return hint(t.Ready(ctx), u) // which says why it never will be again
 				case <-ctx.Done():
 					return nil
 				}

@@ -3,7 +3,7 @@ MODULES   := . ./cmd ./bench ./otel ./web/e2e
 APART     := ./examples/nats
 # All of vet's checks are done here, where everything is compiled anyway. No debugger asks
 # for what -w leaves out.
-TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 3 -parallel 8 -timeout 15m
+TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 3 -parallel 8 -timeout 10m
 # The longest tests have a process of their own.
 LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
 FUZZTIME  ?= 30s

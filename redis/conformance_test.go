@@ -43,7 +43,7 @@ func one(t *testing.T) engine {
 func run(t *testing.T, name string, on engine, o redis.Options, skip map[string]string) {
 	var buses atomic.Int32 // each rig has a bus of its own
 	conformance.Run(t, conformance.Harness{
-		Name: name, Timeout: 3 * conformance.Watchdog, Open: open.Open, URL: on.url, Skip: skip,
+		Name: name, Open: open.Open, URL: on.url, Skip: skip,
 		Caps: conformance.Capabilities{Topology: conformance.Bus, Echo: !o.NoEcho, Wire: true, Reconnects: true, Resumes: o.Durable},
 		New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 			prefix := fmt.Sprint("bus", buses.Add(1))

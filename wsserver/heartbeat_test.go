@@ -80,7 +80,7 @@ func (x *heartbeats) saturate(t *testing.T) {
 		go func() {
 			payload := eventtarget.Raw(`"` + strings.Repeat("x", 4000) + `"`)
 			for ctx.Err() == nil {
-				for range 4 { // 16 MB/s, so that the processor has time for others
+				for range 16 { // 64 MB/s, so that the processor has time for others
 					_ = target.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "n", Payload: payload}) // its log may be full
 				}
 				select {

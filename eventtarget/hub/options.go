@@ -71,8 +71,9 @@ type Options struct {
 	// on the spoke's reader; what is dispatched meanwhile waits.
 	Snapshot func(s *Spoke, t eventtarget.Topic) ([]eventtarget.Event[eventtarget.Raw], Position)
 	// Retain tells for which topics the last event is kept, for those who subscribe
-	// later. It is called for each event, must be quick and must not call the hub; nil:
-	// for none.
+	// later. It is called before each event is dispatched, by the goroutines that do, at the
+	// same time; it must be quick and must not call the hub. Where it panics nothing is kept,
+	// and that is a [eventtarget.FaultPanic]. nil: for none.
 	Retain func(t eventtarget.Topic) bool
 	// RetainTopics bounds those: the least recently dispatched one gives way.
 	// Default 65536.

@@ -213,3 +213,20 @@ func TestSnapshotBlock(t *testing.T) {
 		other.expect(numbers(0, 100)...)
 	})
 }
+
+// TestSnapshotAtOnce: who comes with topics gets the snapshot, which has what was dispatched
+// until then, and what follows.
+func TestSnapshotAtOnce(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h *hub.Hub
+		h = newHub(t, hub.Options{
+			OnConnect: func(*hub.Spoke) { count(t, h, 0, 2) },
+			Snapshot: func(*hub.Spoke, eventtarget.Topic) ([]eventtarget.Event[eventtarget.Raw], hub.Position) {
+				return []eventtarget.Event[eventtarget.Raw]{event("n", "both", "0")}, h.Position()
+			},
+		})
+		p := attach(t, h, hub.Meta{Topics: []eventtarget.Topic{eventtarget.T("n", "*")}})
+		count(t, h, 2, 4)
+		p.expect(append([]string{"n:both 0"}, counted(2, 4)...)...)
+	})
+}

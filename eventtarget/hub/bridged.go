@@ -11,10 +11,6 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/trace"
 )
 
-// holdUp is how long an event that was accepted keeps the next one of its origin waiting
-// while listeners here hold it up: they may be waiting for that one.
-const holdUp = 100 * time.Millisecond
-
 // errRepeat is what becomes of an event that was accepted before. Nobody is told.
 var errRepeat = errors.New("a repeat")
 
@@ -23,7 +19,8 @@ var errRepeat = errors.New("a repeat")
 type bridged struct {
 	limits eventtarget.Limits
 	origin *trace.Origin
-	shares bool // other hubs have its log, in whose order repeats are found
+	shares bool          // other hubs have its log, in whose order repeats are found
+	holdUp time.Duration // for how long listeners may hold up the next event of the same origin
 
 	mu     sync.Mutex
 	window trace.Window // of what came from elsewhere; of everything, with a shared log
@@ -32,7 +29,7 @@ type bridged struct {
 
 func newBridged(o Options) *bridged {
 	_, shares := o.Store.(SharedStore)
-	return &bridged{limits: o.Limits, origin: trace.NewOrigin(), shares: shares, last: make(map[string]*turn)}
+	return &bridged{limits: o.Limits, origin: trace.NewOrigin(), shares: shares, holdUp: o.WriteTimeout, last: make(map[string]*turn)}
 }
 
 // turn is that of an event among those of its origin.
@@ -41,8 +38,9 @@ type turn struct {
 	before         *turn         // of one that has given up: who is to be waited for instead
 }
 
-// wait waits until the events up to this one are accepted, and for the listeners a moment.
-func (t *turn) wait(ctx context.Context) error {
+// wait waits until the events up to this one are accepted, and for the listeners here, but no
+// longer than holdUp each: they may be waiting for what waits here, or for its bridge.
+func (t *turn) wait(ctx context.Context, holdUp time.Duration) error {
 	if eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
 		return nil // it may hold up all of them
 	}
@@ -99,7 +97,7 @@ func (b *bridged) enter(ctx context.Context, e *eventtarget.Event[eventtarget.Ra
 	before := b.last[id.Origin()]
 	b.last[id.Origin()] = p.turn
 	b.mu.Unlock()
-	if err := before.wait(ctx); err != nil {
+	if err := before.wait(ctx, b.holdUp); err != nil {
 		p.turn.before = before
 		p.accepted(err)
 		p.leave()

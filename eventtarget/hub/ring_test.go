@@ -1,11 +1,13 @@
 package hub_test
 
 import (
+	"context"
 	"fmt"
 	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
@@ -118,4 +120,40 @@ func TestLawC27Joined(t *testing.T) {
 			})
 		})
 	}
+}
+
+// What a listener holds up is not overtaken by what comes the other way round, as long as the
+// listener takes no longer than WriteTimeout. Then it may be waiting for that.
+func TestRingSlowListener(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const events, patience = 10, time.Minute
+		hubs := newHubs(t, 3, hub.Options{Relay: true, Echo: true, Bridged: true, WriteTimeout: patience})
+		ring(t, hubs, ofHub)
+		pauses := map[string]time.Duration{"0": patience - time.Millisecond, "10": 3 * patience}
+		behind := &heard{}
+		for _, handle := range []func(context.Context, eventtarget.Event[raw]){
+			func(_ context.Context, e eventtarget.Event[raw]) { time.Sleep(pauses[string(e.Payload)]) }, behind.handle,
+		} {
+			if _, err := hubs[0].Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: handle}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		for n := range events {
+			dispatch(t, hubs[1], "n", "", strconv.Itoa(n))
+		}
+		time.Sleep(patience)
+		if got := behind.payloads(); len(got) != events || !isCounting(got) {
+			t.Errorf("behind a slow listener: %v", got)
+		}
+		dispatch(t, hubs[1], "n", "", "10")
+		dispatch(t, hubs[1], "n", "", "11")
+		time.Sleep(patience - time.Millisecond)
+		if got := behind.payloads(); len(got) != events {
+			t.Errorf("behind one that is too slow, before it may be overtaken: %v", got)
+		}
+		time.Sleep(2 * time.Millisecond)
+		if got := behind.payloads(); len(got) != events+1 || got[events] != "11" {
+			t.Errorf("behind one that is too slow: %v", got)
+		}
+	})
 }

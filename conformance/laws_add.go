@@ -150,7 +150,7 @@ func lawTopicInjective(t *T, r *rig, i, j int) {
 
 func lawTwoAdds(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
-	rec := &record{t: t, more: make(chan struct{})}
+	rec := &record{t: t}
 	l := eventtarget.Listener[raw]{Handle: rec.handle, Inline: true}
 	first, second := r.add(j, topic, l), r.add(j, topic, l)
 	if first == second {

@@ -199,7 +199,7 @@ func lawAddFor(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
 	other := r.listenInline(j, topic)
 	ctx, cancel := context.WithCancel(t.ctx)
-	rec := &record{t: t, more: make(chan struct{})}
+	rec := &record{t: t}
 	reg, err := eventtarget.AddFor(ctx, eventtarget.Target(r.Endpoints[j]), topic, eventtarget.Listener[raw]{Handle: rec.handle, Inline: true})
 	if err != nil {
 		t.Fatalf("AddFor: %v", err)

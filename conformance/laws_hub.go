@@ -60,7 +60,7 @@ func lawPerSpoke(t *T) {
 	for j := range r.Endpoints {
 		recs = append(recs, r.listenInline(j, eventtarget.T(a, "*")))
 	}
-	own := &record{t: t, more: make(chan struct{})}
+	own := &record{t: t}
 	if _, err := r.Spoke(2).Add(t.ctx, eventtarget.T(a, "*"), eventtarget.Listener[raw]{Handle: own.handle, Inline: true}); err != nil {
 		t.Fatalf("Add on a spoke: %v", err)
 	}
@@ -296,7 +296,7 @@ func lawLeaveCleanup(t *T) {
 	closing, killed := r.Spoke(1), r.Spoke(2)
 	var regs []*eventtarget.Registration
 	for _, p := range []eventtarget.Peer{closing, killed} {
-		rec := &record{t: t, more: make(chan struct{})}
+		rec := &record{t: t}
 		reg, err := p.Add(t.ctx, eventtarget.T(t.name(), ""), eventtarget.Func(rec.handle))
 		if err != nil {
 			t.Fatalf("Add on a spoke: %v", err)
@@ -319,7 +319,7 @@ func lawLeaveCleanup(t *T) {
 	// Half open: the connection stands, and nobody is at the other end.
 	r = t.rigWith(Setup{Endpoints: 2, Heartbeat: 500 * time.Millisecond})
 	silent := r.Spoke(1)
-	rec := &record{t: t, more: make(chan struct{})}
+	rec := &record{t: t}
 	reg, err := silent.Add(t.ctx, eventtarget.T(t.name(), ""), eventtarget.Func(rec.handle))
 	if err != nil {
 		t.Fatalf("Add on a spoke: %v", err)

@@ -48,7 +48,7 @@ func lawOverflow(t *T, r *rig, i, j int) {
 	const queue = 8
 	for _, policy := range []eventtarget.Overflow{eventtarget.DropNewest, eventtarget.DropOldest} {
 		topic := eventtarget.T(t.name(), "")
-		rec := &record{t: t, more: make(chan struct{})}
+		rec := &record{t: t}
 		gate, entered := make(chan struct{}), make(chan struct{})
 		var called atomic.Bool
 		reg := r.add(j, topic, eventtarget.Listener[raw]{Queue: queue, Overflow: policy, Handle: func(ctx context.Context, e event) {
@@ -124,7 +124,7 @@ func lawBlock(t *T) {
 	r := t.rig(2)
 	i, j := r.cell()
 	topic := eventtarget.T(t.name(), "")
-	rec := &record{t: t, more: make(chan struct{})}
+	rec := &record{t: t}
 	reg := r.add(j, topic, eventtarget.Listener[raw]{Handle: rec.handle, Queue: 4, Overflow: eventtarget.Block})
 	for n := range events {
 		r.dispatch(i, event{Type: topic.Type, Payload: raw(strconv.Itoa(n))})

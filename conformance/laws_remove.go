@@ -214,7 +214,7 @@ func lawAddInside(t *T, r *rig, i, j int) {
 	var added *record
 	r.add(j, topic, eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, event) {
 		if added == nil {
-			added = &record{t: t, more: make(chan struct{})}
+			added = &record{t: t}
 			if _, err := r.Endpoints[j].Add(t.ctx, topic, eventtarget.Listener[raw]{Inline: true, Handle: added.handle}); err != nil {
 				t.Errorf("Add inside a listener: %v", err)
 			}

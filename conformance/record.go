@@ -15,7 +15,8 @@ type record struct {
 
 	mu     sync.Mutex
 	events []event
-	more   chan struct{} // closed and replaced by each event
+	want   int           // of the waiter that wants the fewest
+	there  chan struct{} // closed when there are as many; nil while nobody waits
 }
 
 // listen adds a queued listener that records.
@@ -30,7 +31,7 @@ func (r *rig) listenInline(at int, topic eventtarget.Topic) *record {
 }
 
 func (r *rig) record(at int, topic eventtarget.Topic, l eventtarget.Listener[raw]) *record {
-	rec := &record{t: r.t, more: make(chan struct{})}
+	rec := &record{t: r.t}
 	l.Handle = rec.handle
 	rec.reg = r.add(at, topic, l)
 	return rec
@@ -40,8 +41,10 @@ func (rec *record) handle(_ context.Context, e event) {
 	rec.mu.Lock()
 	defer rec.mu.Unlock()
 	rec.events = append(rec.events, e)
-	close(rec.more)
-	rec.more = make(chan struct{})
+	if rec.there != nil && len(rec.events) >= rec.want {
+		close(rec.there)
+		rec.there = nil
+	}
 }
 
 func (rec *record) all() []event {
@@ -55,18 +58,30 @@ func (rec *record) len() int { return len(rec.all()) }
 // wait returns the events when there are n.
 func (rec *record) wait(n int) []event {
 	for {
-		rec.mu.Lock()
-		events, more := rec.events, rec.more
-		rec.mu.Unlock()
-		if len(events) >= n {
+		events, there := rec.whenThere(n)
+		if there == nil {
 			return events
 		}
 		select {
-		case <-more:
+		case <-there:
 		case <-rec.t.ctx.Done():
-			rec.t.Fatalf("heard %d of %d events on %v", len(events), n, rec.reg.Topic())
+			rec.t.Fatalf("heard %d of %d events on %v", rec.len(), n, rec.reg.Topic())
 		}
 	}
+}
+
+// whenThere returns the events if there are n, or what is closed when there may be.
+func (rec *record) whenThere(n int) ([]event, chan struct{}) {
+	rec.mu.Lock()
+	defer rec.mu.Unlock()
+	if len(rec.events) >= n {
+		return rec.events, nil
+	}
+	if rec.there == nil {
+		rec.want, rec.there = n, make(chan struct{})
+	}
+	rec.want = min(rec.want, n)
+	return nil, rec.there
 }
 
 // payloads returns what was heard, in short.

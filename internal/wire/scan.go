@@ -237,6 +237,21 @@ func special(w uint64) uint64 {
 	return (w - ones*' ') | ((w ^ ones*'"') - ones) | ((w ^ ones*'\\') - ones)
 }
 
+// ordinary returns where, at i or behind it, a byte of b stands that is over 0x7f or special,
+// or fewer than eight are left. The race detector is told by raceRead.
+//
+//go:norace
+func ordinary(b []byte, i int) int {
+	for i+8 <= len(b) {
+		w := binary.LittleEndian.Uint64(b[i:])
+		if marks := (w | special(w)) & tops; marks != 0 {
+			return i + bits.TrailingZeros64(marks)/8
+		}
+		i += 8
+	}
+	return i
+}
+
 // text is the inside of a JSON string, as it stands.
 type text struct {
 	raw     []byte
@@ -251,15 +266,9 @@ func (s *scanner) str() (text, error) {
 	start := i
 	escaped := false
 	for {
-		for i+8 <= len(b) {
-			w := binary.LittleEndian.Uint64(b[i:])
-			// Over 0x7f, or special.
-			if marks := (w | special(w)) & tops; marks != 0 {
-				i += bits.TrailingZeros64(marks) / 8
-				break
-			}
-			i += 8
-		}
+		begin := i
+		i = ordinary(b, i)
+		raceRead(b[begin:i])
 		if i >= len(b) {
 			s.i = i
 			return text{}, errEnd

@@ -5,6 +5,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // attachment is one connection of a spoke. One with a session may have several, one
@@ -16,6 +17,7 @@ type attachment struct {
 	pinger  link.Pinger     // conn, if it is one
 	first   <-chan received // nil, or what is read first: see greet
 	cause   atomic.Pointer[eventtarget.Reason]
+	topics  *wire.Topics // of its events; nil until there is one. Of whoever handles what was read
 
 	// turn counts what was read and what of that was handled: it is odd while something
 	// is. See relief.

@@ -48,7 +48,10 @@ func (s *Spoke) handle(a *attachment, r received) bool {
 		return false
 	}
 	s.lastHeard.Store(time.Now().UnixNano())
-	m, err := wire.Decode(r.msg, s.hub.opts.Limits)
+	m, err := a.topics.Decode(r.msg, s.hub.opts.Limits)
+	if a.topics == nil && err == nil && !m.Control() {
+		a.topics = new(wire.Topics)
+	}
 	if err == nil && s.session != nil && m.Type == wire.Ack {
 		err = s.receiveAck(m)
 	} else if err == nil && s.throttle.wait(s.ctx) == nil {

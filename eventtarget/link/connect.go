@@ -176,20 +176,20 @@ func (l *Link) down(cause error) {
 
 // read delivers what arrives until the connection ends.
 func (l *Link) read(conn Conn) error {
-	queued := l.sessionActive()
+	queued, topics := l.sessionActive(), new(wire.Topics)
 	for {
 		frame, err := conn.Receive()
 		if err != nil {
 			return err
 		}
-		l.arrived(conn, frame, queued)
+		l.arrived(conn, frame, topics, queued)
 	}
 }
 
 // arrived takes a message in: a session's waits to be delivered, a plain one holds up
 // the reader, and so the other end.
-func (l *Link) arrived(conn Conn, frame []byte, queued bool) {
-	m, err := wire.Decode(frame, l.opts.Limits)
+func (l *Link) arrived(conn Conn, frame []byte, topics *wire.Topics, queued bool) {
+	m, err := topics.Decode(frame, l.opts.Limits)
 	if err != nil {
 		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: err})
 	}

@@ -109,7 +109,7 @@ func (l *Link) converse(conn Conn) error {
 	case late && (known || welcome != nil):
 		return eventtarget.Reason{Code: eventtarget.CodeTimeout, Text: "the answer to the greeting came late"}
 	case welcome == nil:
-		l.arrived(conn, frame, false)
+		l.arrived(conn, frame, nil, false)
 	case err != nil:
 		return err
 	}

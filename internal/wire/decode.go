@@ -16,8 +16,20 @@ var ErrMalformed = errors.New("malformed message")
 // [ErrMalformed], also [eventtarget.ErrInvalidTopic] or [eventtarget.ErrLimit] where
 // that is what is wrong, or [eventtarget.ErrTooLarge].
 func Decode(frame []byte, l eventtarget.Limits) (Message, error) {
+	return (*Topics)(nil).Decode(frame, l)
+}
+
+// Topics are some that messages of one conversation have had, most of whose are on few: the
+// texts of these are not made, and checked, again. It is for one goroutine at a time; nil
+// are none, and are not kept.
+type Topics struct {
+	known [8]eventtarget.Topic
+}
+
+// Decode is [Decode].
+func (t *Topics) Decode(frame []byte, l eventtarget.Limits) (Message, error) {
 	// One level more, for the envelope itself.
-	d := decoder{scanner: scanner{b: frame, maxDepth: l.Depth + 1}, limits: l}
+	d := decoder{scanner: scanner{b: frame, maxDepth: l.Depth + 1}, limits: l, topics: t}
 	m, err := d.decode()
 	switch {
 	case err == nil:
@@ -32,6 +44,7 @@ func Decode(frame []byte, l eventtarget.Limits) (Message, error) {
 type decoder struct {
 	scanner
 	limits eventtarget.Limits
+	topics *Topics
 	have   uint8
 	others names // of unknown members
 }
@@ -96,8 +109,31 @@ func (d *decoder) decode() (m Message, err error) {
 	if d.have&(haveType|haveID) != haveType|haveID {
 		return m, errors.New("no type or no id")
 	}
+	known := d.topics.find(eventType, id)
+	if known != nil && known.Type != "" && eventType.is(known.Type) && id.is(known.ID) {
+		m.Type, m.ID = known.Type, known.ID
+		return m, d.check(&m)
+	}
 	m.Type, m.ID = both(eventType, id)
+	if err := checkTopic(&m); err != nil {
+		return m, err
+	}
+	if known != nil && !m.Control() {
+		*known = eventtarget.Topic{Type: m.Type, ID: m.ID}
+	}
 	return m, d.check(&m)
+}
+
+// find returns where a topic stands, if it is known; nil: nowhere.
+func (t *Topics) find(eventType, id text) *eventtarget.Topic {
+	if t == nil {
+		return nil
+	}
+	at := len(eventType.raw) + len(id.raw)
+	if n := len(id.raw); n > 0 {
+		at += int(id.raw[n-1])
+	}
+	return &t.known[at%len(t.known)]
 }
 
 // frameOf keeps the payload from reaching into what stands behind it.
@@ -172,15 +208,17 @@ func (d *decoder) readHeaders() (headers map[string]string, at uint32, err error
 	return headers, at, nil
 }
 
-// check holds what was read against the grammar of topics and the limits.
-func (d *decoder) check(m *Message) error {
+// checkTopic holds the topic against its grammar.
+func checkTopic(m *Message) error {
 	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
 	if m.Control() { // the same grammar, but for the prefix
 		topic.Type = "x" + m.Type[len(eventtarget.ReservedPrefix):]
 	}
-	if err := topic.Check(); err != nil {
-		return err
-	}
+	return topic.Check()
+}
+
+// check holds what was read, but for the topic, against the limits.
+func (d *decoder) check(m *Message) error {
 	if n := size(m.Type, m.ID, m.Payload, m.Headers); n > d.limits.Message {
 		return fmt.Errorf("%w: %d bytes, more than %d", eventtarget.ErrTooLarge, n, d.limits.Message)
 	}

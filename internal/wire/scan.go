@@ -350,6 +350,9 @@ func hex4(b []byte) (rune, bool) {
 	return r, true
 }
 
+// is tells whether t stands for s, if it has no escapes.
+func (t text) is(s string) bool { return !t.escaped && string(t.raw) == s }
+
 // appendTo appends the string that t stands for. t was read by str, so it is valid.
 func (t text) appendTo(dst []byte) []byte {
 	if !t.escaped {

@@ -410,8 +410,15 @@ func FuzzDecode(f *testing.F) {
 	for _, c := range wellFormed {
 		f.Add([]byte(c.frame))
 	}
+	known := new(Topics)
 	f.Fuzz(func(t *testing.T, frame []byte) {
 		got, err := Decode(frame, limits)
+		for range 2 { // the second time the topic is known
+			again, errAgain := known.Decode(frame, limits)
+			if !same(got, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
+				t.Fatalf("%q: read %+v (%v) without what is known of topics, %+v (%v) with it", frame, got, err, again, errAgain)
+			}
+		}
 		want, ok := oracle(frame)
 		switch {
 		case !ok && err == nil:
@@ -425,6 +432,27 @@ func FuzzDecode(f *testing.F) {
 			t.Fatalf("refused %q, which the oracle accepts: %v", frame, err)
 		}
 	})
+}
+
+// The topics of a conversation come again, and among them what only looks like one: nothing
+// at all, one that is the protocol's own, the same text cut elsewhere.
+func TestTopicsComeAgain(t *testing.T) {
+	known := new(Topics)
+	for range 3 {
+		for _, frame := range []string{
+			`{"type":"","id":""}`, `{"type":"a","id":""}`, `{"type":"a","id":"b"}`, `{"type":"ab","id":""}`, `{"type":"a","id":"\u0062"}`,
+			`{"type":"__ack","id":""}`, `{"type":"__","id":""}`, `{"type":"a:","id":""}`, `{"type":"a","id":"bb"}`, `{"type":"a","id":"*"}`,
+		} {
+			got, err := Decode([]byte(frame), limits)
+			if again, errAgain := known.Decode([]byte(frame), limits); !same(got, again) || fmt.Sprint(err) != fmt.Sprint(errAgain) {
+				t.Errorf("%s: read %+v (%v) without what is known of topics, %+v (%v) with it", frame, got, err, again, errAgain)
+			}
+		}
+	}
+	frame := []byte(`{"type":"chat","id":"lobby","payload":1}`)
+	if n := testing.AllocsPerRun(100, func() { _, _ = known.Decode(frame, limits) }); n != 0 {
+		t.Errorf("%v allocations for a topic that is known", n)
+	}
 }
 
 func same(a, b Message) bool {

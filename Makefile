@@ -30,7 +30,7 @@ test: ## install what the tests need, check, and run every test with the race de
 # Most packages mostly wait, for processes, time-outs and disks: so these go side by side,
 # those that take longest first.
 test-root:
-	@$(STEP) . $(GO) test $(TESTFLAGS) -skip '$(LONGEST)' ./redis ./quichub ./eventtarget/hub ./wsserver ./...
+	@$(STEP) . $(GO) test $(TESTFLAGS) -skip '$(LONGEST)' ./redis ./quichub ./eventtarget/hub ./wsserver ./worker ./conformance/mutants ./...
 
 test-modules:
 	@for m in $(filter-out .,$(MODULES)); do $(STEP) $$m $(GO) test $(TESTFLAGS) ./... || exit 1; done

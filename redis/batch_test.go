@@ -1,9 +1,11 @@
 package redis_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strconv"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -78,26 +80,48 @@ func TestDispatchAllCut(t *testing.T) {
 	server := redistest.Start(t)
 	admin := server.Client()
 	a, b := join(t, server.URL(), redis.Options{OnFault: quiet}), join(t, server.URL(), redis.Options{OnFault: quiet})
-	ear := newLedger(t)
-	listen(t, b, eventtarget.T("n", "*"), ear.handle)
 	const n, wanted = 4000, 10
+	type ear struct { // for what one batch, and the one behind it, brings
+		from, kill int // the first; the one at which a is cut
+		heard      []int
+		killed     bool
+		cut, over  chan struct{}
+	}
+	var now atomic.Pointer[ear]
+	listen(t, b, eventtarget.T("n", "*"), func(_ context.Context, e event) {
+		x := now.Load()
+		number, _ := strconv.Atoi(e.ID)
+		if last := len(x.heard) - 1; number < x.from || last >= 0 && x.heard[last] == x.from+n {
+			return // the one behind them, once more
+		}
+		x.heard = append(x.heard, number)
+		if number >= x.kill && !x.killed {
+			x.killed = true
+			close(x.cut)
+		}
+		if number == x.from+n {
+			close(x.over)
+		}
+	})
 	end := time.Now().Add(time.Minute)
 	for cut, from := 0, 0; cut < wanted; from += n + 1 {
 		if time.Now().After(end) {
 			t.Fatalf("only %d were cut", cut)
 		}
+		x := &ear{from: from, kill: from + from*7%(n/2), cut: make(chan struct{}), over: make(chan struct{})}
+		now.Store(x)
 		killed := make(chan error, 1)
 		go func() {
-			<-time.After(time.Duration(from%8) * time.Millisecond)
+			<-x.cut
 			killed <- admin.Do(t.Context(), admin.B().Arbitrary("CLIENT", "KILL", "TYPE", "normal").Build()).Error()
 		}()
 		errs := a.DispatchAll(t.Context(), counting(from, n))
+		for a.Dispatch(t.Context(), counting(from+n, 1)[0]) != nil { // the kill came behind all
+		}
+		<-x.over
 		if err := <-killed; err != nil {
 			t.Fatal(err)
 		}
-		for a.Dispatch(t.Context(), counting(from+n, 1)[0]) != nil { // the kill came behind all
-		}
-		ear.await("the one behind them", func() bool { return slices.Contains(numbersOf(ear, from), from+n) })
 		broke := slices.IndexFunc(errs, func(err error) bool { return err != nil })
 		if broke < 0 {
 			continue
@@ -106,8 +130,7 @@ func TestDispatchAllCut(t *testing.T) {
 		if i := slices.Index(errs[broke:], nil); i >= 0 {
 			t.Fatalf("%d is accepted behind %d, which is not: %v", broke+i, broke, errs[broke])
 		}
-		got := numbersOf(ear, from)
-		got = got[:slices.Index(got, from+n)]
+		got := x.heard[:len(x.heard)-1]
 		for i, number := range got {
 			if number != from+i {
 				t.Fatalf("%d is heard in the place of %d", number-from, i)

@@ -26,9 +26,11 @@ func (s *Spoke) catchUp() {
 		s.hub.pace.progressed()
 	}
 	s.writeOut(out, progress)
-	if s.session == nil || s.caughtUp(s.hub.log.Head()) || !s.has(out) {
-		s.hub.pace.unparked(s) // else it is still waited for, until it has caught up, or detach or end sees to it
+	if !s.has(out) { // detach or end may not have seen that it was waited for
+		s.hub.pace.unparked(s)
 	}
+	// It is waited for until the sweeper has it and finds that it lacks nothing: in between
+	// neither would be, and whoever dispatches could go once around the log.
 	s.parked.Store(false)
 	s.shard.mark(s) // for what came in between
 }

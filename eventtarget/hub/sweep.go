@@ -125,8 +125,8 @@ func (sh *shard) advance(s *Spoke, head framelog.Position) {
 	for {
 		p := s.next(head, &sh.w)
 		if p.bytes == nil {
-			if s.waited.Load() && s.session != nil && s.caughtUp(head) {
-				s.hub.pace.unparked(s) // its session's window was full
+			if s.waited.Load() && (s.session == nil || s.caughtUp(head)) {
+				s.hub.pace.unparked(s)
 			}
 			return
 		}

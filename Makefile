@@ -5,7 +5,7 @@ APART     := ./examples/nats
 # for what -w leaves out.
 TESTFLAGS := -race -vet=all -ldflags=-w -shuffle=on -p 3 -parallel 8 -timeout 10m
 # The longest tests have a process of their own.
-LONGEST   := ^TestConformance(Shared|Joined|Ring)$$
+LONGEST   := ^TestConformance(Shared|Joined|Ring|Durable|Cluster|Shards)$$
 FUZZTIME  ?= 30s
 ROUNDS    ?= 3
 # Where the benchmarks leave what they measured.
@@ -37,7 +37,7 @@ test-modules:
 	@for m in $(APART); do $(STEP) $$m env GOWORK=off $(GO) test $(TESTFLAGS) ./... || exit 1; done
 
 test-again:
-	@$(STEP) . $(GO) test $(TESTFLAGS) -run '$(LONGEST)' ./eventtarget/hub
+	@$(STEP) . $(GO) test $(TESTFLAGS) -run '$(LONGEST)' ./eventtarget/hub ./redis
 	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable -skip Relay ./wsserver
 
 soak: ## what injects faults, ten times as long as in test, then all adapters for 20 minutes

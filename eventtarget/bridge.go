@@ -2,9 +2,12 @@ package eventtarget
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/internal/trace"
 )
@@ -31,6 +34,12 @@ type BridgeOptions struct {
 	// whoever delivers waits, so that the slower side sets the pace. Default
 	// [DefaultQueue].
 	Queue int
+	// Timeout is how long one event may wait for room where it is carried to: in the queue
+	// of a listener with [Block], another bridge's among them, or in the log of a link with
+	// Block. Then it is not carried there, and what follows does not wait before something
+	// finds room at once: what is stuck on one side does not hold up the other one for
+	// longer than that. Default 5 s.
+	Timeout time.Duration
 	// OnFault hears of events that could not be carried; nil hands them to the
 	// target that they came from.
 	OnFault func(Fault)
@@ -42,6 +51,9 @@ type Bridging struct {
 	origin *trace.Origin
 	sides  [2]Target
 	regs   [2][]*Registration
+	stuck  [2]atomic.Bool // by the side that events come from: the other one has no room
+	ctx    context.Context
+	cancel context.CancelFunc
 	done   chan struct{}
 
 	mu      sync.Mutex
@@ -60,9 +72,9 @@ type Bridging struct {
 // an event first that has no header yet, and it is heard once for each way.
 //
 // Of a hub's own dispatches a bridge hears, and carries, only those of one with Echo, unless
-// its end is a client of the hub. Where the next bridge has no room, what this one brings is
-// not carried further, and this one tells a fault ([ErrWouldBlock]); in a ring it still comes
-// the other way, and may be behind what followed it.
+// its end is a client of the hub. What cannot be carried is told as a fault; where there is no
+// room, see [BridgeOptions], with [context.DeadlineExceeded] or [ErrWouldBlock]. In a ring it
+// still comes the other way, and may be behind what followed it.
 //
 // ctx bounds the call only. nil options are the defaults.
 func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, error) {
@@ -76,6 +88,11 @@ func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, e
 	if g.opts.HopLimit == 0 {
 		g.opts.HopLimit = DefaultHopLimit
 	}
+	if g.opts.Timeout == 0 {
+		g.opts.Timeout = 5 * time.Second
+	}
+	g.ctx, g.cancel = context.WithCancel(context.Background())
+	ctx = context.WithValue(ctx, carrierKey{}, g)
 	for side, target := range g.sides {
 		for _, topic := range g.opts.Topics {
 			r, err := target.Add(ctx, topic, Listener[Raw]{
@@ -96,6 +113,7 @@ func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, e
 
 // Close takes the bridge down and never waits. It returns nil.
 func (g *Bridging) Close() error {
+	g.cancel()
 	for side, target := range g.sides {
 		for _, r := range g.regs[side] {
 			target.Remove(r)
@@ -115,6 +133,7 @@ func (g *Bridging) reap() {
 			<-r.Done()
 		}
 	}
+	g.cancel()
 	close(g.done)
 }
 
@@ -134,10 +153,48 @@ func (g *Bridging) carry(ctx context.Context, side int, e Event[Raw]) {
 	headers := make(map[string]string, len(e.Headers)+1)
 	maps.Copy(headers, e.Headers)
 	headers[BridgeHeader] = id.Header(hops + 1)
-	err := g.sides[1-side].Dispatch(ctx, Event[Raw]{Type: e.Type, ID: e.ID, Payload: e.Payload, Headers: headers})
-	if err != nil {
-		g.fault(side, e, err)
+	until := ctx // in which nothing waits, since a listener dispatches
+	if !g.stuck[side].Load() {
+		patience, over := context.WithTimeout(g.ctx, g.opts.Timeout)
+		defer over()
+		until = carrying{patience, ctx, g}
 	}
+	err := g.sides[1-side].Dispatch(until, Event[Raw]{Type: e.Type, ID: e.ID, Payload: e.Payload, Headers: headers})
+	switch {
+	case err == nil:
+		g.stuck[side].Store(false)
+		return
+	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, ErrWouldBlock):
+		g.stuck[side].Store(true)
+	}
+	g.fault(side, e, err)
+}
+
+// carrying is the context in which a bridge dispatches. It has the values of the listener's,
+// but is of one who may wait: a bridge does nothing else.
+type carrying struct {
+	context.Context
+	values context.Context
+	bridge *Bridging
+}
+
+// carrierKey is the key of the bridge in the context in which it adds its listeners, and in
+// that in which it dispatches, so that it never waits for itself: what it hears of its own,
+// from a target with echo, it does not carry.
+type carrierKey struct{}
+
+// Value leaves CallerOf without an answer.
+func (c carrying) Value(key any) any {
+	switch key {
+	case callerKey{}:
+		return nil
+	case carrierKey{}:
+		return c.bridge
+	}
+	if v := c.Context.Value(key); v != nil { // for package context itself
+		return v
+	}
+	return c.values.Value(key)
 }
 
 // first tells whether an event has not been carried before, and remembers it.

@@ -69,6 +69,9 @@ func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *p
 		n := entry.listener
 		what := n.box.offer(n, e, &stored, p.then)
 		for ; what == full; what = n.box.offer(n, e, &stored, p.then) {
+			if by := ctx.Value(carrierKey{}); by != nil && by == n.scope.Value(carrierKey{}) {
+				break
+			}
 			feed.mu.Unlock()
 			err := ErrWouldBlock
 			if CallerOf(ctx) == NotListener {

@@ -30,7 +30,7 @@ func ring(t *testing.T, hubs []*hub.Hub, ways ...ends) {
 	for i, h := range hubs {
 		end := ways[i%len(ways)]
 		g, err := eventtarget.Bridge(t.Context(), end(t, h), end(t, hubs[(i+1)%len(hubs)]), &eventtarget.BridgeOptions{
-			OnFault: func(f eventtarget.Fault) { t.Error(f) },
+			Timeout: 2 * time.Minute, OnFault: func(f eventtarget.Fault) { t.Error(f) },
 		})
 		if err != nil {
 			t.Fatal(err)

@@ -38,7 +38,7 @@ type BridgeOptions struct {
 	// of a listener with [Block], another bridge's among them, or in the log of a link with
 	// Block. Then it is not carried there, and what follows does not wait before something
 	// finds room at once: what is stuck on one side does not hold up the other one for
-	// longer than that. Default 5 s.
+	// longer than that. Default 5 s; negative: nothing waits.
 	Timeout time.Duration
 	// OnFault hears of events that could not be carried; nil hands them to the
 	// target that they came from.
@@ -154,7 +154,7 @@ func (g *Bridging) carry(ctx context.Context, side int, e Event[Raw]) {
 	maps.Copy(headers, e.Headers)
 	headers[BridgeHeader] = id.Header(hops + 1)
 	until := ctx // in which nothing waits, since a listener dispatches
-	if !g.stuck[side].Load() {
+	if g.opts.Timeout > 0 && !g.stuck[side].Load() {
 		patience, over := context.WithTimeout(g.ctx, g.opts.Timeout)
 		defer over()
 		until = carrying{patience, ctx, g}

@@ -52,7 +52,8 @@ type Options struct {
 	// once: a repeat among the last 65536 such events since the hub began is dropped for
 	// everybody, and taken for accepted where it came from. Its own listeners hear what a
 	// bridge brings as if a spoke had sent it, without Echo too; each dispatcher's events
-	// stay in order, unless a listener holds up the hub for longer than WriteTimeout.
+	// stay in order, unless a listener holds up the hub for longer than WriteTimeout, or
+	// what a bridge did not carry for want of room comes another way.
 	//
 	// An event without room for the header, by Limits, goes without it, and no bridge to
 	// a target with the same Limits can carry it. What is for some spokes only has none. A spoke

@@ -38,7 +38,7 @@ test-modules:
 
 test-again:
 	@$(STEP) . $(GO) test $(TESTFLAGS) -run '$(LONGEST)' ./eventtarget/hub ./redis
-	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable -skip Relay ./wsserver
+	@$(STEP) . $(GO) test $(TESTFLAGS) -tags eventtarget_portable ./wsserver
 
 soak: ## what injects faults, ten times as long as in test, then all adapters for 20 minutes
 	EVENTTARGET_SOAK=1 $(GO) test -race -count 1 -p 1 -timeout 20m -run 'Nemesis' -v ./...

@@ -70,7 +70,7 @@ func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *p
 		what := n.box.offer(n, e, &stored, p.then)
 		for ; what == full; what = n.box.offer(n, e, &stored, p.then) {
 			if by := ctx.Value(carrierKey{}); by != nil && by == n.scope.Value(carrierKey{}) {
-				break
+				break // a bridge would drop what it has brought itself
 			}
 			feed.mu.Unlock()
 			err := ErrWouldBlock

@@ -19,14 +19,14 @@ func Decode(frame []byte, l eventtarget.Limits) (Message, error) {
 	return (*Topics)(nil).Decode(frame, l)
 }
 
-// Topics are some that messages of one conversation have had, most of whose are on few: the
-// texts of these are not made, and checked, again. It is for one goroutine at a time; nil
-// are none, and are not kept.
+// Topics are some that messages of one conversation have had. Most conversations are on a few,
+// whose texts are not made, and checked, again for each message. It is for one goroutine at a
+// time; a nil one knows of none, and keeps none.
 type Topics struct {
 	known [8]eventtarget.Topic
 }
 
-// Decode is [Decode].
+// Decode is the function [Decode] for a message of the conversation.
 func (t *Topics) Decode(frame []byte, l eventtarget.Limits) (Message, error) {
 	// One level more, for the envelope itself.
 	d := decoder{scanner: scanner{b: frame, maxDepth: l.Depth + 1}, limits: l, topics: t}
@@ -124,7 +124,7 @@ func (d *decoder) decode() (m Message, err error) {
 	return m, d.check(&m)
 }
 
-// find returns where a topic stands, if it is known; nil: nowhere.
+// find returns where a topic stands if it is known, or is to be kept; nil: nowhere.
 func (t *Topics) find(eventType, id text) *eventtarget.Topic {
 	if t == nil {
 		return nil

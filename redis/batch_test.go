@@ -118,7 +118,11 @@ func TestDispatchAllCut(t *testing.T) {
 		errs := a.DispatchAll(t.Context(), counting(from, n))
 		for a.Dispatch(t.Context(), counting(from+n, 1)[0]) != nil { // the kill came behind all
 		}
-		<-x.over
+		select {
+		case <-x.over:
+		case <-time.After(20 * time.Second):
+			t.Fatalf("%d, which is behind all, is not heard", from+n)
+		}
 		if err := <-killed; err != nil {
 			t.Fatal(err)
 		}

@@ -30,7 +30,7 @@ func ring(t *testing.T, hubs []*hub.Hub, ways ...ends) {
 	for i, h := range hubs {
 		end := ways[i%len(ways)]
 		g, err := eventtarget.Bridge(t.Context(), end(t, h), end(t, hubs[(i+1)%len(hubs)]), &eventtarget.BridgeOptions{
-			Timeout: 2 * time.Minute, OnFault: func(f eventtarget.Fault) { t.Error(f) },
+			OnFault: func(f eventtarget.Fault) { t.Error(f) },
 		})
 		if err != nil {
 			t.Fatal(err)
@@ -126,7 +126,7 @@ func TestLawC27Joined(t *testing.T) {
 // listener takes no longer than WriteTimeout. Then it may be waiting for that.
 func TestRingSlowListener(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		const events, patience = 10, time.Minute
+		const events, patience = 10, 4 * time.Second // less than that of a bridge
 		hubs := newHubs(t, 3, hub.Options{Relay: true, Echo: true, Bridged: true, WriteTimeout: patience})
 		ring(t, hubs, ofHub)
 		pauses := map[string]time.Duration{"0": patience - time.Millisecond, "10": 3 * patience}

@@ -116,8 +116,8 @@ func TestPolicy(t *testing.T) {
 	}
 }
 
-// TestManyEvents: the page keeps up with a thousand events a second, in no task of more than
-// 200 ms.
+// TestManyEvents: the page keeps up with a thousand events a second, in no task that computes
+// for more than 200 ms.
 func TestManyEvents(t *testing.T) {
 	const rate, seconds, longest = 1000, 10, 200 * time.Millisecond
 	at, _ := startHub(t, "127.0.0.1:0")
@@ -138,7 +138,7 @@ func TestManyEvents(t *testing.T) {
 		says = eval[string](page, `document.getElementById("rate").textContent`)
 	})
 	t.Logf("the longest of %d tasks took %v; the page says %s events/s", done.count, done.longest, says)
-	if done.count < seconds || done.longest > longest {
+	if done.count < seconds || done.longest == 0 || done.longest > longest {
 		t.Errorf("the longest of %d tasks of the page took %v", done.count, done.longest)
 	}
 	page.look("busy")

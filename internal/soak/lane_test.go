@@ -4,6 +4,7 @@ package soak_test
 
 import (
 	"context"
+	"fmt"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -30,6 +31,9 @@ type lane struct {
 
 	history *nemesis.History
 	total   nemesis.Verdict
+
+	mu    sync.Mutex
+	notes []string // what was done in this chapter, and what the ends have told
 }
 
 // fault begins, stays for a while, and ends; one that has no end is over at once.
@@ -49,6 +53,7 @@ type flow struct {
 // ear is one listener. It outlives the chapters; each has a record of its own, so that
 // what is remembered is bounded.
 type ear struct {
+	lane   *lane
 	name   string
 	of     []*flow
 	record atomic.Pointer[nemesis.Listener]
@@ -61,31 +66,59 @@ func (l *lane) flow(name string, to eventtarget.Target, on eventtarget.Topic) *f
 }
 
 func (l *lane) ear(name string) *ear {
-	e := &ear{name: name}
+	e := &ear{lane: l, name: name}
 	l.ears = append(l.ears, e)
 	return e
 }
 
-// hears adds the ear to a target.
+// hears adds the ear to a target: an Inline listener, so that a gap is told where it is, and
+// not before what still waits for the listener.
 func (e *ear) hears(t *testing.T, at eventtarget.Target, on eventtarget.Topic, of ...*flow) {
 	t.Helper()
 	e.of = append(e.of, of...)
-	if _, err := at.Add(t.Context(), on, eventtarget.Func(func(ctx context.Context, ev eventtarget.Event[eventtarget.Raw]) {
-		e.record.Load().Handle(ctx, ev)
-	})); err != nil {
+	if _, err := at.Add(t.Context(), on, eventtarget.Listener[eventtarget.Raw]{
+		Inline: true,
+		Handle: func(ctx context.Context, ev eventtarget.Event[eventtarget.Raw]) { e.record.Load().Handle(ctx, ev) },
+	}); err != nil {
 		t.Fatal(err)
 	}
 }
 
 // fault is the OnFault hook of the end where the ear is.
 func (e *ear) fault(f eventtarget.Fault) {
+	e.lane.tell(e.name)(f)
 	if l := e.record.Load(); l != nil {
 		l.Fault(f)
 	}
 }
 
+// tell is the OnFault hook of an end: it notes what that tells.
+func (l *lane) tell(who string) func(eventtarget.Fault) {
+	return func(f eventtarget.Fault) { l.note("%s: %v %d %v", who, f.Kind, f.Count, f.Err) }
+}
+
+func (l *lane) note(format string, args ...any) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.notes = append(l.notes, time.Now().Format("05.000 ")+fmt.Sprintf(format, args...))
+}
+
+// explain prints what was noted in this chapter, for those who look for the cause of a
+// failure.
+func (l *lane) explain(t *testing.T) {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, line := range l.notes {
+		t.Log(line)
+	}
+}
+
 // open begins a chapter.
 func (l *lane) open(chapter int) {
+	l.mu.Lock()
+	l.notes = nil
+	l.mu.Unlock()
 	l.history = new(nemesis.History)
 	of := map[*flow]*nemesis.Publisher{}
 	for _, f := range l.flows {
@@ -129,6 +162,9 @@ func (l *lane) close(t *testing.T) {
 	}
 	if v.LostAnnounced > 0 && !l.lossy {
 		t.Errorf("%d events were lost", v.LostAnnounced)
+	}
+	if t.Failed() {
+		l.explain(t)
 	}
 	l.total.Accepted += v.Accepted
 	l.total.Heard += v.Heard

@@ -64,9 +64,9 @@ func overJoined(t *testing.T, durable bool) *lane {
 	way, faults := startRedis(t, durable)
 	var clients []*wsclient.Client
 	for n := range 2 {
-		o := &wsserver.Options{Options: hub.Options{Relay: true, OnFault: func(eventtarget.Fault) {}, Heartbeat: heartbeat, LogBytes: logBytes}}
+		o := &wsserver.Options{Options: hub.Options{Relay: true, OnFault: l.tell(fmt.Sprint("hub ", n)), Heartbeat: heartbeat, LogBytes: logBytes}}
 		if durable {
-			store, err := redis.OpenStore(t.Context(), "redis://"+way.Addr, &redis.Options{OnFault: func(eventtarget.Fault) {}})
+			store, err := redis.OpenStore(t.Context(), "redis://"+way.Addr, &redis.Options{OnFault: l.tell(fmt.Sprint("store ", n))})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -74,7 +74,7 @@ func overJoined(t *testing.T, durable bool) *lane {
 		}
 		h := endpoint[*wsserver.Hub](t)(wsserver.New(o))
 		if !durable {
-			bus := endpoint[*redis.Target](t)(redis.New("redis://"+way.Addr, &redis.Options{NoEcho: true, OnFault: func(eventtarget.Fault) {}}))
+			bus := endpoint[*redis.Target](t)(redis.New("redis://"+way.Addr, &redis.Options{NoEcho: true, OnFault: l.tell(fmt.Sprint("bus ", n))}))
 			if _, err := h.Join(t.Context(), bus, nil); err != nil {
 				t.Fatal(err)
 			}

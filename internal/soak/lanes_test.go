@@ -134,7 +134,7 @@ func overWebSocket(t *testing.T) *lane {
 
 func overEvents(t *testing.T) *lane {
 	l := &lane{name: "server-sent events"}
-	h := endpoint[*ssehub.Hub](t)(ssehub.New(&ssehub.Options{Options: hub.Options{OnFault: func(eventtarget.Fault) {}, Heartbeat: heartbeat, LogBytes: logBytes}}))
+	h := endpoint[*ssehub.Hub](t)(ssehub.New(&ssehub.Options{Options: hub.Options{OnFault: l.tell("hub"), Heartbeat: heartbeat, LogBytes: logBytes}}))
 	net := proxy(t, serve(t, h))
 	l.faults = overTCP(net)
 	l.fanOut(t, h, nil, func(e *ear) eventtarget.Endpoint {

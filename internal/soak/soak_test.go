@@ -66,6 +66,7 @@ func TestAllAdapters(t *testing.T) {
 				if len(l.faults) > 0 {
 					f := l.faults[random.IntN(len(l.faults))]
 					did[l.name+": "+f.name]++
+					l.note("%s", f.name)
 					now = append(now, f)
 				}
 			}
@@ -111,6 +112,7 @@ func whole(t *testing.T, lanes []*lane) {
 			continue
 		}
 		if err := l.ready(ctx); err != nil {
+			l.explain(t)
 			t.Fatalf("%s is not up again: %v", l.name, err)
 		}
 	}

@@ -79,8 +79,8 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 	counts := s.session != nil && wire.Counted(m.Type)
 	if m.Control() {
 		err := s.receiveControl(m)
-		if counts && s.takeIn() == nil {
-			s.took()
+		if counts {
+			s.tookUnless(s.takeIn())
 		}
 		return err
 	}
@@ -88,10 +88,18 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 	if err == nil && !kept {
 		err = s.takeIn()
 	}
-	if counts && err == nil { // otherwise the hub is closed, or its store does not work
-		s.took()
+	if counts {
+		s.tookUnless(err)
 	}
 	return nil
+}
+
+// tookUnless counts a message of the peer's, unless the hub is closed or its store does not
+// work. What only the log has lost is told as a gap, and does not come again.
+func (s *Spoke) tookUnless(err error) {
+	if err == nil || errors.Is(err, errLogLost) {
+		s.took()
+	}
 }
 
 // distribute brings an event to the spoke's listeners, the hub's and, if the hub relays,

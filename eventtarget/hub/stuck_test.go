@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"iter"
 	"sync/atomic"
 	"testing"
@@ -161,6 +162,28 @@ func TestSharedLosesWhatItTook(t *testing.T) {
 		p.expect(`__gap: {"count":0}`, "n: 1")
 		if err := h.Shutdown(t.Context()); err != nil {
 			t.Errorf("Shutdown: %v", err)
+		}
+	})
+}
+
+// What the log has lost of a session's messages counts as received: its peer would send what
+// came behind it again.
+func TestSharedLosesOfASession(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := &forgetful{sharedStore: newSharedLog().open()}
+		h := newHub(t, hub.Options{Store: f, Relay: true, Heartbeat: -1})
+		others, _ := open(t, h, "", `,"topics":["n:*"]`)
+		p, w := open(t, h, "", `,"topics":[]`)
+		for n := range 3 {
+			f.loses.Store(n == 1)
+			p.send(fmt.Sprintf(`{"type":"n","id":"","payload":%d}`, n))
+			synctest.Wait()
+		}
+		others.expect("n: 0", `__gap: {"count":0}`, "n: 2")
+		p.conn.Cut()
+		synctest.Wait()
+		if _, again := open(t, h, "", resume(w, 0)); !again.Resumed || again.Received != 3 {
+			t.Errorf("resumed %t, received %d of 3", again.Resumed, again.Received)
 		}
 	})
 }

@@ -18,7 +18,7 @@ import (
 )
 
 // sharing returns a hub that shares the log of a server, and tells its faults and the log's.
-func sharing(t *testing.T, url string, tell func(eventtarget.Fault)) *hub.Hub {
+func sharing(t testing.TB, url string, tell func(eventtarget.Fault)) *hub.Hub {
 	t.Helper()
 	store, err := redis.OpenStore(t.Context(), url, &redis.Options{OnFault: tell})
 	if err != nil {
@@ -42,7 +42,7 @@ type negotiated struct{ *link.PipeConn }
 func (negotiated) Protocol() int { return 1 }
 
 // spoke connects to each of some hubs in turn.
-func spoke(t *testing.T, first int, hubs []*hub.Hub, o link.Options) *link.Link {
+func spoke(t testing.TB, first int, hubs []*hub.Hub, o link.Options) *link.Link {
 	t.Helper()
 	next := first
 	o.Subscribe, o.Backoff = true, link.Backoff{Min: time.Millisecond, Max: 20 * time.Millisecond}

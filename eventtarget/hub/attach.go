@@ -102,6 +102,9 @@ func (h *Hub) newSpoke(a *attachment, meta Meta) *Spoke {
 	}
 	now := time.Now()
 	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), granted: meta.Values, place: -1, since: now, release: make(chan struct{})}
+	if h.journal != nil {
+		s.uplink = new(uplink)
+	}
 	s.inbox.policy = h.opts.Overflow
 	s.inbox.bounds = bounds{h.opts.SpokeBytes, h.opts.SpokeEvents, &h.waiting}
 	s.throttle.rate, s.throttle.burst = h.opts.Rate, float64(h.opts.Burst)

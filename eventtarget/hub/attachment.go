@@ -123,6 +123,7 @@ func outlives(r eventtarget.Reason) bool {
 // calls it as its last act.
 func (s *Spoke) detach(a *attachment, reason eventtarget.Reason) {
 	_ = a.conn.Close(reason)
+	s.uplink.settle() // so that what it brought is heard first
 	s.mu.Lock()
 	if s.att != a { // another connection has taken over
 		s.mu.Unlock()

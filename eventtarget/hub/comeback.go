@@ -99,6 +99,7 @@ func (s *Spoke) takeIn() error {
 	if s.hub.journal == nil || s.session == nil {
 		return nil
 	}
+	s.uplink.settle() // those before it count first
 	return s.hub.journal.keep(s.hub.ctx, entry{record: Record{
 		Kind: RecordReceived, Session: s.session.id, Received: s.session.in.Load() + 1,
 	}})

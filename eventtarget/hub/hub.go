@@ -17,8 +17,9 @@ import (
 // called from any goroutine and from inside a listener.
 //
 // Owns: Options.Sweepers goroutines that write, one for heartbeats, one reader for
-// each spoke, two while a listener holds it up, one writer for each spoke whose connection is full at the moment,
-// and its registry's workers.
+// each spoke, two while a listener holds it up, one writer for each spoke whose connection is
+// full at the moment, with a store one for each spoke of which that has something to keep, and
+// its registry's workers.
 type Hub struct {
 	opts     Options
 	registry *eventtarget.Registry[eventtarget.Raw]

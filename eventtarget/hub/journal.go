@@ -383,12 +383,6 @@ func (j *journal) note(r Record) {
 	}
 }
 
-// publish keeps an event and makes it one of the log's.
-func (j *journal) publish(ctx context.Context, r Record, m *wire.Message, to *handed, apply func(u framelog.Update, msg []byte)) error {
-	r.Kind = RecordEvent
-	return j.keep(ctx, entry{record: r, decoded: m, handed: to, apply: apply})
-}
-
 // comesBack tells whether a peer is one of a session that another process has left, and
 // takes that out. The error is that the store does not answer.
 func (j *journal) comesBack(hello *wire.HelloPayload, identity string) (*returning, error) {

@@ -24,7 +24,7 @@ type Options struct {
 	// within the same bounds once more, and so is what waits for the store: see Store.
 	LogBytes, LogEvents int
 	// SpokeBytes and SpokeEvents bound what waits for one spoke alone. Default 1 MiB
-	// and 16384.
+	// and 16384. SpokeBytes, and 256 events, bound what of one spoke waits for a Store, too.
 	SpokeBytes, SpokeEvents int
 	// InboxBytes bounds what waits in all of that together: over it, a spoke for
 	// which something waits already is as if over its own bounds. Default 64 MiB.

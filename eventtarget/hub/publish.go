@@ -79,17 +79,12 @@ func envelope(e *eventtarget.Event[eventtarget.Raw]) *[]byte {
 	return msg
 }
 
-// relay passes a message from one spoke on to the others, as it stands. to is nil, or
-// becomes what is to be handled here.
-func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte, to *handed) error {
-	var r Record
-	if from.session != nil {
-		r.Session, r.Received = from.session.id, from.session.in.Load()+1
-	}
+// relay passes a message from one spoke on to the others, as it stands.
+func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte) error {
 	// The reader of that spoke waits for the others here, and so feels that
-	// they are behind. The error says that the hub is closed, or its store broken.
-	err := h.publishTo(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{from}, m, r, to)
-	if err != nil && !errors.Is(err, errRepeat) {
+	// they are behind. The error says that the hub is closed.
+	err := h.publish(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{from}, m, Record{})
+	if err != nil {
 		h.late.Add(1)
 	}
 	return err
@@ -98,40 +93,68 @@ func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte, to *handed) error 
 // publish appends a message to the log, for those who follow it, and puts it into
 // the inboxes of the others who want it; with a store, when that has it.
 func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record) error {
-	return h.publishTo(ctx, topic, msg, except, m, r, nil)
-}
-
-// publishTo is publish of what the hub's own listeners are to have handled.
-func (h *Hub) publishTo(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record, to *handed) error {
+	if h.journal != nil {
+		k, err := h.store(ctx, topic, msg, except, m, r, nil)
+		if err != nil {
+			return err
+		}
+		return k.await(ctx)
+	}
 	if err := h.pace.wait(ctx); err != nil {
 		return err
 	}
-	var crowd []*Spoke
 	retain := h.retains(topic) // the user's code: before anything is done, and not under a lock
-	apply := func(u framelog.Update, msg []byte) { crowd = h.append(u, topic, msg, except, retain) }
+	var crowd []*Spoke
 	var err error
-	if h.journal != nil {
-		for _, s := range except {
-			if s.session != nil {
-				r.Except = append(r.Except, s.session.id)
-			}
+	h.log.Update(func(u framelog.Update) {
+		if u.Sealed() {
+			err = eventtarget.ErrClosed
+			return
 		}
-		r.Message = bytes.Clone(msg) // who stops waiting may use its buffer again
-		err = h.journal.publish(ctx, r, m, to, apply)
-	} else {
-		h.log.Update(func(u framelog.Update) {
-			if u.Sealed() {
-				err = eventtarget.ErrClosed
-				return
-			}
-			apply(u, msg)
-		})
-		h.wakeAll()
-	}
+		crowd = h.append(u, topic, msg, except, retain)
+	})
+	h.wakeAll()
 	if err != nil {
 		return err
 	}
 	h.ease(ctx, crowd)
+	return nil
+}
+
+// stored is something that was given to the store.
+type stored struct {
+	hub    *Hub
+	ticket *ticket
+	crowd  []*Spoke // see ease; the journal's until it has answered
+}
+
+// store gives a message to the store, which publishes it when it has that. to is nil, or
+// becomes what is to be handled here.
+func (h *Hub) store(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record, to *handed) (*stored, error) {
+	if err := h.pace.wait(ctx); err != nil {
+		return nil, err
+	}
+	for _, s := range except {
+		if s.session != nil {
+			r.Except = append(r.Except, s.session.id)
+		}
+	}
+	r.Kind = RecordEvent
+	r.Message = bytes.Clone(msg) // who stops waiting may use its buffer again
+	k, retain := &stored{hub: h}, h.retains(topic)
+	var err error
+	k.ticket, err = h.journal.enter(entry{record: r, decoded: m, handed: to, apply: func(u framelog.Update, msg []byte) {
+		k.crowd = h.append(u, topic, msg, except, retain)
+	}})
+	return k, err
+}
+
+// await waits until it is published.
+func (k *stored) await(ctx context.Context) error {
+	if err := k.hub.journal.await(ctx, k.ticket); err != nil {
+		return err
+	}
+	k.hub.ease(ctx, k.crowd)
 	return nil
 }
 

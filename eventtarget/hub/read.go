@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -84,11 +85,7 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 		}
 		return err
 	}
-	kept, err := s.distribute(&m, msg)
-	if err == nil && !kept {
-		err = s.takeIn()
-	}
-	if counts {
+	if err := s.distribute(&m, msg); counts && !errors.Is(err, errLater) {
 		s.tookUnless(err)
 	}
 	return nil
@@ -103,50 +100,74 @@ func (s *Spoke) tookUnless(err error) {
 }
 
 // distribute brings an event to the spoke's listeners, the hub's and, if the hub relays,
-// the other spokes. kept tells that it stands in the log; the error is that it could not.
-func (s *Spoke) distribute(m *wire.Message, msg []byte) (kept bool, err error) {
+// the other spokes. The error says that it could not be kept, or is errLater.
+func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 	h := s.hub
-	topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-	if !s.mayDispatch(topic) {
-		return false, nil
-	}
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
+	}
+	if !s.mayDispatch(e.Topic()) {
+		return s.takeIn()
+	}
+	if s.keeps() && h.bridged == nil {
+		return s.handLater(m, msg, e)
 	}
 	p, err := h.bridged.enter(h.ctx, &e)
 	switch {
 	case errors.Is(err, errRepeat):
-		return false, nil // it is taken in like any other
+		return s.takeIn() // it is taken in like any other
 	case err != nil:
-		return false, err
+		return err
 	case p.header != "":
 		msg = wire.AddHeader(nil, msg, m, eventtarget.BridgeHeader, p.header)
 		m.Headers = e.Headers
 	}
 	defer p.leave()
-	kept, to, err := s.hand(m, msg) // before listeners here can spoil the payload for others
+	var to handed
+	kept := s.keeps()
+	switch { // before listeners here can spoil the payload for others
+	case kept:
+		if to, err = s.hand(m, msg); errors.Is(err, eventtarget.ErrGone) {
+			p.accepted(err)
+			return err // its peer brings it to the hub where it is now
+		}
+	case h.opts.Relay:
+		err = h.relay(s, m, msg)
+	}
 	if err == nil {
 		h.forward(s.ctx, p.dispatcher(s.meta.ID), fromSpoke, &e)
 	}
 	p.accepted(err)
-	if errors.Is(err, errRepeat) {
-		return true, nil
+	switch {
+	case errors.Is(err, errRepeat):
+		return nil
+	case p.byLog() && kept: // which brings it to the hub's listeners
+		s.bring(s.ctx, e, func() {})
+	default:
+		s.bring(s.ctx, e, func() { s.bringHere(s.ctx, e, to) })
 	}
-	// Deferred, because an Inline listener on the spoke may end the goroutine. The errors are
-	// ErrClosed: then nobody is there to hear it.
-	defer func() {
-		switch {
-		case p.byLog() && kept:
-		case to.by == nil:
-			_ = h.registry.Deliver(s.ctx, e)
-		default: // also when the spoke has gone
-			_ = h.registry.DeliverThen(h.ctx, e, to.done)
-		}
-	}()
+	if err == nil && !kept {
+		err = s.takeIn()
+	}
+	return err
+}
+
+// bring brings an event to the spoke's listeners, and then calls here, also when an Inline
+// listener on the spoke ends the goroutine.
+func (s *Spoke) bring(ctx context.Context, e eventtarget.Event[eventtarget.Raw], here func()) {
+	defer here()
 	if r := s.registry.Load(); r != nil {
-		_ = r.Deliver(s.ctx, e)
+		_ = r.Deliver(ctx, e) // ErrClosed: nobody is there to hear it
 	}
-	return kept, err
+}
+
+// bringHere brings an event to the hub's listeners. to is what they are to have handled.
+func (s *Spoke) bringHere(ctx context.Context, e eventtarget.Event[eventtarget.Raw], to handed) {
+	if to.by == nil {
+		_ = s.hub.registry.Deliver(ctx, e) // as above
+	} else { // also when the spoke has gone
+		_ = s.hub.registry.DeliverThen(s.hub.ctx, e, to.done)
+	}
 }
 
 // mayDispatch tells whether the spoke may dispatch on a topic; the peer is told if not.

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"bytes"
 	"container/list"
 	"context"
 	"errors"
@@ -205,31 +204,4 @@ func (x *handling) record() (r Record, changed bool) {
 	}
 	x.kept = upto
 	return Record{Kind: RecordHandled, Local: upto, Seq: x.last}, true
-}
-
-// hand makes an event of the spoke's one that the hub's own listeners are to have handled,
-// and keeps it, unless a relay does.
-func (s *Spoke) hand(m *wire.Message, msg []byte) (kept bool, h handed, err error) {
-	j := s.hub.journal
-	if j == nil || !j.handling.underWay() {
-		if s.hub.opts.Relay {
-			err = s.hub.relay(s, m, msg, nil)
-		}
-		return s.hub.opts.Relay, h, err
-	}
-	var to handed // the journal's until it has answered
-	if s.hub.opts.Relay {
-		if err = s.hub.relay(s, m, msg, &to); err == nil {
-			h = to
-		}
-		return true, h, err
-	}
-	r := Record{Kind: RecordReceived, Message: bytes.Clone(msg)}
-	if s.session != nil {
-		r.Session, r.Received = s.session.id, s.session.in.Load()+1
-	}
-	if err = j.keep(s.hub.ctx, entry{record: r, handed: &to}); err == nil {
-		h = to
-	}
-	return true, h, err
 }

@@ -159,6 +159,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 func (s *Spoke) takeOver(a *attachment, meta Meta, hello *wire.HelloPayload) (fenced *attachment, in uint64, ok bool) {
 	s.receiving.Lock() // until what the old connection brought has been heard
 	defer s.receiving.Unlock()
+	s.uplink.settle()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	x := s.session

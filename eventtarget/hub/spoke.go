@@ -68,6 +68,7 @@ type Spoke struct {
 	throttle  throttle
 
 	receiving sync.Mutex // held while a message is handled
+	uplink    *uplink    // nil without a store
 
 	mu      sync.Mutex
 	att     *attachment // nil while the spoke is down

@@ -1,0 +1,244 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+)
+
+// counter is a store that counts its writes, and the records in the largest one.
+type counter struct {
+	stuckStore
+	writes, most atomic.Int32
+}
+
+func (c *counter) Append(records []hub.Record) error {
+	c.writes.Add(1)
+	c.most.Store(max(c.most.Load(), int32(len(records))))
+	return c.stuckStore.Append(records)
+}
+
+// storing is a hub with a log that may be stuck, and what its listener of n:* hears.
+func storing(t *testing.T, log *sharedLog, spokeBytes int) (h *hub.Hub, c *counter, heard func() []string) {
+	t.Helper()
+	c = &counter{stuckStore: stuckStore{sharedStore: log.open()}}
+	h = newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: c, SpokeBytes: spokeBytes})
+	var mu sync.Mutex
+	var all []string
+	if _, err := h.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
+		mu.Lock()
+		defer mu.Unlock()
+		all = append(all, string(e.Payload))
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	return h, c, func() []string {
+		synctest.Wait()
+		mu.Lock()
+		defer mu.Unlock()
+		return slices.Clone(all)
+	}
+}
+
+// stop makes the store wait until go on is called.
+func (c *counter) stop() (goOn func()) {
+	busy := make(chan struct{})
+	c.busy.Store(&busy)
+	return func() {
+		c.busy.Store(nil)
+		close(busy)
+	}
+}
+
+func (p *peer) sendNumbers(from, upto int) {
+	p.t.Helper()
+	for n := from; n < upto; n++ {
+		p.send(fmt.Sprintf(`{"type":"n","id":"","payload":%d}`, n))
+	}
+	synctest.Wait()
+}
+
+// The store gets together what one spoke sends while it is busy, all is heard in order, and
+// any hub knows how much was received.
+func TestUplinkGathers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		h, c, heard := storing(t, log, 0)
+		other, _ := open(t, h, "", `,"topics":["n:*"]`)
+		p, w := open(t, h, "", "")
+		goOn := c.stop()
+		before := c.writes.Load()
+		const events = 100
+		p.sendNumbers(0, events)
+		p.send(`{"type":"__unheard of","id":"","payload":null}`) // counts
+		if got := heard(); len(got) > 0 {
+			t.Errorf("heard before the store has it: %v", got)
+		}
+		goOn()
+		if got := heard(); !slices.Equal(got, upto(events)) {
+			t.Errorf("heard %v", got)
+		}
+		var want []string
+		for _, n := range upto(events) {
+			want = append(want, "n: "+n)
+		}
+		other.expect(want...)
+		if n := c.writes.Load() - before; n > 3 {
+			t.Errorf("%d writes to the store", n)
+		}
+		if _, again := open(t, sharing(t, log, hub.Options{}), "", resumeAt(w, 0, w.Place.Seq)); again.Received != events+1 {
+			t.Errorf("another hub has received %d", again.Received)
+		}
+	})
+}
+
+// A peer that comes back while the store has not answered finds all that it has sent
+// received, and nothing is heard twice.
+func TestUplinkResume(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, c, heard := storing(t, newSharedLog(), 0)
+		p, w := open(t, h, "", "")
+		goOn := c.stop()
+		p.sendNumbers(0, 5)
+		p.conn.Cut()
+		synctest.Wait()
+		back := make(chan uint64)
+		go func() {
+			_, again := open(t, h, "", resume(w, 0))
+			back <- again.Received
+		}()
+		synctest.Wait()
+		goOn()
+		if n := <-back; n != 5 {
+			t.Errorf("%d of 5 are received", n)
+		}
+		if got := heard(); !slices.Equal(got, upto(5)) {
+			t.Errorf("heard %v", got)
+		}
+	})
+}
+
+// What a spoke has sent is heard although it is closed, or sends nonsense, before the store
+// has answered, and before it is gone.
+func TestUplinkEnds(t *testing.T) {
+	for name, end := range map[string]func(p *peer){
+		"closed":   func(p *peer) { p.spoke.Close() },
+		"nonsense": func(p *peer) { p.send("{") },
+		"cut":      func(p *peer) { p.conn.Cut() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, c, heard := storing(t, newSharedLog(), 0)
+				p := attach(t, h, hub.Meta{})
+				own := 0
+				if _, err := p.spoke.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) { own++ }}); err != nil {
+					t.Fatal(err)
+				}
+				goOn := c.stop()
+				p.sendNumbers(0, 5)
+				end(p)
+				synctest.Wait()
+				select {
+				case <-p.spoke.Done():
+					t.Error("gone before all is heard")
+				default:
+				}
+				goOn()
+				<-p.spoke.Done()
+				if got := heard(); !slices.Equal(got, upto(5)) || own != 5 {
+					t.Errorf("heard %v, and %d on the spoke", got, own)
+				}
+			})
+		})
+	}
+}
+
+// What a session sent to a hub that it has left before the log had it, its peer sends again:
+// it is heard once.
+func TestUplinkMovesAway(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		a, c, heard := storing(t, log, 0)
+		b := sharing(t, log, hub.Options{})
+		p, w := open(t, a, "", "")
+		goOn := c.stop()
+		p.sendNumbers(0, 5)
+		q, again := open(t, b, "", resumeAt(w, 0, w.Place.Seq))
+		if !again.Resumed || again.Received != 0 {
+			t.Fatalf("resumed %t, received %d", again.Resumed, again.Received)
+		}
+		goOn()
+		q.sendNumbers(0, 5)
+		if got := heard(); !slices.Equal(got, upto(5)) {
+			t.Errorf("heard %v", got)
+		}
+	})
+}
+
+// An Inline listener that ends its goroutine ends the spoke, and nobody else misses what that
+// had sent.
+func TestUplinkGoexit(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h, c, heard := storing(t, newSharedLog(), 0)
+		if _, err := h.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
+			if string(e.Payload) == "1" {
+				runtime.Goexit()
+			}
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		p, _ := open(t, h, "", "")
+		goOn := c.stop()
+		p.sendNumbers(0, 5)
+		goOn()
+		<-p.spoke.Done()
+		if got := heard(); !slices.Equal(got, upto(5)) {
+			t.Errorf("heard %v", got)
+		}
+	})
+}
+
+// A peer that does not stop fills the room that there is for it, and no more.
+func TestUplinkFull(t *testing.T) {
+	for name, c := range map[string]struct {
+		spokeBytes, payload int
+		most                int32
+	}{
+		"events": {1 << 20, 3, 256},
+		"bytes":  {64 << 10, 8 << 10, 8},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h, store, heard := storing(t, newSharedLog(), c.spokeBytes)
+				p, _ := open(t, h, "", "")
+				goOn := store.stop()
+				sent := make(chan struct{})
+				const events = 2000
+				go func() {
+					defer close(sent)
+					for range events {
+						p.send(`{"type":"n","id":"","payload":"` + strings.Repeat("x", c.payload) + `"}`)
+					}
+				}()
+				synctest.Wait()
+				goOn()
+				<-sent
+				if n := len(heard()); n != events {
+					t.Errorf("heard %d", n)
+				}
+				if n := store.most.Load(); n > c.most || n < c.most/2 {
+					t.Errorf("%d at once, want %d at most", n, c.most)
+				}
+			})
+		})
+	}
+}

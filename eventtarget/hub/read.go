@@ -127,10 +127,7 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 	kept := s.keeps()
 	switch { // before listeners here can spoil the payload for others
 	case kept:
-		if to, err = s.hand(m, msg); errors.Is(err, eventtarget.ErrGone) {
-			p.accepted(err)
-			return err // its peer brings it to the hub where it is now
-		}
+		to, err = s.hand(m, msg)
 	case h.opts.Relay:
 		err = h.relay(s, m, msg)
 	}

@@ -28,10 +28,11 @@ func (c *counter) Append(records []hub.Record) error {
 }
 
 // storing is a hub with a log that may be stuck, and what its listener of n:* hears.
-func storing(t *testing.T, log *sharedLog, spokeBytes int) (h *hub.Hub, c *counter, heard func() []string) {
+func storing(t *testing.T, log *sharedLog, o hub.Options) (h *hub.Hub, c *counter, heard func() []string) {
 	t.Helper()
 	c = &counter{stuckStore: stuckStore{sharedStore: log.open()}}
-	h = newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: c, SpokeBytes: spokeBytes})
+	o.Heartbeat, o.Relay, o.Store = -1, true, c
+	h = newHub(t, o)
 	var mu sync.Mutex
 	var all []string
 	if _, err := h.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
@@ -72,7 +73,7 @@ func (p *peer) sendNumbers(from, upto int) {
 func TestUplinkGathers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		log := newSharedLog()
-		h, c, heard := storing(t, log, 0)
+		h, c, heard := storing(t, log, hub.Options{})
 		other, _ := open(t, h, "", `,"topics":["n:*"]`)
 		p, w := open(t, h, "", "")
 		goOn := c.stop()
@@ -105,7 +106,7 @@ func TestUplinkGathers(t *testing.T) {
 // received, and nothing is heard twice.
 func TestUplinkResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, c, heard := storing(t, newSharedLog(), 0)
+		h, c, heard := storing(t, newSharedLog(), hub.Options{})
 		p, w := open(t, h, "", "")
 		goOn := c.stop()
 		p.sendNumbers(0, 5)
@@ -137,7 +138,7 @@ func TestUplinkEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, c, heard := storing(t, newSharedLog(), 0)
+				h, c, heard := storing(t, newSharedLog(), hub.Options{})
 				p := attach(t, h, hub.Meta{})
 				own := 0
 				if _, err := p.spoke.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) { own++ }}); err != nil {
@@ -165,30 +166,34 @@ func TestUplinkEnds(t *testing.T) {
 // What a session sent to a hub that it has left before the log had it, its peer sends again:
 // it is heard once.
 func TestUplinkMovesAway(t *testing.T) {
-	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
-		a, c, heard := storing(t, log, 0)
-		b := sharing(t, log, hub.Options{})
-		p, w := open(t, a, "", "")
-		goOn := c.stop()
-		p.sendNumbers(0, 5)
-		q, again := open(t, b, "", resumeAt(w, 0, w.Place.Seq))
-		if !again.Resumed || again.Received != 0 {
-			t.Fatalf("resumed %t, received %d", again.Resumed, again.Received)
-		}
-		goOn()
-		q.sendNumbers(0, 5)
-		if got := heard(); !slices.Equal(got, upto(5)) {
-			t.Errorf("heard %v", got)
-		}
-	})
+	for name, o := range map[string]hub.Options{"at once": {}, "one by one": {Bridged: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := newSharedLog()
+				a, c, heard := storing(t, log, o)
+				b := sharing(t, log, o)
+				p, w := open(t, a, "", "")
+				goOn := c.stop()
+				p.sendNumbers(0, 5)
+				q, again := open(t, b, "", resumeAt(w, 0, w.Place.Seq))
+				if !again.Resumed || again.Received != 0 {
+					t.Fatalf("resumed %t, received %d", again.Resumed, again.Received)
+				}
+				goOn()
+				q.sendNumbers(0, 5)
+				if got := heard(); !slices.Equal(got, upto(5)) {
+					t.Errorf("heard %v", got)
+				}
+			})
+		})
+	}
 }
 
 // An Inline listener that ends its goroutine ends the spoke, and nobody else misses what that
 // had sent.
 func TestUplinkGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, c, heard := storing(t, newSharedLog(), 0)
+		h, c, heard := storing(t, newSharedLog(), hub.Options{})
 		if _, err := h.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
 			if string(e.Payload) == "1" {
 				runtime.Goexit()
@@ -218,7 +223,7 @@ func TestUplinkFull(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, store, heard := storing(t, newSharedLog(), c.spokeBytes)
+				h, store, heard := storing(t, newSharedLog(), hub.Options{SpokeBytes: c.spokeBytes})
 				p, _ := open(t, h, "", "")
 				goOn := store.stop()
 				sent := make(chan struct{})

@@ -61,6 +61,10 @@ type Options struct {
 	OnFault func(eventtarget.Fault)
 	// Limits bounds a message where the URL says nothing else.
 	Limits eventtarget.Limits
+	// Overflow is what Dispatch does when what waits for the other end is as much as may:
+	// [eventtarget.Reject] (the default) or [eventtarget.Block]. It is for ws:, wss:, quic:
+	// and worker:; the others have nothing that waits so, or wait anyway.
+	Overflow eventtarget.Overflow
 	// AllowExec lets worker: start programs. A URL that others may choose must not.
 	AllowExec bool
 	// Require is what the program relies on: a URL whose scheme does not keep all of
@@ -151,7 +155,7 @@ func (o Options) webSocket(_ context.Context, u *url.URL) (eventtarget.Endpoint,
 	server := *u
 	server.RawQuery = ""
 	client, err := wsclient.New(server.String(), &wsclient.Options{
-		Token: token, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+		Token: token, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, Overflow: o.Overflow, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err
@@ -224,7 +228,7 @@ func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 	}
 	w, err := worker.Start(worker.Options{
 		Path: u.Path, Args: q["arg"], SHA256: q.Get("sha256"), Restart: restart,
-		Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+		Options: link.Options{Echo: c.echo, Limits: c.limits, Overflow: o.Overflow, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err
@@ -271,7 +275,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 		return nil, err
 	}
 	s, err := quicspoke.New(u.Host, &quicspoke.Options{
-		Identity: who, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
+		Identity: who, Options: link.Options{Subscribe: subscribe, Echo: c.echo, Limits: c.limits, Overflow: o.Overflow, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err

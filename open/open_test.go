@@ -7,6 +7,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/open"
@@ -159,5 +160,33 @@ func TestQueryStaysHere(t *testing.T) {
 	target := openURL(t, serve(t)+"/ws?echo=true&max=1000")
 	if err := target.Ready(t.Context()); err != nil {
 		t.Errorf("Ready: %v", err)
+	}
+}
+
+// TestOverflow: what finds no room on its way to another end that is away is refused, or waits.
+func TestOverflow(t *testing.T) {
+	for _, url := range []string{"ws://127.0.0.1:1", "wss://127.0.0.1:1", "quic://127.0.0.1:1?insecure=true", "worker:///bin/sleep?arg=1000"} {
+		for overflow, want := range map[eventtarget.Overflow]error{
+			0: eventtarget.ErrOverflow, eventtarget.Reject: eventtarget.ErrOverflow, eventtarget.Block: context.DeadlineExceeded,
+		} {
+			t.Run(url+" "+overflow.String(), func(t *testing.T) {
+				t.Parallel()
+				mux := open.NewMux(&open.Options{OnFault: func(eventtarget.Fault) {}, AllowExec: true, Overflow: overflow})
+				target, err := mux.Open(t.Context(), url)
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { target.Close(); <-target.Done() }()
+				e := eventtarget.Event[raw]{Type: "n", Payload: raw(`"` + strings.Repeat("x", 1<<19) + `"`)}
+				for err == nil {
+					ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+					err = target.Dispatch(ctx, e)
+					cancel()
+				}
+				if !errors.Is(err, want) {
+					t.Errorf("Dispatch: %v, want %v", err, want)
+				}
+			})
+		}
 	}
 }

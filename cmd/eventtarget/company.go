@@ -60,7 +60,7 @@ func place(rawURL string) string {
 }
 
 func (j *company) open(ctx context.Context, rawURL string, opts *eventtarget.BridgeOptions) error {
-	end, err := open.NewMux(&open.Options{OnFault: j.onFault}).Open(ctx, rawURL)
+	end, err := open.NewMux(&open.Options{OnFault: j.onFault, Overflow: eventtarget.Block}).Open(ctx, rawURL)
 	if err != nil {
 		return redacted{err, rawURL}
 	}
@@ -106,7 +106,7 @@ var restarts = map[string]worker.Restart{
 func (j *company) start(ctx context.Context, w config.Worker) error {
 	end, err := worker.Start(worker.Options{
 		Path: w.Program, Args: w.Args, Dir: w.Dir, SHA256: w.SHA256, Env: w.Env, Inherit: w.Inherit,
-		Restart: restarts[w.Restart], Options: link.Options{OnFault: j.onFault},
+		Restart: restarts[w.Restart], Options: link.Options{OnFault: j.onFault, Overflow: eventtarget.Block},
 	})
 	if err != nil {
 		return err

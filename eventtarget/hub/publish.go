@@ -94,11 +94,7 @@ func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte) error {
 // the inboxes of the others who want it; with a store, when that has it.
 func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record) error {
 	if h.journal != nil {
-		k, err := h.store(ctx, topic, msg, except, m, r, nil)
-		if err != nil {
-			return err
-		}
-		return k.await(ctx)
+		return h.store(ctx, topic, msg, except, m, r, nil).await(ctx)
 	}
 	if err := h.pace.wait(ctx); err != nil {
 		return err
@@ -125,14 +121,15 @@ func (h *Hub) publish(ctx context.Context, topic eventtarget.Topic, msg []byte, 
 type stored struct {
 	hub    *Hub
 	ticket *ticket
+	err    error    // it was not taken
 	crowd  []*Spoke // see ease; the journal's until it has answered
 }
 
 // store gives a message to the store, which publishes it when it has that. to is nil, or
 // becomes what is to be handled here.
-func (h *Hub) store(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record, to *handed) (*stored, error) {
+func (h *Hub) store(ctx context.Context, topic eventtarget.Topic, msg []byte, except []*Spoke, m *wire.Message, r Record, to *handed) *stored {
 	if err := h.pace.wait(ctx); err != nil {
-		return nil, err
+		return &stored{err: err}
 	}
 	for _, s := range except {
 		if s.session != nil {
@@ -142,15 +139,17 @@ func (h *Hub) store(ctx context.Context, topic eventtarget.Topic, msg []byte, ex
 	r.Kind = RecordEvent
 	r.Message = bytes.Clone(msg) // who stops waiting may use its buffer again
 	k, retain := &stored{hub: h}, h.retains(topic)
-	var err error
-	k.ticket, err = h.journal.enter(entry{record: r, decoded: m, handed: to, apply: func(u framelog.Update, msg []byte) {
+	k.ticket, k.err = h.journal.enter(entry{record: r, decoded: m, handed: to, apply: func(u framelog.Update, msg []byte) {
 		k.crowd = h.append(u, topic, msg, except, retain)
 	}})
-	return k, err
+	return k
 }
 
 // await waits until it is published.
 func (k *stored) await(ctx context.Context) error {
+	if k.err != nil {
+		return k.err
+	}
 	if err := k.hub.journal.await(ctx, k.ticket); err != nil {
 		return err
 	}

@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -59,6 +58,7 @@ func (s *Spoke) handle(a *attachment, r received) bool {
 		err = s.receive(a, m, r.msg)
 	}
 	if err != nil {
+		s.uplink.settle() // what came before is heard
 		s.hub.stats.malformed.Add(1)
 		s.endIf(offence(err), func() bool { return s.att == a })
 		s.detach(a, offence(err))
@@ -79,6 +79,7 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 	s.received.Add(1)
 	counts := s.session != nil && wire.Counted(m.Type)
 	if m.Control() {
+		s.uplink.settle() // what was sent before comes first, also for who subscribes to it
 		err := s.receiveControl(m)
 		if counts {
 			s.tookUnless(s.takeIn())
@@ -105,6 +106,9 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 	h := s.hub
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
+	}
+	if h.opts.Authorize != nil && s.hasListeners() {
+		s.uplink.settle() // what they have heard may decide
 	}
 	if !s.mayDispatch(e.Topic()) {
 		return s.takeIn()
@@ -139,9 +143,9 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 	case errors.Is(err, errRepeat):
 		return nil
 	case p.byLog() && kept: // which brings it to the hub's listeners
-		s.bring(s.ctx, e, func() {})
+		s.bring(e, func() {})
 	default:
-		s.bring(s.ctx, e, func() { s.bringHere(s.ctx, e, to) })
+		s.bring(e, func() { s.bringHere(e, to) })
 	}
 	if err == nil && !kept {
 		err = s.takeIn()
@@ -149,19 +153,24 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 	return err
 }
 
+// hasListeners tells whether anybody here may hear what the spoke sends.
+func (s *Spoke) hasListeners() bool {
+	return s.registry.Load() != nil || s.hub.registry.Len() > 0
+}
+
 // bring brings an event to the spoke's listeners, and then calls here, also when an Inline
 // listener on the spoke ends the goroutine.
-func (s *Spoke) bring(ctx context.Context, e eventtarget.Event[eventtarget.Raw], here func()) {
+func (s *Spoke) bring(e eventtarget.Event[eventtarget.Raw], here func()) {
 	defer here()
 	if r := s.registry.Load(); r != nil {
-		_ = r.Deliver(ctx, e) // ErrClosed: nobody is there to hear it
+		_ = r.Deliver(s.ctx, e) // ErrClosed: nobody is there to hear it
 	}
 }
 
 // bringHere brings an event to the hub's listeners. to is what they are to have handled.
-func (s *Spoke) bringHere(ctx context.Context, e eventtarget.Event[eventtarget.Raw], to handed) {
+func (s *Spoke) bringHere(e eventtarget.Event[eventtarget.Raw], to handed) {
 	if to.by == nil {
-		_ = s.hub.registry.Deliver(ctx, e) // as above
+		_ = s.hub.registry.Deliver(s.ctx, e) // as above
 	} else { // also when the spoke has gone
 		_ = s.hub.registry.DeliverThen(s.hub.ctx, e, to.done)
 	}

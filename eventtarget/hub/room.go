@@ -43,6 +43,13 @@ func (j *journal) enter(e entry) (*ticket, error) {
 	return p, nil
 }
 
+// isInLine tells whether what a ticket is for waits for room; nil is none.
+func (j *journal) isInLine(p *ticket) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	return p != nil && p.inLine != nil
+}
+
 // letIn puts those in line into the queue for whom there is room. Under mu.
 func (j *journal) letIn() {
 	r := &j.room

@@ -26,7 +26,7 @@ type session struct {
 	try    atomic.Uint64 // which of the peer's attempts to resume it holds
 
 	// Of the peer's messages:
-	in        atomic.Uint64 // received; changed by who handles them
+	in        atomic.Uint64 // received; changed under Spoke.receiving, or by passOn
 	reported  atomic.Uint64 // of those, acknowledged
 	reporting uint64        // in the acknowledgement that is being written; the writer's
 	ackDue    atomic.Bool

@@ -44,15 +44,16 @@ func (s *Spoke) keeps() bool {
 	return j != nil && (s.hub.opts.Relay || j.handling.underWay())
 }
 
-// handLater gives an event to the store. It waits for room only.
+// handLater gives an event to the store, and returns errLater: what the store refuses at once
+// has its turn, too. It waits for room only.
 func (s *Spoke) handLater(m *wire.Message, msg []byte, e eventtarget.Event[eventtarget.Raw]) error {
 	x := s.uplink
 	number := x.next(s, len(msg))
-	p := &passing{event: e, size: len(msg)}
-	var err error
-	if p.stored, err = s.give(m, msg, number, &p.to); err != nil {
-		return err
+	if s.isEnding() {
+		return eventtarget.ErrGone
 	}
+	p := &passing{event: e, size: len(msg)}
+	p.stored = s.give(m, msg, number, &p.to)
 	x.mu.Lock()
 	x.number = number
 	x.waiting = append(x.waiting, p)
@@ -71,18 +72,14 @@ func (s *Spoke) handLater(m *wire.Message, msg []byte, e eventtarget.Event[event
 // here.
 func (s *Spoke) hand(m *wire.Message, msg []byte) (handed, error) {
 	var to handed
-	k, err := s.give(m, msg, s.uplink.next(s, 0), &to)
-	if err == nil {
-		err = s.stored(k)
-	}
-	if err != nil {
+	if err := s.awaitStored(s.give(m, msg, s.uplink.next(s, 0), &to)); err != nil {
 		return handed{}, err
 	}
 	return to, nil
 }
 
 // give gives an event to the store. number is which of the session's messages it is.
-func (s *Spoke) give(m *wire.Message, msg []byte, number uint64, to *handed) (*stored, error) {
+func (s *Spoke) give(m *wire.Message, msg []byte, number uint64, to *handed) *stored {
 	h := s.hub
 	if !h.journal.handling.underWay() {
 		to = nil
@@ -95,14 +92,15 @@ func (s *Spoke) give(m *wire.Message, msg []byte, number uint64, to *handed) (*s
 		return h.store(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{s}, m, r, to)
 	}
 	r.Kind, r.Message = RecordReceived, bytes.Clone(msg)
-	t, err := h.journal.enter(entry{record: r, handed: to})
-	return &stored{hub: h, ticket: t}, err
+	k := &stored{hub: h}
+	k.ticket, k.err = h.journal.enter(entry{record: r, handed: to})
+	return k
 }
 
-// stored waits until an event is kept.
-func (s *Spoke) stored(k *stored) error {
+// awaitStored waits until an event is kept.
+func (s *Spoke) awaitStored(k *stored) error {
 	err := k.await(s.hub.ctx) // the error says that the hub is closed, or its store broken
-	if err != nil && s.hub.opts.Relay && !errors.Is(err, errRepeat) {
+	if err != nil && s.hub.opts.Relay && !errors.Is(err, errRepeat) && !errors.Is(err, eventtarget.ErrGone) {
 		s.hub.late.Add(1)
 	}
 	return err
@@ -123,32 +121,32 @@ func (s *Spoke) passOn() {
 	ended = true
 }
 
-// pass waits until an event is kept, and brings it to the listeners here, also when the spoke
-// is about to leave: the others hear it.
+// pass waits until an event is kept, and brings it to the listeners here, unless the spoke has
+// ended: it was closed, or its session goes on at another hub, where its peer sends it again.
 func (s *Spoke) pass(p *passing) {
 	defer s.uplink.leave() // whatever its listeners do
-	ctx := s.hub.ctx
-	err := s.stored(p.stored)
-	if errors.Is(err, eventtarget.ErrGone) {
-		return // its peer brings it to the hub where it is now
-	}
+	err := s.awaitStored(p.stored)
 	var to handed
 	if err == nil {
 		to = p.to
-		s.hub.forward(ctx, s.meta.ID, fromSpoke, &p.event)
+		s.hub.forward(s.ctx, s.meta.ID, fromSpoke, &p.event)
 	}
-	s.bring(ctx, p.event, func() { s.bringHere(ctx, p.event, to) })
+	s.bring(p.event, func() { s.bringHere(p.event, to) })
 	if s.session != nil {
 		s.tookUnless(err)
 	}
 }
 
 // next waits until there is room for n bytes, and returns the number of the next message.
-// The reader's.
+// Under Spoke.receiving.
 func (x *uplink) next(s *Spoke, n int) (number uint64) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for len(x.waiting) >= maxPassing || len(x.waiting) > 0 && x.bytes+n > s.hub.opts.SpokeBytes {
+	for k := len(x.waiting); k > 0; k = len(x.waiting) {
+		last := x.waiting[k-1].stored // one of each spoke may wait for room in the journal
+		if k < maxPassing && x.bytes+n <= s.hub.opts.SpokeBytes && !s.hub.journal.isInLine(last.ticket) {
+			break
+		}
 		x.await()
 	}
 	switch {

@@ -62,8 +62,8 @@ type Options struct {
 	// Limits bounds a message where the URL says nothing else.
 	Limits eventtarget.Limits
 	// Overflow is what Dispatch does when what waits for the other end is as much as may:
-	// [eventtarget.Reject] (the default) or [eventtarget.Block]. It is for ws:, wss:, quic:
-	// and worker:; the others have nothing that waits so, or wait anyway.
+	// [eventtarget.Reject] (the default) or [eventtarget.Block]. It is for ws:, wss: and
+	// quic:.
 	Overflow eventtarget.Overflow
 	// AllowExec lets worker: start programs. A URL that others may choose must not.
 	AllowExec bool
@@ -228,7 +228,7 @@ func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 	}
 	w, err := worker.Start(worker.Options{
 		Path: u.Path, Args: q["arg"], SHA256: q.Get("sha256"), Restart: restart,
-		Options: link.Options{Echo: c.echo, Limits: c.limits, Overflow: o.Overflow, OnFault: o.OnFault},
+		Options: link.Options{Echo: c.echo, Limits: c.limits, OnFault: o.OnFault},
 	})
 	if err != nil {
 		return nil, err

@@ -25,8 +25,8 @@ type Listener[T any] struct {
 	// Overflow is what happens to an event that finds the queue full:
 	// [DropNewest] (the default), [DropOldest] or [Block].
 	Overflow Overflow
-	// Inline runs Handle on the goroutine that delivers: the dispatcher's, or
-	// the one that reads a connection. It must be quick and never block. Calls
+	// Inline runs Handle on the goroutine that delivers: the dispatcher's, or the one
+	// that brings what a connection has brought. It must be quick and never block. Calls
 	// may be concurrent. There is no queue: Queue and Overflow must be zero.
 	Inline bool
 	// Once removes the listener when its first event is handled.

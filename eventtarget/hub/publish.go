@@ -79,7 +79,8 @@ func envelope(e *eventtarget.Event[eventtarget.Raw]) *[]byte {
 	return msg
 }
 
-// relay passes a message from one spoke on to the others, as it stands.
+// relay passes a message from one spoke on to the others, as it stands, where no store keeps
+// it first.
 func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte) error {
 	// The reader of that spoke waits for the others here, and so feels that
 	// they are behind. The error says that the hub is closed.

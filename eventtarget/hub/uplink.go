@@ -19,8 +19,7 @@ type uplink struct {
 	bytes   int
 	busy    bool          // a goroutine does the rest
 	number  uint64        // of the last one, among the session's messages
-	entered uint64        // ever
-	left    uint64        // of those
+	left    uint64        // how many have, ever
 	changed chan struct{} // closed when one has left; nil while nobody waits
 }
 
@@ -58,7 +57,6 @@ func (s *Spoke) handLater(m *wire.Message, msg []byte, e eventtarget.Event[event
 	x.number = number
 	x.waiting = append(x.waiting, p)
 	x.bytes += p.size
-	x.entered++
 	idle := !x.busy
 	x.busy = true
 	x.mu.Unlock()
@@ -166,7 +164,7 @@ func (x *uplink) settle() {
 	}
 	x.mu.Lock()
 	defer x.mu.Unlock()
-	for upto := x.entered; x.left < upto; {
+	for upto := x.left + uint64(len(x.waiting)); x.left < upto; {
 		x.await()
 	}
 }

@@ -25,19 +25,21 @@ func (h *Hub) Close() error {
 		_ = m.Close() // it never has an error
 	}
 	h.cancel(eventtarget.ErrClosed)
-	discarded := h.late.Load()
+	discarded := h.late.Swap(0)
 	for s := range h.Spokes() {
 		if n := s.undelivered(); s.end(eventtarget.Reason{Code: eventtarget.CodeGoingAway}) {
 			discarded += n
 		}
 	}
-	if discarded > 0 {
-		h.ReportFault(eventtarget.Fault{
-			Kind: eventtarget.FaultDiscarded, Count: discarded, Err: eventtarget.ErrClosed,
-		})
-	}
+	h.tellDiscarded(discarded)
 	h.registry.Close()
 	return nil
+}
+
+func (h *Hub) tellDiscarded(n uint64) {
+	if n > 0 {
+		h.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: eventtarget.ErrClosed})
+	}
 }
 
 // Shutdown refuses new spokes and events, brings every spoke what was accepted,

@@ -27,7 +27,7 @@ type Hub struct {
 	pace     pace
 	shards   []*shard
 	stats    counters
-	late     atomic.Uint64 // events that came too late to be relayed
+	late     atomic.Uint64 // events of plain spokes that came too late to be relayed
 	waiting  budget
 
 	epoch    string   // names this log among others
@@ -129,6 +129,7 @@ func (h *Hub) own(fn func()) bool {
 func (h *Hub) reap() {
 	<-h.ctx.Done()
 	h.wg.Wait()
+	h.tellDiscarded(h.late.Swap(0)) // what came while it closed
 	<-h.registry.Done()
 	close(h.done)
 }

@@ -86,9 +86,17 @@ func (h *Hub) relay(from *Spoke, m *wire.Message, msg []byte) error {
 	// they are behind. The error says that the hub is closed.
 	err := h.publish(h.ctx, eventtarget.Topic{Type: m.Type, ID: m.ID}, msg, []*Spoke{from}, m, Record{})
 	if err != nil {
-		h.late.Add(1)
+		from.tooLate()
 	}
 	return err
+}
+
+// tooLate counts an event that was not relayed. What a session has sent, its peer sends again
+// or tells.
+func (s *Spoke) tooLate() {
+	if s.session == nil {
+		s.hub.late.Add(1)
+	}
 }
 
 // publish appends a message to the log, for those who follow it, and puts it into

@@ -99,7 +99,7 @@ func (s *Spoke) give(m *wire.Message, msg []byte, number uint64, to *handed) *st
 func (s *Spoke) awaitStored(k *stored) error {
 	err := k.await(s.hub.ctx) // the error says that the hub is closed, or its store broken
 	if err != nil && s.hub.opts.Relay && !errors.Is(err, errRepeat) && !errors.Is(err, eventtarget.ErrGone) {
-		s.hub.late.Add(1)
+		s.tooLate()
 	}
 	return err
 }

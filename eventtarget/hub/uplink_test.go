@@ -167,6 +167,41 @@ func TestUplinkEnds(t *testing.T) {
 	}
 }
 
+// A hub that is closed tells what the store has not answered for: of plain spokes, since a
+// session sends it again.
+func TestUplinkClosed(t *testing.T) {
+	for name, c := range map[string]struct {
+		session bool
+		want    uint64
+	}{"plain": {false, 6}, "session": {true, 0}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var told atomic.Uint64
+				h, store, _ := storing(t, newSharedLog(), hub.Options{OnFault: func(f eventtarget.Fault) {
+					if f.Kind == eventtarget.FaultDiscarded {
+						told.Add(f.Count)
+					}
+				}})
+				goOn := store.stop()
+				var p *peer
+				if c.session {
+					p, _ = open(t, h, "", "")
+				} else {
+					p = attach(t, h, hub.Meta{})
+				}
+				p.sendNumbers(0, 1)
+				p.sendNumbers(1, 6) // wait behind what the store has in hand
+				_ = h.Close()
+				goOn()
+				<-h.Done()
+				if n := told.Load(); n != c.want {
+					t.Errorf("%d of %d are told", n, c.want)
+				}
+			})
+		})
+	}
+}
+
 // What a session sent to a hub that it has left before the log had it, its peer sends again:
 // it is heard once.
 func TestUplinkMovesAway(t *testing.T) {

@@ -65,7 +65,7 @@ func (l *labour) wait(begun, ended int) []event {
 
 func lawAtLeastOnce(t *T) {
 	t.need(t.Harness.Caps.AtLeastOnce, "declares that listeners die with their process")
-	r := t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+	r := t.rig(2)
 	t.need(r.Crash != nil, "the harness has no hook Crash")
 	const batch = 5
 	topic, n := eventtarget.T(t.name(), ""), 0

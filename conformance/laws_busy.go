@@ -164,7 +164,7 @@ func (t *T) churn() (stayed bool) {
 	const visits = 40
 	label := t.name()
 	pprof.Do(t.ctx, pprof.Labels("rig", label), func(context.Context) {
-		r := t.rigWith(Setup{Endpoints: 3, Session: t.Harness.timeout()})
+		r := t.rig(3)
 		defer r.takeDown()
 		t.need(r.Foreign != nil && r.Spokes != nil, "the harness has no hooks Foreign and Spokes")
 		r.quiesce()

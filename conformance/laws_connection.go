@@ -32,7 +32,7 @@ func lawReconnect(t *T) {
 	}
 	t.need(r.Heal != nil, "the harness has no hook Heal")
 	if t.Harness.Caps.Resumes {
-		r = t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+		r = t.rig(2)
 	}
 	from, to := 0, 1
 	rec := r.listenInline(to, eventtarget.T(t.name(), "*"))
@@ -61,7 +61,7 @@ func lawReconnect(t *T) {
 
 func lawResume(t *T) {
 	t.need(t.Harness.Caps.Resumes, "declares that what is under way when a connection breaks is lost")
-	r := t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+	r := t.rig(2)
 	t.need(r.Sever != nil && r.Heal != nil, "the harness has no hooks Sever and Heal")
 	flows := []*traffic{t.traffic(r, 0, 1)}
 	if !r.mute(1) {

@@ -161,7 +161,7 @@ func lawOrder(t *T, r *rig, from int, to []int) {
 func lawOrderOverHubs(t *T) {
 	t.need(t.Harness.Caps.Backplane, "is not made of several hubs")
 	const events = 1000
-	r := t.lastingRig(3)
+	r := t.rig(3)
 	a := t.name()
 	recs := make([]*record, len(r.Endpoints))
 	for j := range recs {

@@ -251,7 +251,7 @@ func lawErrorSurface(t *T) {
 // is heard once, or its loss is told at the end that accepted it.
 func lossSurfaces(t *T) {
 	const events = 200
-	r := t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+	r := t.rig(2)
 	rec := r.listenInline(0, eventtarget.T(t.name(), "*"))
 	accepted := make(map[string]bool)
 	send := func(n int) {

@@ -55,7 +55,7 @@ func (t *T) gaps(endpoint int) int {
 func lawGapVisible(t *T) {
 	t.onlyHub()
 	const lost = 10
-	r := t.rig(2) // with sessions that soon are over
+	r := t.briefRig(2)
 	t.reconnecting(r)
 	t.need(r.Spokes != nil, "the harness has no hook Spokes")
 	for n := range 2 {
@@ -101,7 +101,7 @@ func lawGapVisible(t *T) {
 func lawDispatchWhileDown(t *T) {
 	t.onlyHub()
 	const bound = 64
-	r := t.rigWith(Setup{Endpoints: 2, Outgoing: bound, Session: t.Harness.timeout()})
+	r := t.rigWith(Setup{Endpoints: 2, Outgoing: bound})
 	t.reconnecting(r)
 	t.need(!r.mute(1), "the spokes say nothing")
 	for range 2 {

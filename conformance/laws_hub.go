@@ -160,6 +160,7 @@ func lawJoinOrder(t *T) {
 	const spokes = 5
 	r := t.rigWith(Setup{
 		Endpoints:    spokes + 1,
+		Session:      brief,
 		OnConnect:    func(p eventtarget.Peer) { n.add(p.ID(), "join") },
 		OnDisconnect: func(p eventtarget.Peer, _ eventtarget.Reason) { n.add(p.ID(), "leave") },
 	})
@@ -291,7 +292,7 @@ func joinForeign(t *T) {
 
 func lawLeaveCleanup(t *T) {
 	t.onlyHub()
-	r := t.rig(4)
+	r := t.briefRig(4)
 	t.need(r.Spoke != nil && r.Spokes != nil, "the harness has no hooks Spoke and Spokes")
 	closing, killed := r.Spoke(1), r.Spoke(2)
 	var regs []*eventtarget.Registration
@@ -317,7 +318,7 @@ func lawLeaveCleanup(t *T) {
 		return
 	}
 	// Half open: the connection stands, and nobody is at the other end.
-	r = t.rigWith(Setup{Endpoints: 2, Heartbeat: 500 * time.Millisecond})
+	r = t.rigWith(Setup{Endpoints: 2, Session: brief, Heartbeat: 500 * time.Millisecond})
 	silent := r.Spoke(1)
 	rec := &record{t: t}
 	reg, err := silent.Add(t.ctx, eventtarget.T(t.name(), ""), eventtarget.Func(rec.handle))

@@ -168,7 +168,7 @@ func lawBlock(t *T) {
 
 func lawBurst(t *T) {
 	const events = 10_000
-	r := t.lastingRig(2)
+	r := t.rig(2)
 	i, j := r.cell() // A17 sends as many every other way
 	topic := eventtarget.T(t.name(), "")
 	rec := r.listen(j, topic)

@@ -111,7 +111,7 @@ func lawPosition(t *T) {
 	t.onlyHub()
 	t.wire()
 	t.need(t.Harness.Caps.Resumes, "declares that what is under way when a connection breaks is lost")
-	r := t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+	r := t.rig(2)
 	t.need(r.Session != nil, "the harness has no hook Session")
 	a, n := t.name(), 0
 	say := func(more int) {
@@ -146,7 +146,7 @@ func lawPosition(t *T) {
 func (t *T) outrun(r *rig) {
 	const bound = 16
 	r.takeDown()
-	r = t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout(), Outgoing: bound})
+	r = t.rigWith(Setup{Endpoints: 2, Outgoing: bound})
 	a := t.name()
 	v := r.visit("", 0)
 	r.dispatch(0, misleading(a, 1))
@@ -188,7 +188,7 @@ func (r *rig) connected() (n int) {
 
 // fence checks that a connection of a session has no say once another has taken over.
 func (t *T) fence() {
-	r := t.rigWith(Setup{Endpoints: 2, Session: t.Harness.timeout()})
+	r := t.rig(2)
 	if r.Session == nil {
 		return
 	}

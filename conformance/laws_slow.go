@@ -28,7 +28,7 @@ var slowLaws = []Law{
 func lawSlowSpoke(t *T) {
 	t.onlyHub()
 	const events, spokes = 2000, 4
-	r := t.lastingRig(spokes + 1)
+	r := t.rig(spokes + 1)
 	t.need(r.Stall != nil, "the harness has no hook Stall")
 	run := func() time.Duration { // spoke 1 aside
 		a := t.name()

@@ -15,7 +15,7 @@ var spokeLaws = []Law{
 
 func lawDeadSpoke(t *T) {
 	t.onlyHub()
-	r := t.rig(4)
+	r := t.briefRig(4)
 	t.need(r.Kill != nil && r.Spokes != nil, "the harness has no hook Kill or Spokes")
 	a := t.name()
 	var recs []*record

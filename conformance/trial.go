@@ -99,11 +99,13 @@ func (t *T) onlyHub() { t.need(t.Harness.Caps.Topology == Hub, "not a hub") }
 // rig makes a rig of about n endpoints and takes it down when the law ends.
 func (t *T) rig(n int) *rig { return t.rigWith(Setup{Endpoints: n}) }
 
-// lastingRig is rig for laws that load the machine: one that stands still for a moment may
-// end connections, but no session.
-func (t *T) lastingRig(n int) *rig {
-	return t.rigWith(Setup{Endpoints: n, Session: t.Harness.timeout()})
+// briefRig is rig for laws that wait for spokes to leave whose connections broke. Elsewhere
+// a machine that stands still for a moment ends no session.
+func (t *T) briefRig(n int) *rig {
+	return t.rigWith(Setup{Endpoints: n, Session: brief})
 }
+
+const brief = 200 * time.Millisecond
 
 func (t *T) rigWith(s Setup) *rig {
 	s.Endpoints = t.Harness.Caps.endpoints(s.Endpoints)
@@ -112,8 +114,8 @@ func (t *T) rigWith(s Setup) *rig {
 		defer t.mu.Unlock()
 		t.faults = append(t.faults, seenFault{endpoint, f})
 	}
-	if s.Session == 0 { // many laws wait for the end of a spoke
-		s.Session = 200 * time.Millisecond
+	if s.Session == 0 {
+		s.Session = t.Harness.timeout()
 	}
 	if s.OnConnect == nil {
 		s.OnConnect = func(eventtarget.Peer) {}
@@ -234,7 +236,7 @@ func everyWay(law func(t *T, r *rig, from, to int)) func(*T) {
 // of each kind that it reaches: for what one dispatch tells of all of them.
 func everySource(law func(t *T, r *rig, from int, to []int)) func(*T) {
 	return func(t *T) {
-		r := t.lastingRig(3)
+		r := t.rig(3)
 		reached := make(map[int][]int)
 		for _, way := range r.ways() {
 			reached[way[0]] = append(reached[way[0]], way[1])
@@ -242,7 +244,7 @@ func everySource(law func(t *T, r *rig, from int, to []int)) func(*T) {
 		for n, from := range slices.Sorted(maps.Keys(reached)) {
 			if n > 0 {
 				r.takeDown()
-				r = t.lastingRig(3)
+				r = t.rig(3)
 			}
 			t.setWay(fmt.Sprintf("from endpoint %d to %d: ", from, reached[from]))
 			law(t, r, from, reached[from])

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"testing"
@@ -27,18 +28,34 @@ func TestJSONRefusesInvalidUTF8(t *testing.T) {
 		"struct":  inner{S: []string{bad}},
 		"nested":  struct{ I inner }{inner{M: map[string]any{"x": bad}}},
 		"pointer": &inner{P: &bad},
+		"text":    texts(bad),
+		"texts":   map[string]any{"k": []fmt.Stringer{texts(bad)}},
+		"numbers": map[number]int{1: 1},
 	} {
 		if out, err := eventtarget.JSON[any]().Append(nil, "t", v); err == nil {
 			t.Errorf("%s: encoded as %s", name, out)
 		}
 	}
 	// The escape stands rightly in text that was given, and for U+FFFD itself.
-	for _, v := range []any{json.RawMessage(`"\ufffd"`), map[string]any{"k": json.RawMessage(`"\ufffd"`), "s": "\ufffd"}} {
+	for _, v := range []any{
+		json.RawMessage(`"\ufffd"`), map[string]any{"k": json.RawMessage(`"\ufffd"`), "s": "\ufffd"},
+		map[string]any{"k": json.RawMessage(`"\ufffd"`), "text": texts("ok"), "none": (*texts)(nil), "keys": map[texts]int{"ok": 1}},
+	} {
 		if _, err := eventtarget.JSON[any]().Append(nil, "t", v); err != nil {
 			t.Errorf("%v: %v", v, err)
 		}
 	}
 }
+
+// texts and number write text of their own, as a value and as the key of a map.
+type (
+	texts  string
+	number int
+)
+
+func (t texts) MarshalText() ([]byte, error) { return []byte(t), nil }
+func (t texts) String() string               { return string(t) }
+func (number) MarshalText() ([]byte, error)  { return []byte("\xff"), nil }
 
 type (
 	chat interface{ chat() }

@@ -59,13 +59,19 @@ func appendJSON(dst []byte, v any) ([]byte, error) {
 // validStrings tells whether all strings that encoding/json would read from v are
 // valid UTF-8. Encoding has succeeded, so v has no cycles.
 func validStrings(v reflect.Value) bool {
-	if !v.IsValid() || marshals(v) {
+	if v.Kind() == reflect.Interface {
+		v = v.Elem()
+	}
+	if !v.IsValid() {
 		return true
+	}
+	if own, valid := marshals(v); own {
+		return valid
 	}
 	switch v.Kind() {
 	case reflect.String:
 		return utf8.ValidString(v.String())
-	case reflect.Pointer, reflect.Interface:
+	case reflect.Pointer:
 		return validStrings(v.Elem())
 	case reflect.Struct:
 		for f, field := range v.Fields() {
@@ -81,7 +87,10 @@ func validStrings(v reflect.Value) bool {
 		}
 	case reflect.Map:
 		for m := v.MapRange(); m.Next(); {
-			if !validStrings(m.Key()) || !validStrings(m.Value()) {
+			key := m.Key()
+			valid := key.Kind() == reflect.String && utf8.ValidString(key.String()) || // whatever it marshals to
+				key.Kind() != reflect.String && validStrings(key)
+			if !valid || !validStrings(m.Value()) {
 				return false
 			}
 		}
@@ -89,14 +98,22 @@ func validStrings(v reflect.Value) bool {
 	return true
 }
 
-// marshals tells whether v's type writes its own text.
-func marshals(v reflect.Value) bool {
+// marshals tells whether v's type writes its own text, and whether that is valid UTF-8: what
+// a json.Marshaler writes stands as it is, but the text of another one is a string to
+// encoding/json, and its faults are replaced like those of any.
+func marshals(v reflect.Value) (own, valid bool) {
 	if !v.CanInterface() {
-		return false
+		return false, false
 	}
-	switch v.Interface().(type) {
-	case json.Marshaler, encoding.TextMarshaler:
-		return true
+	switch m := v.Interface().(type) {
+	case json.Marshaler:
+		return true, true
+	case encoding.TextMarshaler:
+		if v.Kind() == reflect.Pointer && v.IsNil() { // null
+			return true, true
+		}
+		text, err := m.MarshalText()
+		return true, err == nil && utf8.Valid(text)
 	}
-	return false
+	return false, false
 }

@@ -136,6 +136,8 @@ func TestMux(t *testing.T) {
 		"yours://user:secret@x":     eventtarget.ErrUnknownScheme,
 		"mine://user:secret@x?c=1":  eventtarget.ErrUnknownParameter,
 		"mine://user:secret@x:y:z":  nil,
+		"mine://x?a=1;b=secret":     nil,
+		"mine://x?a=%secret":        nil,
 		"\x7f://user:secret@x":      nil,
 		"user:secret@mine://x?c=%%": nil,
 	} {

@@ -73,9 +73,15 @@ func (m *Mux) Open(ctx context.Context, rawURL string) (Endpoint, error) {
 }
 
 // CheckParameters is for openers: it returns [ErrUnknownParameter], with its
-// name, when the URL's query has a parameter that is not among known.
+// name, when the URL's query has a parameter that is not among known, and an error for a
+// query that cannot be read, of which [url.URL.Query] leaves out what it does not understand.
 func CheckParameters(u *url.URL, known ...string) error {
-	for _, name := range slices.Sorted(maps.Keys(u.Query())) {
+	query, err := url.ParseQuery(u.RawQuery)
+	if err != nil {
+		// The error of url.ParseQuery repeats a part of it, which may be a secret.
+		return errors.New("the query cannot be read: write NAME=VALUE with & in between, and what else has a meaning in a URL as %XX")
+	}
+	for _, name := range slices.Sorted(maps.Keys(query)) {
 		if !slices.Contains(known, name) {
 			return fmt.Errorf("%w %q (known: %s)", ErrUnknownParameter, clip(name), strings.Join(known, ", "))
 		}

@@ -68,6 +68,9 @@ func parseURL(raw string) (*url.URL, error) {
 	if err != nil || u.Scheme == "" {
 		return nil, errors.New("the URL cannot be parsed; write one such as " + examples)
 	}
+	if _, err := url.ParseQuery(u.RawQuery); err != nil { // what is added to it would hide that
+		return nil, errors.New("the parameters of the URL cannot be read; write NAME=VALUE with & in between, and what else has a meaning in a URL as %XX")
+	}
 	schemes := open.NewMux(nil).Schemes()
 	if !slices.Contains(schemes, u.Scheme) {
 		return nil, fmt.Errorf("%w %q (known: %s); write a URL such as %s", eventtarget.ErrUnknownScheme, u.Scheme, strings.Join(schemes, ", "), examples)

@@ -32,6 +32,7 @@ func TestErrors(t *testing.T) {
 		"no scheme":             {[]string{"listen", "127.0.0.1:8080", "a:*"}, []string{"cannot be parsed; write one such as ws://"}},
 		"unknown scheme":        {[]string{"dispatch", "http://x", "a", "b"}, []string{`unknown scheme "http" (known: mem, `, "write a URL such as ws://"}},
 		"unknown parameter":     {[]string{"dispatch", "mem://x?ehco=1", "a", "b"}, []string{`unknown parameter "ehco" (known: echo, max)`}},
+		"no parameters":         {[]string{"dispatch", "mem://x?max=3;token=secret", "a", "b"}, []string{"the parameters of the URL cannot be read; write NAME=VALUE"}},
 		"bad topic":             {[]string{"listen", "mem://x", "chat"}, []string{`"chat" has no ':' (write "chat:*" for every id)`}},
 		"bad payload":           {[]string{"dispatch", "mem://x", "a", "b", "hello"}, []string{"invalid payload", `write JSON, such as '"hello"'`}},
 		"bad type":              {[]string{"dispatch", "mem://x", "a:b", "c"}, []string{"invalid topic"}},

@@ -56,8 +56,8 @@ func (r *reader) check(c *Config) {
 	if c.Backplane != (Remote{}) {
 		r.remote("backplane", &c.Backplane, "redis", "rediss", "redis+cluster", "rediss+cluster")
 	}
-	if u, err := url.Parse(c.Backplane.URL); err == nil && c.Store.Folder != "" && u.Query().Get("durable") != "" {
-		r.bad("store.folder", "a durable backplane keeps what sessions need; leave store out, or durable")
+	if c.Store.Folder != "" && isDurable(c.Backplane.URL) {
+		r.bad("store.folder", "a durable backplane keeps what sessions need; leave store out, or write durable=false in its URL")
 	}
 	for i := range c.Bridges {
 		at := entry("bridges", i)
@@ -68,6 +68,17 @@ func (r *reader) check(c *Config) {
 		r.worker(entry("workers", i), &c.Workers[i])
 		r.carried(join(entry("workers", i), "topics"), c.Workers[i].Topics)
 	}
+}
+
+// isDurable tells whether a backplane is to keep what sessions need. What is neither true nor
+// false the start tells.
+func isDurable(backplane string) bool {
+	u, err := url.Parse(backplane)
+	if err != nil {
+		return false
+	}
+	durable, err := strconv.ParseBool(u.Query().Get("durable"))
+	return err == nil && durable
 }
 
 // entry returns the path of an entry of a list.
@@ -163,11 +174,14 @@ func (r *reader) remote(key string, to *Remote, schemes ...string) {
 		return
 	}
 	_, password := u.User.Password()
+	_, err = url.ParseQuery(u.RawQuery) // of which a part that is not understood would be left out
 	switch {
 	case u.Scheme == "worker":
 		r.bad(at, "a program is no bridge; write it under workers: with program: FILE")
 	case !slices.Contains(schemes, u.Scheme): // a scheme that is not known may be a secret
 		r.bad(at, "the scheme cannot be used here; write one of "+strings.Join(schemes, ", "))
+	case err != nil:
+		r.bad(at, "its parameters cannot be read; write NAME=VALUE with & in between, and what else has a meaning in a URL as %XX")
 	case inFile && password:
 		r.bad(at, "a password does not stand here; write url-file: FILE or url-env: NAME, and the URL there")
 	}

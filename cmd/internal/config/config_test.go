@@ -70,6 +70,17 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+// TestStoreBesideABus: a backplane that keeps nothing, and says so, leaves room for a store.
+func TestStoreBesideABus(t *testing.T) {
+	dir := files(t)
+	for _, query := range []string{"", "?durable=false", "?durable=0"} {
+		file := write(t, dir, "backplane:\n  url: redis://h:1"+query+"\nstore:\n  folder: /var/lib/hub\n")
+		if _, _, err := Load(Source{File: file, Environ: environ()}); err != nil {
+			t.Errorf("%q: %v", query, err)
+		}
+	}
+}
+
 // TestLayers: the environment overrides the file, flags override both, and the message
 // about a value names the one that it came from.
 func TestLayers(t *testing.T) {

@@ -61,6 +61,8 @@ var brokenTogether = []struct {
 	{"two urls", "backplane:\n  url: redis://h:1\n  url-env: BACKPLANE\n", "3:3: backplane.url-env: url and url-env stand together; write one of them", true},
 	{"a store without a folder", "store:\n  sync: true\n", "1:1: store.folder: there is no folder to keep anything in; write folder: PATH, or leave store out", false},
 	{"a store without sessions", "session-timeout: off\nstore:\n  folder: /var/lib/hub\n", "3:3: store.folder: there are no sessions; write session-timeout: with a time, or leave store out", false},
+	{"a store beside a log", "backplane:\n  url: redis://h:1?durable=true\nstore:\n  folder: /var/lib/hub\n", "4:3: store.folder: a durable backplane keeps what sessions need; leave store out, or write durable=false in its URL", false},
+	{"parameters that are none", "backplane:\n  url: redis://h:1?durable=true;prefix=" + secret + "\n", "2:3: backplane.url: its parameters cannot be read; write NAME=VALUE with & in between", false},
 	{"metrics nowhere", "metrics: here\n", "1:1: metrics: \"here\" is no address; write HOST:PORT, such as 127.0.0.1:8080 or :8080", false},
 	{"a bus that is none", "backplane:\n  url: ws://h/ws\n", "2:3: backplane.url: the scheme cannot be used here; write one of redis, rediss, redis+cluster, rediss+cluster", false},
 	{"a secret for a url", "backplane:\n  url: " + secret + "\n", "2:3: backplane.url: this is no URL; write SCHEME://HOST:PORT with one of redis, rediss, redis+cluster, rediss+cluster", false},

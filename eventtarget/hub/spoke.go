@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,8 +101,19 @@ func (s *Spoke) Addr() string { return s.meta.Addr }
 // Path is the path of the request that the connection began with, or empty.
 func (s *Spoke) Path() string { return s.meta.Path }
 
-// Header returns a header of that request, if the adapter was told to keep it.
-func (s *Spoke) Header(name string) string { return s.meta.Headers[name] }
+// Header returns a header of that request, if the adapter was told to keep it. Its name is
+// compared as HTTP does, without regard to case.
+func (s *Spoke) Header(name string) string {
+	if value, found := s.meta.Headers[name]; found {
+		return value
+	}
+	for kept, value := range s.meta.Headers {
+		if strings.EqualFold(kept, name) {
+			return value
+		}
+	}
+	return ""
+}
 
 // Value returns what SetValue has put there, or nil.
 func (s *Spoke) Value(key any) any {
@@ -147,6 +159,14 @@ func (s *Spoke) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.
 	return r.Add(ctx, topic, l)
 }
 
+// ReportFault hands f to the hub's OnFault hook, as one of this peer's.
+func (s *Spoke) ReportFault(f eventtarget.Fault) {
+	if f.Peer == "" {
+		f.Peer = s.meta.ID
+	}
+	s.hub.ReportFault(f)
+}
+
 // Remove ends a registration; see [eventtarget.TypedEventTarget].
 func (s *Spoke) Remove(reg *eventtarget.Registration) bool {
 	r := s.registry.Load()
@@ -159,6 +179,9 @@ func (s *Spoke) Remove(reg *eventtarget.Registration) bool {
 // With a Store, the first one for a session waits until that knows of it, bounded by ctx.
 func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	msg, err := s.hub.encode(ctx, &e)
+	if errors.Is(err, eventtarget.ErrClosed) && s.isEnding() { // it has left, with its hub
+		err = s.hub.fail("dispatch", e.Topic(), fmt.Errorf("%w: %w", eventtarget.ErrGone, eventtarget.ErrClosed))
+	}
 	if err != nil {
 		return err
 	}

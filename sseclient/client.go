@@ -18,7 +18,7 @@ import (
 // Options configures a [Client]: the link's own, and what concerns the requests.
 type Options struct {
 	// Options are those of the link. Dial and Adapter are set by New, and what
-	// concerns sending has no effect.
+	// concerns sending, Subscribe among it, has no effect: see Topics.
 	link.Options
 	// Topics are what the hub is asked for. nil: what it sends unasked.
 	Topics []eventtarget.Topic
@@ -62,6 +62,7 @@ func New(rawURL string, opts *Options) (*Client, error) {
 		limit: wire.MaxFrame(o.Limits.WithDefaults()),
 	}
 	o.Adapter, o.Dial, o.Echo, o.ReceiveOnly = adapter, d.dial, false, true
+	o.Subscribe = false // there is no way to ask: Add would wait for an answer for ever
 	l, err := link.New(o.Options)
 	if err != nil {
 		return nil, err

@@ -114,6 +114,23 @@ func TestAsks(t *testing.T) {
 	}
 }
 
+// TestSubscribeHasNoEffect: there is nobody to ask for a topic, so Add does not wait for an
+// answer.
+func TestSubscribeHasNoEffect(t *testing.T) {
+	url, begin := server(t, nil, "data: {\"type\":\"a\",\"id\":\"\"}\n\n")
+	c := client(t, url, sseclient.Options{Options: link.Options{Subscribe: true}})
+	heard := make(chan event, 9)
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if _, err := c.Add(ctx, eventtarget.T("a", "*"), eventtarget.Func(func(_ context.Context, e event) { heard <- e })); err != nil {
+		t.Fatal(err)
+	}
+	begin()
+	if e := next(t, heard); e.Type != "a" {
+		t.Error(e)
+	}
+}
+
 // TestAnswers: who forbids is asked once, any other again, and what is no stream is none.
 func TestAnswers(t *testing.T) {
 	type answer struct {

@@ -69,11 +69,22 @@ func New(opts *Options) (*Hub, error) {
 		o = *opts
 	}
 	o.Adapter = adapter
+	if err := o.HandlerOptions.check(); err != nil {
+		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: err}
+	}
 	engine, err := hub.New(o.Options)
 	if err != nil {
 		return nil, err
 	}
 	return &Hub{Hub: engine, Handler: NewHandler(engine, o.HandlerOptions)}, nil
+}
+
+// check tells what is wrong with the options.
+func (o HandlerOptions) check() error {
+	if o.Retry < 0 || o.WriteTimeout < 0 {
+		return errors.New("a time is negative")
+	}
+	return httpgate.CheckOrigins(o.Origins)
 }
 
 // NewHandler returns a handler that makes requests spokes of a hub that may have others
@@ -85,10 +96,10 @@ func NewHandler(h *hub.Hub, o HandlerOptions) http.Handler {
 }
 
 func newHandler(h *hub.Hub, o HandlerOptions) *handler {
-	if o.Retry == 0 {
+	if o.Retry <= 0 { // NewHandler has no error to tell it
 		o.Retry = time.Second
 	}
-	if o.WriteTimeout == 0 {
+	if o.WriteTimeout <= 0 {
 		o.WriteTimeout = 5 * time.Second
 	}
 	return &handler{hub: h, opts: o, gate: httpgate.Gate{

@@ -262,6 +262,18 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestBadOptions: what would refuse every request, or end it at its first byte, is told
+// before there is one.
+func TestBadOptions(t *testing.T) {
+	for name, o := range map[string]ssehub.HandlerOptions{
+		"pattern": {Origins: []string{"https://a.example", "[a"}}, "retry": {Retry: -1}, "timeout": {WriteTimeout: -1},
+	} {
+		if _, err := ssehub.New(&ssehub.Options{HandlerOptions: o}); err == nil || !strings.HasPrefix(err.Error(), "eventtarget: ssehub: open: ") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
+
 // TestBadRequests: the right status, a plain reason, and the others go on.
 func TestBadRequests(t *testing.T) {
 	h, base := serve(t, ssehub.Options{HandlerOptions: ssehub.HandlerOptions{

@@ -6,6 +6,7 @@ import (
 
 	"github.com/coder/websocket"
 
+	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/internal/httpgate"
 	"github.com/eventtarget-go/toolkit/internal/wire"
@@ -56,6 +57,9 @@ func New(opts *Options) (*Hub, error) {
 		h.opts = *opts
 	}
 	h.opts.Adapter = "wsserver"
+	if err := httpgate.CheckOrigins(h.opts.Origins); err != nil {
+		return nil, &eventtarget.Error{Op: "open", Adapter: h.opts.Adapter, Err: err}
+	}
 	h.opts.Framing = appendHeader
 	h.opts.Limits = h.opts.Limits.WithDefaults()
 	engine, err := hub.New(h.opts.Options)

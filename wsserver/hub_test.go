@@ -289,6 +289,14 @@ func TestForbiddenIsTerminal(t *testing.T) {
 	await(t, c.Done())
 }
 
+// TestBadOrigin: a pattern that is none would allow nobody, nor would those behind it.
+func TestBadOrigin(t *testing.T) {
+	_, err := wsserver.New(&wsserver.Options{Origins: []string{"[a", "app.example.com"}})
+	if err == nil || !strings.Contains(err.Error(), `eventtarget: wsserver: open: Origins: "[a" is no pattern`) {
+		t.Error(err)
+	}
+}
+
 func TestOrigin(t *testing.T) {
 	_, url := newHub(t, wsserver.Options{Origins: []string{"good.example", "https://*.trusted.example"}})
 	for origin, allowed := range map[string]bool{

@@ -1,6 +1,7 @@
 package httpgate
 
 import (
+	"fmt"
 	"net/http"
 	"net/url"
 	"path"
@@ -41,4 +42,15 @@ func AllowedOrigin(r *http.Request, patterns []string) bool {
 		}
 	}
 	return false
+}
+
+// CheckOrigins tells which of the patterns is none: it would allow nothing, nor would those
+// behind it.
+func CheckOrigins(patterns []string) error {
+	for _, pattern := range patterns {
+		if _, err := path.Match(pattern, ""); err != nil {
+			return fmt.Errorf("Origins: %q is no pattern: %w", pattern, err)
+		}
+	}
+	return nil
 }

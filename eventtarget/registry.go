@@ -42,6 +42,7 @@ type Registry[T any] struct {
 	workers workers[T]
 
 	discards atomic.Bool // Close was called
+	lost     atomic.Bool // and has discarded something
 	closing  atomic.Bool // no more Add and Deliver; set under mu
 
 	mu    sync.Mutex // serialises everything below
@@ -119,6 +120,9 @@ func (r *Registry[T]) end(l *listener[T]) (first bool, discarded uint64) {
 	if !l.inline {
 		settled, discarded = l.box.close(r)
 	}
+	if discarded > 0 && r.discards.Load() { // before a Shutdown can see the end
+		r.lost.Store(true)
+	}
 	if settled {
 		r.finish(l)
 	}
@@ -181,6 +185,7 @@ func (r *Registry[T]) skip() {
 	if !r.discards.Load() {
 		return
 	}
+	r.lost.Store(true)
 	r.mu.Lock()
 	n := uint64(1)
 	if !r.told {
@@ -192,8 +197,8 @@ func (r *Registry[T]) skip() {
 
 // Shutdown delivers nothing more, lets every listener finish what waits for it,
 // ends all registrations and waits for that. If ctx ends first it discards the
-// rest as Close does and returns ctx's cause. Inside a listener it returns
-// [ErrWouldBlock] and does nothing.
+// rest as Close does and returns ctx's cause; if a Close has discarded something, ErrClosed.
+// Inside a listener it returns [ErrWouldBlock] and does nothing.
 func (r *Registry[T]) Shutdown(ctx context.Context) error {
 	if CallerOf(ctx) != NotListener {
 		return r.wrap("shutdown", Topic{}, ErrWouldBlock)
@@ -209,12 +214,19 @@ func (r *Registry[T]) Shutdown(ctx context.Context) error {
 	}
 	r.tryEnd()
 	select {
-	case <-r.done:
-		return nil
-	case <-ctx.Done():
-		r.Close()
-		return r.wrap("shutdown", Topic{}, context.Cause(ctx))
+	case <-r.done: // what is drained is drained, whatever ctx says
+	default:
+		select {
+		case <-r.done:
+		case <-ctx.Done():
+			r.Close()
+			return r.wrap("shutdown", Topic{}, context.Cause(ctx))
+		}
 	}
+	if r.lost.Load() {
+		return r.wrap("shutdown", Topic{}, ErrClosed)
+	}
+	return nil
 }
 
 // Idle returns a channel that is closed as soon as no event waits for a queued listener

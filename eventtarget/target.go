@@ -62,8 +62,9 @@ type Endpoint interface {
 	Close() error
 	// Shutdown drains what was accepted, ends the target and waits for its
 	// listeners; ctx bounds the wait. It returns nil when everything was
-	// drained and ctx's cause when it was not. Called with a context that a
-	// listener was given, it returns [ErrWouldBlock] and does nothing.
+	// drained, ctx's cause when that ended first, and [ErrClosed] when a Close has
+	// discarded something. Called with a context that a listener was given, it
+	// returns [ErrWouldBlock] and does nothing.
 	Shutdown(ctx context.Context) error
 	// Done is closed when the target is closed and every goroutine that it
 	// owned has ended.

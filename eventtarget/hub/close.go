@@ -27,7 +27,11 @@ func (h *Hub) Close() error {
 	h.cancel(eventtarget.ErrClosed)
 	discarded := h.late.Swap(0)
 	for s := range h.Spokes() {
-		if n := s.undelivered(); s.end(eventtarget.Reason{Code: eventtarget.CodeGoingAway}) {
+		n := s.undelivered()
+		if n > 0 { // before a Shutdown can see that the spoke has left
+			h.discarded.Store(true)
+		}
+		if s.end(eventtarget.Reason{Code: eventtarget.CodeGoingAway}) {
 			discarded += n
 		}
 	}
@@ -75,6 +79,9 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	}
 	if err := h.awaitEmpty(ctx); err != nil {
 		return h.fail("shutdown", eventtarget.Topic{}, err)
+	}
+	if h.discarded.Load() {
+		return h.fail("shutdown", eventtarget.Topic{}, eventtarget.ErrClosed)
 	}
 	if err := h.registry.Shutdown(ctx); err != nil {
 		return err

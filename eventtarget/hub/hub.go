@@ -21,14 +21,15 @@ import (
 // full at the moment, with a store one for each spoke of which that has something to keep, and
 // its registry's workers.
 type Hub struct {
-	opts     Options
-	registry *eventtarget.Registry[eventtarget.Raw]
-	log      *framelog.Log
-	pace     pace
-	shards   []*shard
-	stats    counters
-	late     atomic.Uint64 // events of plain spokes that came too late to be relayed
-	waiting  budget
+	opts      Options
+	registry  *eventtarget.Registry[eventtarget.Raw]
+	log       *framelog.Log
+	pace      pace
+	shards    []*shard
+	stats     counters
+	late      atomic.Uint64 // events of plain spokes that came too late to be relayed
+	discarded atomic.Bool   // Close has ended a spoke before it had everything
+	waiting   budget
 
 	epoch    string   // names this log among others
 	journal  *journal // nil without a store

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -67,5 +68,27 @@ func TestHeaderNames(t *testing.T) {
 				t.Errorf("%q: %q", name, got)
 			}
 		}
+	})
+}
+
+// TestShutdownOvertakenByClose: a Shutdown that waits for a spoke does not say that everything
+// was drained when a Close discards what the spoke lacks.
+func TestShutdownOvertakenByClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Heartbeat: -1, SessionTimeout: -1})
+		p := attach(t, h, hub.Meta{})
+		synctest.Wait()
+		p.conn.Stall()
+		for range 1000 {
+			dispatch(t, h, "a", "", `"`+strings.Repeat("x", 1000)+`"`)
+		}
+		result := make(chan error, 1)
+		go func() { result <- h.Shutdown(context.Background()) }()
+		synctest.Wait()
+		h.Close()
+		if err := <-result; !errors.Is(err, eventtarget.ErrClosed) {
+			t.Error(err)
+		}
+		p.conn.Resume()
 	})
 }

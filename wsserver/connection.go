@@ -64,5 +64,5 @@ func (c *connection) Close(reason eventtarget.Reason) error {
 		return c.Conn.Close() // nobody there to be told
 	}
 	time.AfterFunc(wsconn.CloseTimeout, func() { _ = c.Conn.Close() })
-	return c.putControl(closeFrame(reason.Code.WebSocket(), wsconn.Text(reason.Message())))
+	return c.putControl(closeFrame(reason.Code.WebSocket(), wsconn.Text(reason)))
 }

@@ -97,7 +97,7 @@ func (c *Conn) Close(reason eventtarget.Reason) error {
 			defer c.cut()
 			late := time.AfterFunc(CloseTimeout, c.cut)
 			defer late.Stop()
-			_ = c.ws.Close(websocket.StatusCode(reason.Code.WebSocket()), Text(reason.Message()))
+			_ = c.ws.Close(websocket.StatusCode(reason.Code.WebSocket()), Text(reason))
 		}()
 	})
 	return nil
@@ -185,15 +185,18 @@ func isLost(err error) bool {
 		errors.Is(err, io.ErrClosedPipe) || errors.Is(err, context.Canceled)
 }
 
-// Text cuts a reason to what a close frame holds (RFC 6455 §5.5).
-func Text(s string) string {
+// Text is what a close frame says of a reason. It holds no more than 123 bytes (RFC 6455
+// §5.5): a longer text is cut, and the hint when to retry behind it is not.
+func Text(reason eventtarget.Reason) string {
 	const most = 123
-	if len(s) <= most {
-		return s
+	over := len(reason.Message()) - most
+	if over <= 0 {
+		return reason.Message()
 	}
-	s = s[:most]
-	for !utf8.ValidString(s) {
-		s = s[:len(s)-1]
+	short := reason.Text[:max(len(reason.Text)-over, 0)]
+	for !utf8.ValidString(short) {
+		short = short[:len(short)-1]
 	}
-	return s
+	reason.Text = short
+	return reason.Message()
 }

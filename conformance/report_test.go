@@ -34,6 +34,14 @@ func TestReportCounts(t *testing.T) {
 	}
 }
 
+// TestUnknownLaw: a run of a law that there is not is none that has passed.
+func TestUnknownLaw(t *testing.T) {
+	r := Check(t.Context(), Harness{Name: "any"}, "Z99")
+	if failed := r.Failed(); r.OK() || len(failed) != 1 || failed[0] != "Z99" {
+		t.Errorf("%v: %s", failed, r.Summary())
+	}
+}
+
 func TestReportSummary(t *testing.T) {
 	const want = "a|b: 1 laws hold, 1 do not, 1 were skipped\n  skipped C19 open: no Open"
 	if got := seenReport().Summary(); got != want {

@@ -34,12 +34,17 @@ func Run(t *testing.T, h Harness) {
 }
 
 // Check checks h against the laws with the given ids, or all, and returns what it
-// has seen.
+// has seen. An id that no law has is in the report as one that does not hold.
 func Check(ctx context.Context, h Harness, ids ...string) Report {
 	report := Report{Name: h.Name, Caps: h.Caps}
 	for _, law := range Laws() {
 		if len(ids) == 0 || slices.Contains(ids, law.ID) {
 			report.Results = append(report.Results, check(ctx, h, law))
+		}
+	}
+	for _, id := range ids {
+		if !slices.ContainsFunc(Laws(), func(law Law) bool { return law.ID == id }) {
+			report.Results = append(report.Results, Result{Law: Law{ID: id}, Outcome: Failed, Detail: "there is no law with this id"})
 		}
 	}
 	return report

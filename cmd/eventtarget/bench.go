@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/cmd/internal/load"
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/open"
 )
 
 func newBench() *cobra.Command {
@@ -94,7 +95,7 @@ func openAll(cmd *cobra.Command, dispatchURL, hearURL string, spokes int, wait t
 		q := u.Query()
 		q.Set("echo", "false")
 		u.RawQuery = q.Encode()
-		t, err := openTarget(cmd.Context(), u, wait, warn(cmd))
+		t, err := openTarget(cmd.Context(), u, wait, open.Options{OnFault: warn(cmd)})
 		if err != nil {
 			return opened, err
 		}

@@ -65,7 +65,7 @@ func printReport(w io.Writer, report conformance.Report, asJSON bool) error {
 // reachable makes two endpoints hear each other, so that one that is not there, or a hub
 // that does not relay, is told once and not by every law.
 func reachable(ctx context.Context, h conformance.Harness, u *url.URL, wait time.Duration) error {
-	first, err := openTarget(ctx, u, wait, nil)
+	first, err := openTarget(ctx, u, wait, open.Options{})
 	if err != nil {
 		return err
 	}

@@ -143,6 +143,28 @@ func run(t *testing.T, stdin string, args ...string) (stdout, stderr string, err
 	return out.String(), errs.String(), err
 }
 
+// TestDispatchFast: lines that come faster than the hub takes them wait, and those before one
+// that is refused are heard.
+func TestDispatchFast(t *testing.T) {
+	dir := t.TempDir()
+	hub := runHub(t, dir, "limits:\n  rate: 60000\n  burst: 5000\n")
+	const lines = 100_000 // more than wait at a link
+	all := connect(t, hub.urls[0])
+	heard := make(chan string, lines+1)
+	if _, err := all.Add(t.Context(), eventtarget.T("a", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
+		heard <- string(e.Payload)
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	_, errs, err := run(t, strings.Repeat("1\n", lines)+"no\n", "dispatch", hub.urls[0], "a", "1", "-")
+	if err == nil || !strings.Contains(errs, fmt.Sprintf("line %d: ", lines+1)) {
+		t.Fatal(err, errs)
+	}
+	for range lines {
+		next(t, heard)
+	}
+}
+
 // TestDispatchInterrupted: who dispatches line by line ends when told to, not with the next
 // line.
 func TestDispatchInterrupted(t *testing.T) {

@@ -18,11 +18,11 @@ import (
 )
 
 // openTarget opens a URL and waits until the target is up.
-func openTarget(ctx context.Context, u *url.URL, wait time.Duration, onFault func(eventtarget.Fault)) (eventtarget.Endpoint, error) {
+func openTarget(ctx context.Context, u *url.URL, wait time.Duration, opts open.Options) (eventtarget.Endpoint, error) {
 	if wait <= 0 {
 		return nil, errors.New("--wait: there is no time to wait; write a time such as 10s")
 	}
-	t, err := open.NewMux(&open.Options{OnFault: onFault}).Open(ctx, u.String())
+	t, err := open.NewMux(&opts).Open(ctx, u.String())
 	if err != nil {
 		return nil, err
 	}
@@ -86,7 +86,7 @@ func newListen() *cobra.Command {
 				return err
 			}
 			u = asking(u, args[1:])
-			t, err := openTarget(cmd.Context(), u, wait, warn(cmd))
+			t, err := openTarget(cmd.Context(), u, wait, open.Options{OnFault: warn(cmd)})
 			if err != nil {
 				return err
 			}
@@ -155,8 +155,8 @@ func newDispatch() *cobra.Command {
 		Use:   "dispatch URL TYPE ID [PAYLOAD|-]",
 		Short: "Dispatch an event, or one for each line of standard input",
 		Long: "Dispatch an event. PAYLOAD is JSON; without it the event has none, and with - there\n" +
-			"is one event for each line of standard input. The exit status is 0 when the other end\n" +
-			"has taken everything.",
+			"is one event for each line of standard input, as fast as the other end takes them; a line\n" +
+			"that is refused ends that. The exit status is 0 when the other end has taken everything.",
 		Args: takes(3, 4),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			u, err := parseURL(args[0])
@@ -165,7 +165,7 @@ func newDispatch() *cobra.Command {
 			}
 			refused := make(chan error, 1)
 			report := warn(cmd)
-			t, err := openTarget(cmd.Context(), u, wait, func(f eventtarget.Fault) {
+			onFault := func(f eventtarget.Fault) {
 				report(f)
 				if f.Kind == eventtarget.FaultDispatch {
 					select {
@@ -173,14 +173,16 @@ func newDispatch() *cobra.Command {
 					default: // one is enough
 					}
 				}
-			})
+			}
+			// Lines may come faster than the other end takes them.
+			t, err := openTarget(cmd.Context(), u, wait, open.Options{OnFault: onFault, Overflow: eventtarget.Block})
 			if err != nil {
 				return err
 			}
 			defer leave(t)
 			e := eventtarget.Event[eventtarget.Raw]{Type: args[1], ID: args[2]}
 			if len(args) == 4 && args[3] == "-" {
-				err = dispatchLines(cmd.Context(), t, e, cmd.InOrStdin())
+				err = dispatchLines(cmd.Context(), t, e, cmd.InOrStdin(), wait)
 			} else {
 				if len(args) == 4 {
 					e.Payload = eventtarget.Raw(args[3])
@@ -190,12 +192,11 @@ func newDispatch() *cobra.Command {
 			if errors.Is(err, eventtarget.ErrInvalidPayload) {
 				err = fmt.Errorf(`%w; write JSON, such as '"hello"' for a text, 1.5, true or '{"a":1}'`, err)
 			}
-			if err != nil {
-				return err
-			}
 			ctx, cancel := context.WithTimeout(cmd.Context(), wait)
 			defer cancel()
-			err = t.Shutdown(ctx)
+			if taken := t.Shutdown(ctx); err == nil { // what was before a line that is refused goes out, too
+				err = taken
+			}
 			select {
 			case no := <-refused:
 				return errors.Join(hint(no, u), err)
@@ -209,10 +210,17 @@ func newDispatch() *cobra.Command {
 }
 
 // dispatchLines dispatches an event for each line. A line that is refused ends it,
-// with its number, and so does ctx: no line may come any more.
-func dispatchLines(ctx context.Context, t eventtarget.Target, e eventtarget.Event[eventtarget.Raw], in io.Reader) error {
+// with its number, and so does ctx: no line may come any more. What was accepted may wait for
+// so long until the other end takes something.
+func dispatchLines(ctx context.Context, t eventtarget.Target, e eventtarget.Event[eventtarget.Raw], in io.Reader, wait time.Duration) error {
+	const longest = 64 << 20 // how long one may be is the target's to say
 	lines := bufio.NewScanner(in)
-	lines.Buffer(nil, 2*eventtarget.DefaultMaxMessage)
+	lines.Buffer(nil, longest)
+	dispatch := func() error {
+		ctx, cancel := context.WithTimeout(ctx, wait)
+		defer cancel()
+		return t.Dispatch(ctx, e)
+	}
 	more := make(chan bool)
 	scan := func() {
 		select {
@@ -224,14 +232,17 @@ func dispatchLines(ctx context.Context, t eventtarget.Target, e eventtarget.Even
 		go scan()
 		select {
 		case found := <-more:
+			if err := lines.Err(); err != nil {
+				return fmt.Errorf("line %d: %w", n, err)
+			}
 			if !found {
-				return lines.Err()
+				return nil
 			}
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
 		e.Payload = eventtarget.Raw(lines.Bytes())
-		if err := t.Dispatch(ctx, e); err != nil {
+		if err := dispatch(); err != nil {
 			return fmt.Errorf("line %d: %w", n, err)
 		}
 	}

@@ -85,6 +85,9 @@ func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, e
 	if len(g.opts.Topics) == 0 {
 		g.opts.Topics = []Topic{{Wildcard, Wildcard}}
 	}
+	if g.opts.HopLimit < 0 { // it would carry nothing
+		return nil, &Error{Op: "bridge", Err: fmt.Errorf("negative HopLimit (%d)", g.opts.HopLimit)}
+	}
 	if g.opts.HopLimit == 0 {
 		g.opts.HopLimit = DefaultHopLimit
 	}

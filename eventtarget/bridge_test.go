@@ -186,3 +186,16 @@ func TestSubscriptionTellsLosses(t *testing.T) {
 		}
 	}
 }
+
+// TestBridgeOfNothing: options with which nothing could be carried are an error, and not a fault
+// for each event.
+func TestBridgeOfNothing(t *testing.T) {
+	a, b := inprocess.New[eventtarget.Raw](nil), inprocess.New[eventtarget.Raw](nil)
+	defer a.Close()
+	defer b.Close()
+	for name, o := range map[string]eventtarget.BridgeOptions{"hops": {HopLimit: -1}, "queue": {Queue: -1}} {
+		if _, err := eventtarget.Bridge(t.Context(), a, b, &o); err == nil || !strings.Contains(err.Error(), "negative") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -79,7 +79,7 @@ const (
 	// FaultDecode: a message or a payload could not be decoded.
 	FaultDecode
 	// FaultOverflow: a queue is full and events are being dropped. Told once,
-	// until the queue has been empty again.
+	// until its listener has handled all that waited.
 	FaultOverflow
 	// FaultGap: Count events (0: unknown) were lost before the next one.
 	FaultGap

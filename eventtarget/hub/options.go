@@ -92,7 +92,8 @@ type Options struct {
 	// address (IPv4) or /64 prefix (IPv6). Default 0: any number.
 	Spokes, SpokesPerAddr int
 	// Rate is how many messages a spoke may send in a second, on average, and Burst
-	// how many at once; one that sends more is read more slowly. Default 0: any.
+	// how many at once; one that sends more is read more slowly. Default 0: any; with a
+	// Rate, Burst defaults to 100.
 	Rate  float64
 	Burst int
 	// FirstMessage ends a spoke that has sent nothing for so long after it

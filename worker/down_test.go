@@ -76,3 +76,43 @@ func TestKeepIsBounded(t *testing.T) {
 	_ = w.Close()
 	<-w.Done()
 }
+
+// TestRefusedWhileDown: that there is no child does not hide what is wrong with the call itself.
+func TestRefusedWhileDown(t *testing.T) {
+	w, err := worker.Start(worker.Options{Path: "/nonexistent", Restart: worker.Always, WhileDown: worker.Refuse, Options: link.Options{
+		Backoff: link.Backoff{Min: time.Hour, Max: time.Hour}, OnFault: func(eventtarget.Fault) {},
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer w.Close()
+	ended, cancel := context.WithCancel(t.Context())
+	cancel()
+	for want, err := range map[error]error{
+		worker.ErrDown:              w.Dispatch(t.Context(), event{Type: "a"}),
+		context.Canceled:            w.Dispatch(ended, event{Type: "a"}),
+		eventtarget.ErrInvalidTopic: w.Dispatch(t.Context(), event{Type: "a:b"}),
+	} {
+		if !errors.Is(err, want) {
+			t.Errorf("%v, want %v", err, want)
+		}
+	}
+}
+
+// TestNothingToSubscribe: a child is not asked for topics, so that Add does not wait for an
+// answer that never comes.
+func TestNothingToSubscribe(t *testing.T) {
+	w, err := worker.Start(self(t, "works", worker.Options{Options: link.Options{Subscribe: true}}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { w.Close(); <-w.Done() }()
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	heard := make(chan event, 9)
+	if _, err := w.Add(ctx, eventtarget.T("echoed", "*"), eventtarget.Func(func(_ context.Context, e event) { heard <- e })); err != nil {
+		t.Fatal(err)
+	}
+	tell(t, w, "echo", "1")
+	<-heard
+}

@@ -41,8 +41,9 @@ var ErrDown = errors.New("there is no child at the moment")
 // Options says which program to start, and how.
 type Options struct {
 	// Options are those of the link. Dial, Conn, Adapter, Framing and Retry are set by
-	// Start, and there are no heartbeats: a child that is there is seen. Backoff is the
-	// pause before the child is started again.
+	// Start, and there are no heartbeats: a child that is there is seen. Nor is there
+	// Subscribe, for a child is no hub. Backoff is the pause before the child is started
+	// again.
 	link.Options
 	// Path is the program, absolute. It is required. No shell ever sees it.
 	Path string

@@ -44,6 +44,7 @@ func Start(opts Options) (*Worker, error) {
 	o.Options.Adapter, o.Options.Dial, o.Options.Conn = adapter, w.dial, nil
 	o.Framing, o.Retry = appendHeader, w.again
 	o.Heartbeat = -1
+	o.Subscribe = false                                       // a child is no hub, and answers no such question
 	o.DialTimeout = 2 * (o.HandshakeTimeout + o.ReadyTimeout) // which bound it
 	o.WriteTimeout += o.patience()                            // a write to a child has its own
 	if w.Link, err = link.New(o.Options); err != nil {
@@ -162,7 +163,13 @@ func (w *Worker) again(cause error) bool {
 func (w *Worker) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	if w.opts.WhileDown == Refuse {
 		if s := w.State(); s == eventtarget.StateConnecting || s == eventtarget.StateDown {
-			return &eventtarget.Error{Op: "dispatch", Adapter: adapter, Topic: e.Topic(), Err: ErrDown}
+			err := ErrDown
+			if wrong := e.Topic().Check(); wrong != nil { // for who tries again until there is a child
+				err = wrong
+			} else if ctx.Err() != nil {
+				err = context.Cause(ctx)
+			}
+			return &eventtarget.Error{Op: "dispatch", Adapter: adapter, Topic: e.Topic(), Err: err}
 		}
 	}
 	return w.Link.Dispatch(ctx, e)

@@ -6,7 +6,8 @@ import (
 )
 
 // The errors that a caller branches on, with [errors.Is]. What a target returns
-// is an [*Error] around one of them, or around a context's or a codec's error.
+// is an [*Error] around one of them, around a context's or a codec's error, or around what
+// its network or its store says.
 var (
 	// ErrClosed: the target was closed.
 	ErrClosed = errors.New("target is closed")
@@ -25,7 +26,8 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	// ErrGone: the peer that the event was meant for has left.
 	ErrGone = errors.New("peer is gone")
-	// ErrLimit: a count is over its limit: headers, subscriptions, connections.
+	// ErrLimit: a count is over its limit: headers, connections, bridges. A hub that has
+	// granted as many subscriptions as it does tells its spoke so by ErrForbidden.
 	ErrLimit = errors.New("limit reached")
 	// ErrUnknownOutcome: whether the event was accepted cannot be known.
 	ErrUnknownOutcome = errors.New("outcome unknown")

@@ -52,12 +52,25 @@ const (
 	Refuse
 )
 
-// authorize asks the hub's owner.
-func (h *Hub) authorize(s *Spoke, op Op, t eventtarget.Topic) error {
+// errPanicked is all that a peer is told of a panic.
+var errPanicked = errors.New("internal error")
+
+// authorize asks the hub's owner. Where that panics nothing is allowed: what a peer asks for
+// must not end the process.
+func (h *Hub) authorize(s *Spoke, op Op, t eventtarget.Topic) (err error) {
 	if h.opts.Authorize == nil {
 		return nil
 	}
-	return h.opts.Authorize(s, op, t)
+	returned := false
+	defer func() {
+		if !returned {
+			h.hookPanicked(s.ID(), "Authorize", recover())
+			err = errPanicked
+		}
+	}()
+	err = h.opts.Authorize(s, op, t)
+	returned = true
+	return err
 }
 
 // Revoke asks Authorize anew for everything that the spoke is subscribed to, and

@@ -37,8 +37,12 @@ func (h *Hub) Where(keep func(s *Spoke) bool) Audience {
 	}, address{}}
 }
 
-// DispatchExcept is Dispatch for all spokes but some.
+// DispatchExcept is Dispatch for all spokes but some. A nil among them is nobody: the Source of
+// an event may be no spoke.
 func (h *Hub) DispatchExcept(ctx context.Context, e eventtarget.Event[eventtarget.Raw], except ...*Spoke) error {
+	if slices.Contains(except, nil) {
+		except = slices.DeleteFunc(slices.Clone(except), func(s *Spoke) bool { return s == nil })
+	}
 	return h.dispatch(ctx, e, except)
 }
 

@@ -82,8 +82,9 @@ type Options struct {
 
 	// Authorize is asked for each topic that a spoke subscribes to and for each
 	// event that it dispatches; a spoke that may not subscribe to everything hears
-	// nothing unasked. The text of its error is told to the peer. It must be quick.
-	// nil allows everything.
+	// nothing unasked. The text of its error is told to the peer. It must be quick. Where
+	// it panics the answer is no, and that is a [eventtarget.FaultPanic]. nil allows
+	// everything.
 	Authorize func(s *Spoke, op Op, t eventtarget.Topic) error
 	// Duplicates is what a second spoke with an identity that is there does.
 	// Default [Allow].

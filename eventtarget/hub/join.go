@@ -92,7 +92,8 @@ type Membership struct {
 // A subscription is acknowledged when the bus has confirmed it. A spoke that opens its
 // connection with topics waits for that for a second at most; if it takes longer, a gap is
 // told then. [Hub.Where], single spokes and what is retained stay each hub's own. An event
-// arrives with a header less than it may have here: the bus carries one of the hub's. Types
+// that has as many headers as it may have here does not get over the bus, which carries one
+// of the hub's: that is told as what the bus did not get. Types
 // that begin with "et.hub" are the hubs' own and stay here. Who may publish on the bus is
 // one of the hubs: it is to be as well guarded as they are.
 //

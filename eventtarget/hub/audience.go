@@ -162,12 +162,13 @@ func (h *Hub) Groups() map[string]int {
 }
 
 // Join makes the spoke a member of a group: what is dispatched to that from now on
-// reaches it. It is false for one that is a member, or has left the hub.
+// reaches it. It is false for one that is a member, or has left the hub, and for the empty
+// name, which is no group's.
 func (s *Spoke) Join(group string) bool {
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, member := s.groups[group]; member || h.spokes[s.meta.ID] != s {
+	if _, member := s.groups[group]; member || group == "" || h.spokes[s.meta.ID] != s {
 		return false
 	}
 	if s.groups == nil {

@@ -143,3 +143,19 @@ func TestGroupChurn(t *testing.T) {
 		t.Errorf("groups: %v", got)
 	}
 }
+
+// TestNoGroupWithoutName: the empty name is nobody's, at one hub as over many.
+func TestNoGroupWithoutName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Heartbeat: -1, OnlySubscribed: true})
+		defer h.Close()
+		p := attach(t, h, hub.Meta{})
+		if p.spoke.Join("") || p.spoke.Leave("") || len(p.spoke.Groups()) > 0 || len(h.Groups()) > 0 {
+			t.Error("there is a group without a name")
+		}
+		if err := h.Group("").Dispatch(t.Context(), event("a", "", "1")); err != nil {
+			t.Error(err)
+		}
+		p.expect()
+	})
+}

@@ -44,7 +44,7 @@ type Options struct {
 	Group string
 	// ClaimAfter is for how long a member of a group may say nothing before others
 	// take over what it had; who is at work says so all the time, whatever the
-	// listeners do. All members should have the same. Default 10 s.
+	// listeners do. All members should have the same. Default 10 s, at least 100 ms.
 	ClaimAfter time.Duration
 	// LogEvents is about how many events the log keeps; who was away for longer is
 	// told a gap. Default 100 000.

@@ -51,7 +51,7 @@ func answer(w http.ResponseWriter, r *http.Request, opening []byte, timeout time
 // connection is a response that is a connection of its own, and ends with it.
 type connection struct {
 	net.Conn
-	raw     rawconn.Writer // nil where writing without waiting is not possible
+	raw     rawconn.Socket
 	timeout time.Duration
 }
 
@@ -76,7 +76,7 @@ func (w *writer) Write(b []byte) (int, error) {
 }
 
 func (c *connection) tryWrite(b []byte) (int, error) {
-	if c.raw == nil {
+	if !c.raw.Can() {
 		return 0, nil
 	}
 	return c.raw.TryWrite(b)

@@ -35,7 +35,7 @@ func harness(t testing.TB, name string, relay, plain bool) conformance.Harness {
 	return conformance.Harness{Name: name, Caps: conformance.Capabilities{Topology: conformance.Hub, Wire: true, Source: true, Retains: true, Replaces: true, Reconnects: true, Resumes: !plain, Relay: relay}, Open: open.Open, URL: url, New: func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		net := &network{conns: map[int]*crossing{}, severed: map[int]bool{}}
 		h, err := wsserver.New(&wsserver.Options{KeepHeaders: []string{"Endpoint"}, Authenticate: oneIdentity(s.Replace), Options: hub.Options{
-			SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Retain: s.Retain, Duplicates: duplicates(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { defer net.joined.Add(1); s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
+			Sweepers: 2, SessionTimeout: s.Session, Limits: s.Limits(), LogEvents: s.Outgoing, SpokeEvents: s.Outgoing, Relay: relay, Retain: s.Retain, Duplicates: duplicates(s.Replace), Heartbeat: s.Heartbeat, WriteTimeout: s.WriteTimeout, OnFault: s.FaultsOf(0), OnConnect: func(sp *hub.Spoke) { defer net.joined.Add(1); s.OnConnect(sp) }, OnDisconnect: func(sp *hub.Spoke, r eventtarget.Reason) { s.OnDisconnect(sp, r) },
 		}})
 		server := httptest.NewServer(h)
 		url := "ws" + strings.TrimPrefix(server.URL, "http")

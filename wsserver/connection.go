@@ -2,11 +2,13 @@ package wsserver
 
 import (
 	"context"
+	"net"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/rawconn"
 	"github.com/eventtarget-go/toolkit/internal/wsconn"
 )
 
@@ -18,14 +20,22 @@ const framesOverhead = 64 << 10
 // connection is the hub's side of a socket: the [link.Conn] of a spoke, with the
 // socket's [hub.FrameWriter] and a [link.Pinger].
 type connection struct {
-	*socket
+	socket // first, so that the spoke that points here points to it
 	ws     *websocket.Conn
 	budget int // of one message, in bytes on the network
 }
 
-func newConnection(s *socket, ws *websocket.Conn, readLimit int) *connection {
-	ws.SetReadLimit(int64(readLimit))
-	return &connection{socket: s, ws: ws, budget: 2*readLimit + framesOverhead}
+// newConnection returns a connection that begins with a call of reads.
+func newConnection(conn net.Conn) *connection {
+	c := &connection{socket: socket{Conn: conn, raw: rawconn.New(conn)}}
+	c.turn.L = &c.mu
+	return c
+}
+
+// reads has messages of up to so many bytes read through the library.
+func (c *connection) reads(ws *websocket.Conn, limit int) {
+	ws.SetReadLimit(int64(limit))
+	c.ws, c.budget = ws, 2*limit+framesOverhead
 }
 
 // Protocol returns the version of the session protocol that both ends know, or 0.

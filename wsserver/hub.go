@@ -97,7 +97,8 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 	meta.Since = since
 	// The errors concern the connection alone, and it has been closed.
-	_, _ = h.Attach(newConnection(up.socket, ws, wire.MaxFrame(h.opts.Limits)), meta)
+	up.conn.reads(ws, wire.MaxFrame(h.opts.Limits))
+	_, _ = h.Attach(up.conn, meta)
 }
 
 // AttachConn makes a connection that was upgraded elsewhere a spoke, with what is

@@ -16,32 +16,27 @@ import (
 // end and are reported as written, because the library gives a connection up when
 // its own writes take long.
 type socket struct {
-	net.Conn
-	raw   rawconn.Writer // nil where writing without waiting is not possible
-	early []byte         // what was read from the network before the socket was; the reader's
+	// What each sweep looks at stands together, as in a hub.Spoke.
+	raw     rawconn.Socket
+	mu      sync.Mutex
+	busy    bool // somebody writes without holding mu
+	closing bool // a close frame stands last in what waits
+	failed  error
+	control []byte // control frames that wait
+	rest    []byte // of a frame that was cut short
 
+	turn sync.Cond // signalled when busy ends
+
+	net.Conn
+	early  []byte        // what was read from the network before the socket was; the reader's
 	heard  atomic.Uint64 // bytes read
 	inside bool          // a message is being read; the reader's
 	budget int           // what it may still cost in bytes; the reader's
-
-	mu      sync.Mutex
-	turn    sync.Cond // signalled when busy ends
-	busy    bool      // somebody writes without holding mu
-	rest    []byte    // of a frame that was cut short
-	control []byte    // control frames that wait
-	closing bool      // a close frame stands last in all that
-	failed  error
 }
 
 // maxControl bounds the control frames that wait. Beyond it they are dropped: a
 // peer that pings and does not read gets fewer pongs.
 const maxControl = 4 << 10
-
-func newSocket(conn net.Conn) *socket {
-	s := &socket{Conn: conn, raw: rawconn.New(conn)}
-	s.turn.L = &s.mu
-	return s
-}
 
 var errEndless = errors.New("message of too many fragments")
 

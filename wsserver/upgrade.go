@@ -22,7 +22,7 @@ const (
 // are freed.
 type upgrade struct {
 	http.ResponseWriter
-	socket *socket
+	conn *connection
 }
 
 // Hijack implements [http.Hijacker].
@@ -35,13 +35,13 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		conn.Close()
 		return nil, nil, err
 	}
-	u.socket = newSocket(conn)
+	u.conn = newConnection(conn)
 	if n := rw.Reader.Buffered(); n > 0 { // the client has not waited for anything
-		u.socket.early = make([]byte, n)
-		_, _ = io.ReadFull(rw.Reader, u.socket.early)
+		u.conn.early = make([]byte, n)
+		_, _ = io.ReadFull(rw.Reader, u.conn.early)
 	}
-	return u.socket, bufio.NewReadWriter(
-		bufio.NewReaderSize(u.socket, readBuffer),
-		bufio.NewWriterSize(u.socket, controlFrame),
+	return &u.conn.socket, bufio.NewReadWriter(
+		bufio.NewReaderSize(&u.conn.socket, readBuffer),
+		bufio.NewWriterSize(&u.conn.socket, controlFrame),
 	), nil
 }

@@ -14,7 +14,7 @@ func (s *socket) TryWriteFrames(frames []byte) (n int, blocked bool, err error) 
 		return 0, false, s.failed
 	case s.closing:
 		return 0, false, net.ErrClosed
-	case s.busy || s.rest != nil || len(s.control) > 0 || s.raw == nil:
+	case s.busy || s.rest != nil || len(s.control) > 0 || !s.raw.Can():
 		return 0, true, nil
 	}
 	n, err = s.raw.TryWrite(frames)
@@ -50,7 +50,7 @@ func (s *socket) putControl(frame []byte) error {
 	if s.busy {
 		return nil
 	}
-	if s.rest == nil && s.raw != nil {
+	if s.rest == nil && s.raw.Can() {
 		n, err := s.raw.TryWrite(s.control)
 		if err != nil {
 			s.failed = err

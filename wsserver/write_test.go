@@ -12,7 +12,7 @@ import (
 func TestNothingBehindClose(t *testing.T) {
 	conn, peer := net.Pipe()
 	defer peer.Close()
-	s := newSocket(conn)
+	s := newConnection(conn)
 	s.rest = []byte("cut ") // by a full socket
 	written := make(chan error, 1)
 	go func() { written <- s.WriteFrames([]byte("data ")) }()

@@ -317,10 +317,11 @@ func (s *Spoke) end(reason eventtarget.Reason) (first bool) {
 // endIf is end under a condition, which is asked under mu.
 func (s *Spoke) endIf(reason eventtarget.Reason, holds func() bool) (first bool) {
 	s.mu.Lock()
-	first = !s.ending && holds()
+	first = !s.ending.Load() && holds()
 	att := s.att
 	if first {
-		s.ending, s.reason = true, reason
+		s.reason = reason
+		s.ending.Store(true)
 	}
 	s.mu.Unlock()
 	if first {

@@ -80,7 +80,7 @@ func (s *Spoke) attached() *attachment {
 func (s *Spoke) has(a *attachment) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.att == a && !s.ending
+	return s.att == a && !s.ending.Load()
 }
 
 // State tells whether the spoke has a connection: [eventtarget.StateUp], or, for one
@@ -90,7 +90,7 @@ func (s *Spoke) State() eventtarget.State {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	switch {
-	case s.ending:
+	case s.ending.Load():
 		return eventtarget.StateClosed
 	case s.att == nil:
 		return eventtarget.StateDown
@@ -129,7 +129,7 @@ func (s *Spoke) detach(a *attachment, reason eventtarget.Reason) {
 		s.mu.Unlock()
 		return
 	}
-	down := s.session != nil && !s.ending && outlives(reason)
+	down := s.session != nil && !s.ending.Load() && outlives(reason)
 	if down {
 		s.att = nil
 		s.session.expire(s, reason)

@@ -78,7 +78,7 @@ func (b *inbox) open() {
 // missed notes that n messages were lost behind the inbox.
 func (b *inbox) missed(n uint64) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.lost += n
 	b.untold += n
 }
@@ -107,6 +107,6 @@ func (b *inbox) gap() uint64 {
 // told notes that the peer was told of n.
 func (b *inbox) told(n uint64) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.untold -= n
 }

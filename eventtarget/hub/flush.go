@@ -55,7 +55,7 @@ func (h *Hub) Flush(ctx context.Context) ([]Flushed, error) {
 			before := s.inbox.losses()
 			mark := func(lost uint64) {
 				switch lost -= before; {
-				case s.isEnding():
+				case s.ending.Load():
 					f.answer(n, Gone, lost)
 				case lost > 0:
 					f.answer(n, Dropped, lost)

@@ -62,6 +62,9 @@ func newHub(t *testing.T, o hub.Options) *hub.Hub {
 	if o.OnFault == nil {
 		o.OnFault = func(eventtarget.Fault) {}
 	}
+	if o.Sweepers == 0 { // more than a machine with two processors would have
+		o.Sweepers = 2
+	}
 	h, err := hub.New(o)
 	if err != nil {
 		t.Fatal(err)

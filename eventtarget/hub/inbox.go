@@ -65,6 +65,7 @@ const (
 // in does so inside the log's Update, so that a writer that has seen the log's head
 // has also seen every item before it.
 type inbox struct {
+	some   atomic.Bool // there are items, or losses to be told: the writer looks at no more
 	mu     sync.Mutex
 	items  []item
 	bounds bounds
@@ -96,11 +97,19 @@ type bounds struct {
 	all          *budget
 }
 
+// unlock is for whoever may have changed whether there is something.
+func (b *inbox) unlock() {
+	if some := len(b.items) > 0 || b.untold > 0; some != b.some.Load() {
+		b.some.Store(some)
+	}
+	b.mu.Unlock()
+}
+
 // put appends an item. The error is [eventtarget.ErrGone] behind a close, and
 // [eventtarget.ErrOverflow] when the message was not taken.
 func (b *inbox) put(i item) error {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	switch {
 	case b.ended:
 		return eventtarget.ErrGone
@@ -242,7 +251,7 @@ func (b *inbox) pop() item {
 // next returns the place of the first item if it is not behind head.
 func (b *inbox) next(head framelog.Position) (at framelog.Position, found bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	b.trim()
 	if len(b.items) == 0 || b.items[0].at.Offset > head.Offset {
 		return framelog.Position{}, false
@@ -256,7 +265,7 @@ func (b *inbox) next(head framelog.Position) (at framelog.Position, found bool) 
 // superseded or dropped since.
 func (b *inbox) take(into []*message, due framelog.Position, batch int) ([]*message, *step) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	for n := 0; n < batch; {
 		b.trim()
 		if len(b.items) == 0 || b.items[0].at.Offset > due.Offset {
@@ -299,7 +308,7 @@ func (b *inbox) release() (discarded uint64) {
 	b.charge(-b.bytes, -b.count)
 	b.items, b.latest, b.ended = nil, nil, true
 	b.open()
-	b.mu.Unlock()
+	b.unlock()
 	for _, i := range items {
 		if i.do != nil {
 			i.do.skipped(lost)

@@ -71,7 +71,7 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
 	s.mu.Lock()
-	fenced, ending := s.att != a, s.ending
+	fenced, ending := s.att != a, s.ending.Load()
 	s.mu.Unlock()
 	if fenced || ending {
 		return nil // what comes after the end is for nobody

@@ -166,7 +166,7 @@ func (s *Spoke) takeOver(a *attachment, meta Meta, hello *wire.HelloPayload) (fe
 	x.mu.Lock()
 	possible := hello.Received >= x.acked
 	x.mu.Unlock()
-	if s.ending || !possible || x.newer(hello.Try) {
+	if s.ending.Load() || !possible || x.newer(hello.Try) {
 		return nil, 0, false
 	}
 	x.try.Store(max(x.try.Load(), hello.Try))

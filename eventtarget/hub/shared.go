@@ -359,7 +359,7 @@ func (h *Hub) disown(session string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	s := h.sessions[session]
-	if s != nil && !s.isEnding() {
+	if s != nil && !s.ending.Load() {
 		return false
 	}
 	delete(h.sessions, session)

@@ -12,7 +12,7 @@ const foldAfter = 4096
 // before tail has left the log.
 func (b *inbox) skip(from, to, tail framelog.Position) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	if b.ended {
 		return // nothing is written there any more
 	}
@@ -62,7 +62,7 @@ func (b *inbox) fold(tail framelog.Position) {
 // but for what it was to skip, and what came while it was not to follow the log.
 func (b *inbox) fellBehind(at, tail framelog.Position) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	lost := tail.Seq - at.Seq
 	but := func(from, to uint64) (some bool) {
 		from, to = max(from, at.Seq), min(to, tail.Seq)

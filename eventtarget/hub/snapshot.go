@@ -57,7 +57,7 @@ func (s *Spoke) snapshot(t eventtarget.Topic) (events []eventtarget.Event[eventt
 // fill replaces an item by messages and takes out those behind it that drop says.
 func (b *inbox) fill(at *step, messages []*message, drop func(item) bool) {
 	b.mu.Lock()
-	defer b.mu.Unlock()
+	defer b.unlock()
 	n := slices.IndexFunc(b.items, func(i item) bool { return i.do == at })
 	if n < 0 {
 		return // the spoke is gone

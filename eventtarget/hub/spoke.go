@@ -20,34 +20,36 @@ import (
 // is an [eventtarget.Peer] and the source of what the peer sends. A spoke that is
 // gone stays inert: Dispatch returns [eventtarget.ErrGone], Add [eventtarget.ErrClosed].
 type Spoke struct {
-	hub     *Hub
-	session *session // nil: it ends with its connection
-	shard   *shard
-	meta    Meta
-	ctx     context.Context // ends with the spoke
-	cancel  context.CancelCauseFunc
+	// Writing: one goroutine at a time, the shard's sweeper unless parked. With many spokes
+	// a sweep costs little but cache misses, so what it looks at for each stands together.
+	at         framelog.Position        // everything in the log before it was written
+	out        *attachment              // that is written to
+	session    *session                 // nil: it ends with its connection
+	incoming   atomic.Pointer[incoming] // that is to be written to from now on
+	taken      []*message               // taken out of the inbox, not yet written
+	parked     atomic.Bool
+	waited     atomic.Bool   // it is among those that Dispatch waits for
+	following  atomic.Bool   // it writes what stands in the log
+	ending     atomic.Bool   // set under mu
+	written    atomic.Uint64 // at.Offset, for others to read
+	writtenSeq atomic.Uint64 // at.Seq
+	sent       atomic.Uint64
+	inbox      inbox
+	inFlight   atomic.Int64 // how many are taken
+
+	hub    *Hub
+	shard  *shard
+	meta   Meta
+	ctx    context.Context // ends with the spoke
+	cancel context.CancelCauseFunc
 
 	registry atomic.Pointer[eventtarget.Registry[eventtarget.Raw]] // made by the first Add
-
-	// Writing: one goroutine at a time, the shard's sweeper unless parked.
-	parked     atomic.Bool
-	waited     atomic.Bool              // it is among those that Dispatch waits for
-	out        *attachment              // that is written to
-	incoming   atomic.Pointer[incoming] // that is to be written to from now on
-	following  atomic.Bool              // it writes what stands in the log
-	at         framelog.Position        // everything in the log before it was written
-	written    atomic.Uint64            // at.Offset, for others to read
-	writtenSeq atomic.Uint64            // at.Seq
-	taken      []*message               // taken out of the inbox, not yet written
-	inFlight   atomic.Int64             // how many those are
 
 	// Under shard.mu.
 	swept   bool // the sweeper visits it
 	follows bool // whenever something is appended
 	place   int  // in shard.followers; -1: not there
 	dirty   bool // in shard.dirty
-
-	inbox inbox
 
 	// Interest, inside the log's Update.
 	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
@@ -62,7 +64,6 @@ type Spoke struct {
 	since     time.Time
 	lastHeard atomic.Int64 // Unix nanoseconds
 	received  atomic.Uint64
-	sent      atomic.Uint64
 	gaps      atomic.Uint32
 	resumed   atomic.Uint32
 	revoked   atomic.Uint32 // calls of Revoke
@@ -80,8 +81,7 @@ type Spoke struct {
 	ready   bool        // OnConnect has returned
 	begun   bool        // it is settled what it hears
 	late    []*step     // that come behind what was dispatched before it had begun
-	ending  bool
-	gone    bool // OnDisconnect has returned
+	gone    bool        // OnDisconnect has returned
 	reason  eventtarget.Reason
 	release chan struct{} // closed when gone
 }
@@ -139,7 +139,7 @@ func (s *Spoke) Done() <-chan struct{} { return s.release }
 func (s *Spoke) Reason() (reason eventtarget.Reason, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reason, s.ending
+	return s.reason, s.ending.Load()
 }
 
 // Add makes l hear what this spoke dispatches on topic.
@@ -179,7 +179,7 @@ func (s *Spoke) Remove(reg *eventtarget.Registration) bool {
 // With a Store, the first one for a session waits until that knows of it, bounded by ctx.
 func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	msg, err := s.hub.encode(ctx, &e)
-	if errors.Is(err, eventtarget.ErrClosed) && s.isEnding() { // it has left, with its hub
+	if errors.Is(err, eventtarget.ErrClosed) && s.ending.Load() { // it has left, with its hub
 		err = s.hub.fail("dispatch", e.Topic(), fmt.Errorf("%w: %w", eventtarget.ErrGone, eventtarget.ErrClosed))
 	}
 	if err != nil {
@@ -204,7 +204,7 @@ func (s *Spoke) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Ra
 
 // put places a message for this spoke alone behind everything dispatched so far.
 func (s *Spoke) put(ctx context.Context, m *message) error {
-	if s.isEnding() {
+	if s.ending.Load() {
 		return eventtarget.ErrGone
 	}
 	if s.inbox.wouldBlock() && eventtarget.CallerOf(ctx) == eventtarget.InlineListener {
@@ -266,7 +266,7 @@ func (s *Spoke) placeFor(head framelog.Position) framelog.Position {
 // [eventtarget.ErrGone].
 func (s *Spoke) behind(u framelog.Update, d *step) error {
 	s.mu.Lock()
-	wait, gone := !s.begun, s.ending
+	wait, gone := !s.begun, s.ending.Load()
 	if wait && !gone {
 		s.late = append(s.late, d)
 	}
@@ -290,10 +290,4 @@ func (s *Spoke) settled(u framelog.Update) {
 	s.late = slices.DeleteFunc(s.late, func(d *step) bool {
 		return s.inbox.put(item{at: u.Head(), do: d}) == nil
 	})
-}
-
-func (s *Spoke) isEnding() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.ending
 }

@@ -48,7 +48,7 @@ func (s *Spoke) keeps() bool {
 func (s *Spoke) handLater(m *wire.Message, msg []byte, e eventtarget.Event[eventtarget.Raw]) error {
 	x := s.uplink
 	number := x.next(s, len(msg))
-	if s.isEnding() {
+	if s.ending.Load() {
 		return eventtarget.ErrGone
 	}
 	p := &passing{event: e, size: len(msg)}

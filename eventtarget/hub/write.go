@@ -38,7 +38,7 @@ type writer struct {
 // item that is put in later has a place behind it. Most spokes need what another
 // has read before.
 func (s *Spoke) next(head framelog.Position, w *writer) piece {
-	for s.ctx.Err() == nil {
+	for !s.ending.Load() {
 		if s.session != nil {
 			if p, wait := s.first(); wait || p.bytes != nil {
 				return p
@@ -47,12 +47,16 @@ func (s *Spoke) next(head framelog.Position, w *writer) piece {
 		if len(s.taken) > 0 {
 			return s.pieceOf(w)
 		}
-		if n := s.inbox.gap(); n > 0 {
-			s.inbox.told(n)
-			s.taken = append(s.taken, s.gapMessage(n))
-			continue
+		var at framelog.Position
+		found := false
+		if s.inbox.some.Load() {
+			if n := s.inbox.gap(); n > 0 {
+				s.inbox.told(n)
+				s.taken = append(s.taken, s.gapMessage(n))
+				continue
+			}
+			at, found = s.inbox.next(head)
 		}
-		at, found := s.inbox.next(head)
 		if s.following.Load() {
 			upto := head
 			if found {

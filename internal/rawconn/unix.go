@@ -10,21 +10,25 @@ import (
 	"syscall"
 )
 
-type socket struct{ conn syscall.RawConn }
+// Socket writes to a socket without waiting. The zero Socket cannot.
+type Socket struct{ conn syscall.RawConn }
 
-// New returns what writes to a socket without waiting. It is nil for what is no socket,
-// such as TLS, and where the system has no such writes.
-func New(c net.Conn) Writer {
+// New returns the Socket of a connection: the zero one for what is no socket, such as TLS, and
+// where the system has no such writes.
+func New(c net.Conn) Socket {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
-		return nil
+		return Socket{}
 	}
 	raw, err := tcp.SyscallConn()
 	if err != nil {
-		return nil
+		return Socket{}
 	}
-	return socket{raw}
+	return Socket{raw}
 }
+
+// Can tells whether it can be written to.
+func (s Socket) Can() bool { return s.conn != nil }
 
 // call is one write. A RawConn takes a function, which would have to be made anew each
 // time, with all that it refers to.
@@ -47,8 +51,8 @@ func (c *call) write(fd uintptr) bool {
 	return true
 }
 
-// TryWrite writes what the socket takes now.
-func (s socket) TryWrite(b []byte) (n int, err error) {
+// TryWrite writes as much of b as is taken now.
+func (s Socket) TryWrite(b []byte) (n int, err error) {
 	c := calls.Get().(*call)
 	c.b = b
 	err = s.conn.Write(c.do)

@@ -12,7 +12,7 @@ import (
 )
 
 // pair returns a writer and the other end of its connection.
-func pair(tb testing.TB) (rawconn.Writer, net.Conn) {
+func pair(tb testing.TB) (rawconn.Socket, net.Conn) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

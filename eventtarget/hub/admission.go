@@ -188,14 +188,16 @@ func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 }
 
 // exit takes s out of the set and of all that it is counted in. Its session ends, unless
-// that has another spoke by now, or is about to: see disown.
+// that has moved away, or has another spoke by now, or is about to: see disown.
 func (h *Hub) exit(s *Spoke) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.spokes, s.meta.ID)
 	if s.session != nil && h.sessions[s.session.id] == s {
 		delete(h.sessions, s.session.id)
-		h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})
+		if !s.movedAway {
+			h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})
+		}
 	}
 	if id := s.meta.Identity; id != "" {
 		rest := slices.DeleteFunc(slices.Clone(h.identities[id]), func(o *Spoke) bool { return o == s })

@@ -127,7 +127,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	if s == nil || s.meta.Identity != meta.Identity { // whose it is, is nobody else's to know
 		return nil, nil
 	}
-	a := newAttachment(conn, nil)
+	a, elsewhere := newAttachment(conn, nil), h.sharesLog() && g.hello.Try > s.session.try.Load()+1
 	fenced, received, ok := s.takeOver(a, meta, g.hello)
 	switch {
 	case ok:
@@ -140,6 +140,13 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	defer s.abandon(a, &settled)
 	if fenced != nil {
 		_ = fenced.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on over another connection"})
+	}
+	if elsewhere {
+		if err := h.journal.shared.ascertain(s, a, g.hello); err != nil {
+			settled = true
+			s.detach(a, eventtarget.Reason{Code: eventtarget.CodeLost})
+			return nil, err
+		}
 	}
 	refused := s.reconcile(g)
 	s.awaitBus()

@@ -172,6 +172,9 @@ func (x *shared) follow(r Record) {
 func (x *shared) movedAway(r Record) {
 	x.hub.mu.Lock()
 	s := x.hub.sessions[r.Session]
+	if s != nil {
+		s.movedAway = true // also if it is this hub's again when the spoke leaves
+	}
 	x.hub.mu.Unlock()
 	if s == nil {
 		return
@@ -332,9 +335,7 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returnin
 	if !possible || !x.hub.disown(hello.Session) {
 		return nil, nil
 	}
-	ctx, cancel := context.WithTimeout(x.hub.ctx, helloTimeout)
-	defer cancel()
-	if err := x.keep(ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session, Try: hello.Try}}); err != nil {
+	if err := x.claim(hello); err != nil {
 		return nil, err
 	}
 	var seq uint64
@@ -351,6 +352,29 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returnin
 	left := *s
 	left.place = hello.Place.Seq
 	return &left, nil
+}
+
+// claim says that a session goes on at this hub, and waits until that is applied, and so all
+// that others have said before.
+func (x *shared) claim(hello *wire.HelloPayload) error {
+	ctx, cancel := context.WithTimeout(x.hub.ctx, helloTimeout)
+	defer cancel()
+	return x.keep(ctx, entry{record: Record{Kind: RecordMoved, Session: hello.Session, Try: hello.Try}})
+}
+
+// ascertain sees to it that the session of a spoke is this hub's, when its peer has made attempts
+// elsewhere since the last one here: one may have taken it over, of which this hub has not read
+// yet, and one that is still held up is to take over nothing. What came over connections before
+// a has been answered for: what the log has behind the claim would count. The error is that the
+// peer is to come again.
+func (x *shared) ascertain(s *Spoke, a *attachment, hello *wire.HelloPayload) error {
+	if err := x.claim(hello); err != nil {
+		return err
+	}
+	if !s.has(a) {
+		return errOlder
+	}
+	return nil
 }
 
 // disown makes a session no more that of a spoke that is about to leave, whose end is not

@@ -59,7 +59,9 @@ type Spoke struct {
 
 	unanswered atomic.Int32 // requests that wait for the bus: see answerLate
 
-	groups map[string]struct{} // under hub.mu
+	// Under hub.mu.
+	groups    map[string]struct{}
+	movedAway bool // its session has gone on at another hub: its end is not the session's
 
 	since     time.Time
 	lastHeard atomic.Int64 // Unix nanoseconds

@@ -1,7 +1,11 @@
 package hub_test
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"iter"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -59,30 +63,94 @@ func TestSharedOlderAttempt(t *testing.T) {
 				if !again.Resumed {
 					t.Fatal("the later attempt is not resumed")
 				}
+				count(t, c, 0, 2)
+				later.expect("n:0 0", "n:1 1")
+				seq := log.seq()
 				close(free)
 				synctest.Wait()
-				if elsewhere {
-					if code := ended(t, older); code != eventtarget.CodeTryLater {
-						t.Errorf("the older attempt ends with %v", code)
-					}
-					if n := len(peersOf(at)); n != 1 {
-						t.Errorf("%d spokes where the later attempt is", n)
-					}
-					later.conn.Cut()
-				} else if code := ended(t, later.conn); code != eventtarget.CodeTryLater {
-					t.Errorf("the later attempt ends with %v: its peer would not come again", code)
+				if r, ends := later.spoke.Reason(); ends {
+					t.Fatalf("the later attempt ends with %v", r)
 				}
+				if code := ended(t, older); code != eventtarget.CodeTryLater {
+					t.Errorf("the older attempt ends with %v", code)
+				}
+				if n := len(peersOf(at)); n != 1 {
+					t.Errorf("%d spokes where the later attempt is", n)
+				}
+				later.conn.Cut()
 				synctest.Wait()
-				for _, h := range []*hub.Hub{a, b, c} {
-					p, again := open(t, h, "ada", resumeAt(w, 0, w.Place.Seq)+`,"try":3`)
+				for n, h := range []*hub.Hub{a, b, c} {
+					p, again := open(t, h, "ada", resumeAt(w, 2, seq)+fmt.Sprintf(`,"try":%d`, n+3))
 					if !again.Resumed {
 						t.Error("not resumed in the end")
 					}
+					p.expect()
 					p.conn.Cut()
 				}
 			})
 		})
 	}
+}
+
+// lateReader is a way to a log that is read late.
+type lateReader struct {
+	*sharedStore
+	busy atomic.Pointer[chan struct{}] // nil, or what the next record waits for
+}
+
+func (l *lateReader) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
+	return func(yield func(hub.Record, error) bool) {
+		for r, err := range l.sharedStore.Follow(ctx) {
+			if busy := l.busy.Load(); busy != nil {
+				<-*busy
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
+// A peer that comes back to a hub which has not read yet that it was at another one goes on
+// where it was there.
+func TestSharedComesBackToLateReader(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		late := &lateReader{sharedStore: log.open()}
+		a, b := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: late}), sharing(t, log, hub.Options{})
+		p, w := open(t, a, "ada", "")
+		p.sendNumbers(0, 1)
+		p.conn.Cut()
+		synctest.Wait()
+		free := make(chan struct{})
+		late.busy.Store(&free)
+		p, _ = open(t, b, "ada", resumeAt(w, 0, w.Place.Seq)+`,"try":1`)
+		p.sendNumbers(1, 3)
+		count(t, b, 0, 2)
+		p.expect("n:0 0", "n:1 1")
+		at := log.seq()
+		p.conn.Cut()
+		synctest.Wait()
+		first := knock(t, a, "ada", resumeAt(w, 2, at)+`,"try":2`)
+		synctest.Wait()
+		close(free)
+		if code := ended(t, first); code != eventtarget.CodeTryLater {
+			t.Fatalf("the first attempt to come back ends with %v", code)
+		}
+		synctest.Wait()
+		p, again := open(t, a, "ada", resumeAt(w, 2, at)+`,"try":3`)
+		if !again.Resumed || again.Received != 3 {
+			t.Errorf("resumed %t, received %d", again.Resumed, again.Received)
+		}
+		count(t, b, 2, 3)
+		p.expect("n:2 2")
+		at = log.seq()
+		p.conn.Cut()
+		synctest.Wait()
+		if _, again = open(t, b, "ada", resumeAt(w, 3, at)+`,"try":4`); !again.Resumed {
+			t.Error("the session is over at the other hub")
+		}
+	})
 }
 
 // A hub to which a peer comes back twice, because the first attempt takes it too long, lets

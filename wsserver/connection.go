@@ -48,7 +48,7 @@ func (c *connection) Receive() ([]byte, error) {
 		return nil, wsconn.Reason(err)
 	}
 	c.begin(c.budget)
-	msg, err := wsconn.ReadMessage(r)
+	msg, err := wsconn.ReadMessage(r, false)
 	c.end()
 	if c.budgetSpent() {
 		return nil, eventtarget.Reason{Code: eventtarget.CodeTooLarge, Text: errEndless.Error()}

@@ -109,5 +109,7 @@ func (h *Hub) AttachConn(ws *websocket.Conn, r *http.Request) (*hub.Spoke, error
 	if r != nil {
 		meta = h.gate.Meta(r)
 	}
-	return h.Attach(wsconn.New(ws, wire.MaxFrame(h.opts.Limits)), meta)
+	c := wsconn.New(ws, wire.MaxFrame(h.opts.Limits))
+	c.Foreign = true
+	return h.Attach(c, meta)
 }

@@ -27,6 +27,10 @@ const CloseTimeout = time.Second
 // the library, which takes a cancelled one for the end of the connection: the
 // only one that it sees is the Conn's own, and that is what it is cancelled for.
 type Conn struct {
+	// Foreign tells that the connection was made elsewhere, and may compress. It is to be set
+	// before anything is read.
+	Foreign bool
+
 	heard  atomic.Uint64
 	in     counting // the reader's
 	ws     *websocket.Conn
@@ -68,7 +72,7 @@ func (c *Conn) Receive() ([]byte, error) {
 	}
 	c.heard.Add(1)
 	c.in = counting{r, &c.heard}
-	return ReadMessage(&c.in)
+	return ReadMessage(&c.in, c.Foreign)
 }
 
 // counting counts what is read: a large message over a slow network may take longer than a
@@ -124,15 +128,16 @@ func (c *Conn) Heard() uint64 { return c.heard.Load() }
 // scratch is what messages are read into before their size is known.
 var scratch = sync.Pool{New: func() any { return new([4096]byte) }}
 
-// ReadMessage returns the message behind r in memory of its own and of its size.
-func ReadMessage(r io.Reader) ([]byte, error) {
+// ReadMessage returns the message behind r in memory of its own and of its size. Of one that may
+// be compressed it cannot tell whether the connection has ended in it: see cutShort.
+func ReadMessage(r io.Reader, compressed bool) ([]byte, error) {
 	buf := scratch.Get().(*[4096]byte)
 	defer scratch.Put(buf)
 	n, err := io.ReadFull(r, buf[:])
 	msg := append([]byte(nil), buf[:n]...)
 	switch {
 	case err == io.EOF || err == io.ErrUnexpectedEOF:
-		return nonNil(msg), nil
+		return nonNil(msg), cutShort(r, compressed)
 	case err != nil:
 		return nil, Reason(err)
 	}
@@ -143,12 +148,25 @@ func ReadMessage(r io.Reader) ([]byte, error) {
 		n, err := r.Read(msg[len(msg):cap(msg)])
 		msg = msg[:len(msg)+n]
 		if err == io.EOF {
-			return msg, nil
+			return msg, cutShort(r, compressed)
 		}
 		if err != nil {
 			return nil, Reason(err)
 		}
 	}
+}
+
+// cutShort tells of a message that has come to its end whether that was the connection's:
+// where nothing has come of what a read asked for, the library says the same. But it has
+// nothing against a read of nothing then. What decompresses is another message's by now.
+func cutShort(r io.Reader, compressed bool) error {
+	if compressed {
+		return nil
+	}
+	if _, err := r.Read(nil); err != io.EOF {
+		return eventtarget.Reason{Code: eventtarget.CodeLost, Text: io.ErrUnexpectedEOF.Error()}
+	}
+	return nil
 }
 
 func nonNil(b []byte) []byte {

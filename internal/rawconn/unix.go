@@ -36,26 +36,21 @@ type call struct {
 	b   []byte
 	n   int
 	err error
-	do  func(fd uintptr) bool
+	do  func(fd uintptr)
 }
 
 var calls = sync.Pool{New: func() any {
 	c := new(call)
-	c.do = c.write
+	c.do = func(fd uintptr) { c.n, c.err = write(fd, c.b) }
 	return c
 }}
 
-// write never asks to be called again.
-func (c *call) write(fd uintptr) bool {
-	c.n, c.err = write(fd, c.b)
-	return true
-}
-
-// TryWrite writes as much of b as is taken now.
+// TryWrite writes as much of b as is taken now. Nobody else may write meanwhile: to have the
+// poller look after that, and after a deadline, costs a cache miss.
 func (s Socket) TryWrite(b []byte) (n int, err error) {
 	c := calls.Get().(*call)
 	c.b = b
-	err = s.conn.Write(c.do)
+	err = s.conn.Control(c.do)
 	if err == nil {
 		err = c.err
 	}
@@ -82,7 +77,7 @@ func write(fd uintptr, b []byte) (n int, err error) {
 	return n, nil
 }
 
-// pipe calls Control, which knows of no deadline: one that a write before had may be over.
+// pipe, too, calls Control, which knows of no deadline: one that a write before had may be over.
 type pipe struct {
 	conn syscall.RawConn
 	most int              // that is taken whole or not at all (PIPE_BUF)

@@ -115,7 +115,7 @@ func lawInvalidUTF8(t *T, r *rig, i, j int) {
 			if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: "bad", Payload: raw(`"` + s + `"`)}); err == nil {
 				t.Errorf("a payload with the bytes %x was accepted", s)
 			}
-			text := eventtarget.Typed(eventtarget.Target(r.Endpoints[i]), eventtarget.JSON[map[string]string]())
+			text := eventtarget.Typed(r.Endpoints[i], eventtarget.JSON[map[string]string]())
 			if err := text.Dispatch(t.ctx, eventtarget.Event[map[string]string]{Type: "bad", Payload: map[string]string{"k": s}}); err == nil {
 				t.Errorf("a Go string with the bytes %x was accepted", s)
 			}
@@ -123,8 +123,8 @@ func lawInvalidUTF8(t *T, r *rig, i, j int) {
 	}
 	topic := eventtarget.T(t.name(), "")
 	heard := make(chan []byte, len(bad))
-	from := eventtarget.Typed(eventtarget.Target(r.Endpoints[i]), eventtarget.Bytes())
-	to := eventtarget.Typed(eventtarget.Target(r.Endpoints[j]), eventtarget.Bytes())
+	from := eventtarget.Typed(r.Endpoints[i], eventtarget.Bytes())
+	to := eventtarget.Typed(r.Endpoints[j], eventtarget.Bytes())
 	if _, err := to.Add(t.ctx, topic, eventtarget.Func(func(_ context.Context, e eventtarget.Event[[]byte]) { heard <- e.Payload })); err != nil {
 		t.Fatalf("Add: %v", err)
 	}
@@ -170,12 +170,12 @@ func lawNumbers(t *T) {
 	topic := eventtarget.T(t.name(), "")
 	heard := make(chan numbers, 1)
 	codec := eventtarget.JSON[numbers]()
-	to := eventtarget.Typed(eventtarget.Target(r.Endpoints[j]), codec)
+	to := eventtarget.Typed(r.Endpoints[j], codec)
 	if _, err := to.Add(t.ctx, topic, eventtarget.Func(func(_ context.Context, e eventtarget.Event[numbers]) { heard <- e.Payload })); err != nil {
 		t.Fatalf("Add: %v", err)
 	}
 	want := numbers{-1<<63 + 1, 1<<64 - 1}
-	from := eventtarget.Typed(eventtarget.Target(r.Endpoints[i]), codec)
+	from := eventtarget.Typed(r.Endpoints[i], codec)
 	if err := from.Dispatch(t.ctx, eventtarget.Event[numbers]{Type: topic.Type, Payload: want}); err != nil {
 		t.Fatalf("Dispatch: %v", err)
 	}
@@ -213,8 +213,8 @@ func (failing) Decode(_ string, p []byte) (string, error) {
 
 func lawCodecError(t *T, r *rig, i, j int) {
 	topic := eventtarget.T(t.name(), "")
-	from := eventtarget.Typed(eventtarget.Target(r.Endpoints[i]), eventtarget.Codec[string](failing{}))
-	to := eventtarget.Typed(eventtarget.Target(r.Endpoints[j]), eventtarget.Codec[string](failing{}))
+	from := eventtarget.Typed(r.Endpoints[i], eventtarget.Codec[string](failing{}))
+	to := eventtarget.Typed(r.Endpoints[j], eventtarget.Codec[string](failing{}))
 	plain := r.listenInline(j, topic)
 	var typed []string
 	if _, err := to.Add(t.ctx, topic, eventtarget.Listener[string]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[string]) {

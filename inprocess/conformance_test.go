@@ -71,7 +71,7 @@ func TestConformanceTypedView(t *testing.T) {
 	h.New = func(ctx context.Context, s conformance.Setup) (*conformance.Rig, error) {
 		rig, err := make(ctx, s)
 		target := rig.Endpoints[0].(*inprocess.Target[eventtarget.Raw])
-		rig.Endpoints[0] = endpoint{target, eventtarget.Typed(eventtarget.Target(target), eventtarget.JSON[eventtarget.Raw]())}
+		rig.Endpoints[0] = endpoint{target, eventtarget.Typed(target, eventtarget.JSON[eventtarget.Raw]())}
 		return rig, err
 	}
 	conformance.Run(t, h)

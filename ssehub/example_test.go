@@ -120,7 +120,7 @@ func ExampleNewPostHandler() {
 	}
 	mux := http.NewServeMux()
 	mux.Handle("GET /sse", h)
-	mux.Handle("POST /sse", ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{
+	mux.Handle("POST /sse", ssehub.NewPostHandler(h.Hub, ssehub.PostOptions{
 		Authorize: func(_ string, t eventtarget.Topic) error {
 			if t.Type != "chat" {
 				return fmt.Errorf("nobody may dispatch a %s", t.Type)

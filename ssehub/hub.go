@@ -30,10 +30,6 @@ type HandlerOptions struct {
 	// answered with its status and text, any other with 401 and no text. nil lets
 	// everyone in, as nobody.
 	Authenticate func(r *http.Request) (hub.Grant, error)
-	// Authorize is asked for each event of a POST, with who sends it; the hub is asked
-	// about spokes, and who posts is none. Its error is answered with 403 and its text.
-	// nil allows everything.
-	Authorize func(identity string, t eventtarget.Topic) error
 	// Hosts are the names, without port, that a request may ask for, or "*" for any.
 	// nil: any, but on a loopback address only this machine's, unless a trusted proxy
 	// asks.
@@ -108,9 +104,10 @@ func newHandler(h *hub.Hub, o HandlerOptions) *handler {
 }
 
 type handler struct {
-	hub  *hub.Hub
-	opts HandlerOptions
-	gate httpgate.Gate
+	hub       *hub.Hub
+	opts      HandlerOptions
+	authorize func(identity string, t eventtarget.Topic) error // a POST; nil: everything
+	gate      httpgate.Gate
 }
 
 // only serves one method, to pages of origins that are allowed. Their browsers may ask first

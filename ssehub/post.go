@@ -12,6 +12,15 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
+// PostOptions is what concerns the requests of [NewPostHandler].
+type PostOptions struct {
+	HandlerOptions
+	// Authorize is asked for each event, with who sends it; the hub is asked about
+	// spokes, and who posts is none. Its error is answered with 403 and its text. nil
+	// allows everything.
+	Authorize func(identity string, t eventtarget.Topic) error
+}
+
 // NewPostHandler returns the way back for those who only listen: a handler that
 // dispatches the envelope in a POST to every spoke of the hub. It answers 202 when that
 // was accepted, and otherwise with what is wrong, in plain text; with 503 when that is
@@ -24,8 +33,9 @@ import (
 // Origins, Authenticate, Hosts and TrustedProxies are those of the requests that
 // listen. The content type must be application/json, which a page of another origin
 // cannot send unasked; its browser's question (CORS preflight) is answered for Origins.
-func NewPostHandler(h *hub.Hub, o HandlerOptions) http.Handler {
-	l := newHandler(h, o)
+func NewPostHandler(h *hub.Hub, o PostOptions) http.Handler {
+	l := newHandler(h, o.HandlerOptions)
+	l.authorize = o.Authorize
 	return l.only(http.MethodPost, l.post)
 }
 
@@ -48,8 +58,8 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) error {
 	if err == nil && m.Control() {
 		err = fmt.Errorf("%w: %q is the protocol's own", eventtarget.ErrInvalidTopic, m.Type)
 	}
-	if err == nil && h.opts.Authorize != nil {
-		if no := h.opts.Authorize(meta.Identity, eventtarget.T(m.Type, m.ID)); no != nil {
+	if err == nil && h.authorize != nil {
+		if no := h.authorize(meta.Identity, eventtarget.T(m.Type, m.ID)); no != nil {
 			return &Refusal{Status: http.StatusForbidden, Text: no.Error()}
 		}
 	}

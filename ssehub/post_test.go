@@ -21,7 +21,7 @@ func TestPost(t *testing.T) {
 	h, url := serve(t, ssehub.Options{Options: hub.Options{Limits: eventtarget.Limits{Message: 100}}})
 	s := listen(t, url, "")
 	s.block()
-	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{}))
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.PostOptions{}))
 	defer server.Close()
 	post := func(method, contentType, origin, body string) int {
 		req, err := http.NewRequestWithContext(t.Context(), method, server.URL, strings.NewReader(body))
@@ -79,7 +79,7 @@ func TestPreflight(t *testing.T) {
 		Origins:      []string{"https://good.test"},
 		Authenticate: func(*http.Request) (hub.Grant, error) { return hub.Grant{}, errors.New("a preflight has no token") },
 	}
-	for method, handler := range map[string]http.Handler{"GET": ssehub.NewHandler(h.Hub, options), "POST": ssehub.NewPostHandler(h.Hub, options)} {
+	for method, handler := range map[string]http.Handler{"GET": ssehub.NewHandler(h.Hub, options), "POST": ssehub.NewPostHandler(h.Hub, ssehub.PostOptions{HandlerOptions: options})} {
 		for origin, allowed := range map[string]bool{"https://good.test": true, "http://good.test": false, "https://evil.test": false, "null": false} {
 			ask := httptest.NewRequestWithContext(t.Context(), http.MethodOptions, "http://hub.test/", nil)
 			ask.Header.Set("Origin", origin)
@@ -109,8 +109,10 @@ func TestPreflight(t *testing.T) {
 // TestPostAuthorize: who posts may be told what not to, by name.
 func TestPostAuthorize(t *testing.T) {
 	h, _ := serve(t, ssehub.Options{})
-	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{
-		Authenticate: func(r *http.Request) (hub.Grant, error) { return hub.Grant{Identity: r.Header.Get("X-Who")}, nil },
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.PostOptions{
+		HandlerOptions: ssehub.HandlerOptions{
+			Authenticate: func(r *http.Request) (hub.Grant, error) { return hub.Grant{Identity: r.Header.Get("X-Who")}, nil },
+		},
 		Authorize: func(identity string, topic eventtarget.Topic) error {
 			if identity != "ann" || topic != eventtarget.T("chat", "1") {
 				return eventtarget.ErrForbidden
@@ -163,7 +165,7 @@ func (fullDisk) Append(records []hub.Record) error {
 // not told why either.
 func TestPostStore(t *testing.T) {
 	h, _ := serve(t, ssehub.Options{Options: hub.Options{Store: fullDisk{}, OnFault: func(eventtarget.Fault) {}}})
-	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{}))
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.PostOptions{}))
 	defer server.Close()
 	for _, want := range []string{"outcome unknown\n", "not accepted\n"} {
 		res, err := http.Post(server.URL, "application/json", strings.NewReader(`{"type":"a","id":"1"}`))
@@ -184,7 +186,7 @@ func TestPostNeedsNoRoom(t *testing.T) {
 	h, url := serve(t, ssehub.Options{Options: hub.Options{SpokesPerAddr: 1}})
 	s := listen(t, url, "")
 	s.block()
-	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.HandlerOptions{}))
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.PostOptions{}))
 	defer server.Close()
 	res, err := http.Post(server.URL, "application/json", strings.NewReader(`{"type":"a","id":"1"}`))
 	if err != nil {

@@ -71,7 +71,7 @@ func newDemo() *cobra.Command {
 
 // serve serves the demo's hub until ctx ends, and drains it.
 func serve(ctx context.Context, l net.Listener, h *wsserver.Hub) error {
-	server := &http.Server{Handler: routes(h, h, true, ssehub.HandlerOptions{}), ReadHeaderTimeout: 5 * time.Second}
+	server := &http.Server{Handler: routes(h, h, true, ssehub.PostOptions{}), ReadHeaderTimeout: 5 * time.Second}
 	failed := make(chan error, 1)
 	go func() { failed <- server.Serve(l) }()
 	select {

@@ -113,17 +113,16 @@ func (d *daemon) renew(c *config.Config) {
 
 // newRoutes are what this hub serves by a configuration.
 func (d *daemon) newRoutes(c *config.Config, w *website) *http.ServeMux {
-	return routes(d.hub, fromOrigins(c.Origins, d.hub), w.page(c), ssehub.HandlerOptions{
-		Origins: c.Origins, Hosts: d.config.Hosts, TrustedProxies: networks(d.config.Proxies),
-		Authenticate: d.policy.authenticate, Authorize: d.policy.authorizePost,
-	})
+	return routes(d.hub, fromOrigins(c.Origins, d.hub), w.page(c), ssehub.PostOptions{Authorize: d.policy.authorizePost, HandlerOptions: ssehub.HandlerOptions{
+		Origins: c.Origins, Hosts: d.config.Hosts, TrustedProxies: networks(d.config.Proxies), Authenticate: d.policy.authenticate,
+	}})
 }
 
 // routes are what a hub serves; ws upgrades.
-func routes(h *wsserver.Hub, ws http.Handler, page bool, o ssehub.HandlerOptions) *http.ServeMux {
+func routes(h *wsserver.Hub, ws http.Handler, page bool, o ssehub.PostOptions) *http.ServeMux {
 	mux := http.NewServeMux()
 	mux.Handle("/ws", ws)
-	mux.Handle("/sse", ssehub.NewHandler(h.Hub, o))
+	mux.Handle("/sse", ssehub.NewHandler(h.Hub, o.HandlerOptions))
 	mux.Handle("/dispatch", ssehub.NewPostHandler(h.Hub, o))
 	mux.HandleFunc("/healthz", func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("ok\n")) })
 	mux.Handle("/eventtarget.js", web.Module())

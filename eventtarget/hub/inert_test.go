@@ -19,7 +19,7 @@ func TestTypedSpokeTellsFaults(t *testing.T) {
 		h := newHub(t, hub.Options{Heartbeat: -1, OnFault: func(f eventtarget.Fault) { faults <- f }})
 		defer h.Close()
 		p := attach(t, h, hub.Meta{ID: "ann"})
-		view := eventtarget.Typed(eventtarget.Target(p.spoke), eventtarget.JSON[int]())
+		view := eventtarget.Typed(p.spoke, eventtarget.JSON[int]())
 		if _, err := view.Add(t.Context(), eventtarget.T("a", "*"), eventtarget.Func(func(context.Context, eventtarget.Event[int]) {
 			t.Error("a text was taken for a number")
 		})); err != nil {

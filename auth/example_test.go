@@ -81,7 +81,7 @@ func ExampleJWT() {
 	}
 	// Output:
 	// for the chat: "ada", <nil>
-	// for the shop: "", token has invalid claims: token has invalid audience
+	// for the shop: "", auth: token has invalid claims: token has invalid audience
 }
 
 // A browser cannot set the header of a WebSocket's request, so that the token stands in
@@ -94,6 +94,6 @@ func ExampleFromQuery() {
 	}
 	// Output:
 	// /ws?token=secret: "ada", <nil>
-	// /ws?token=guess: "", unknown token
-	// /ws: "", no token
+	// /ws?token=guess: "", auth: unknown token
+	// /ws: "", auth: no token
 }

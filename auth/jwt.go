@@ -2,6 +2,7 @@ package auth
 
 import (
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -48,15 +49,15 @@ func JWT(o JWTOptions) (Authenticator, error) {
 		}
 		claims := jwt.MapClaims{}
 		if _, err := parser.ParseWithClaims(text, claims, o.Key); err != nil {
-			return hub.Grant{}, err
+			return hub.Grant{}, fmt.Errorf("auth: %w", err)
 		}
 		subject, err := claims.GetSubject()
 		if err != nil || subject == "" {
-			return hub.Grant{}, errors.New("token without a subject")
+			return hub.Grant{}, errors.New("auth: token without a subject")
 		}
 		expires, err := claims.GetExpirationTime()
 		if err != nil {
-			return hub.Grant{}, err
+			return hub.Grant{}, fmt.Errorf("auth: %w", err)
 		}
 		return hub.Grant{Identity: subject, Expires: expires.Add(o.Leeway), Values: map[any]any{claimsKey{}: claims}}, nil
 	}, nil

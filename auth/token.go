@@ -15,8 +15,8 @@ type Authenticator = func(r *http.Request) (hub.Grant, error)
 
 // errNoToken and errUnknown are all that a stranger may learn.
 var (
-	errNoToken = errors.New("no token")
-	errUnknown = errors.New("unknown token")
+	errNoToken = errors.New("auth: no token")
+	errUnknown = errors.New("auth: unknown token")
 )
 
 // Static knows tokens beforehand: identities by token. It compares them in a time

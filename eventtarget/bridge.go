@@ -1,6 +1,7 @@
 package eventtarget
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/eventtarget-go/toolkit/internal/option"
 	"github.com/eventtarget-go/toolkit/internal/trace"
 )
 
@@ -85,8 +87,9 @@ func Bridge(ctx context.Context, a, b Target, opts *BridgeOptions) (*Bridging, e
 	if len(g.opts.Topics) == 0 {
 		g.opts.Topics = []Topic{{Wildcard, Wildcard}}
 	}
-	if g.opts.HopLimit < 0 { // it would carry nothing
-		return nil, &Error{Op: "bridge", Err: fmt.Errorf("negative HopLimit (%d)", g.opts.HopLimit)}
+	// A negative HopLimit would carry nothing.
+	if err := cmp.Or(option.NotNegative("HopLimit", g.opts.HopLimit), option.NotNegative("Queue", g.opts.Queue)); err != nil {
+		return nil, &Error{Op: "bridge", Err: err}
 	}
 	if g.opts.HopLimit == 0 {
 		g.opts.HopLimit = DefaultHopLimit

@@ -115,11 +115,14 @@ func (c Config) Secret(label string) (secret [32]byte, err error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(own.PrivateKey)
 	if err != nil {
-		return secret, fmt.Errorf("identity: %w", err)
+		return secret, fmt.Errorf("identity: secret: %w", err)
 	}
 	b, err := hkdf.Key(sha256.New, der, nil, "eventtarget "+label, len(secret))
+	if err != nil {
+		return secret, fmt.Errorf("identity: secret: %w", err)
+	}
 	copy(secret[:], b)
-	return secret, err
+	return secret, nil
 }
 
 // verifier is what one end asks of the other.

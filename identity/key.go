@@ -26,7 +26,7 @@ type Key struct {
 func New() (*Key, error) {
 	_, private, err := ed25519.GenerateKey(nil)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: new key: %w", err)
 	}
 	return newKey(private)
 }
@@ -44,11 +44,11 @@ func Create(path string) (*Key, error) {
 	}
 	der, err := x509.MarshalPKCS8PrivateKey(key.private)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: create: %w", err)
 	}
 	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: create: %w", err)
 	}
 	err = pem.Encode(f, &pem.Block{Type: pemType, Bytes: der})
 	if err == nil {
@@ -56,7 +56,7 @@ func Create(path string) (*Key, error) {
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		_ = os.Remove(path)
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: create: %w", err)
 	}
 	return key, nil
 }
@@ -70,31 +70,31 @@ const maxKeyFile = 16 << 10
 func Load(path string) (*Key, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: load: %w", err)
 	}
 	defer func() { _ = f.Close() }()
 	info, err := f.Stat()
 	switch {
 	case err != nil:
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: load: %w", err)
 	case !info.Mode().IsRegular():
-		return nil, fmt.Errorf("identity: %s is no regular file", path)
+		return nil, fmt.Errorf("identity: load: %s is no regular file", path)
 	case runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0:
-		return nil, fmt.Errorf("identity: %s has mode %#o, and a key is for its owner alone: chmod 600: %w",
+		return nil, fmt.Errorf("identity: load: %s has mode %#o, and a key is for its owner alone: chmod 600: %w",
 			path, info.Mode().Perm(), fs.ErrPermission)
 	}
 	text, err := io.ReadAll(io.LimitReader(f, maxKeyFile))
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: load: %w", err)
 	}
 	block, _ := pem.Decode(text)
 	if block == nil || block.Type != pemType {
-		return nil, fmt.Errorf("identity: %s holds no PEM block %q", path, pemType)
+		return nil, fmt.Errorf("identity: load: %s holds no PEM block %q", path, pemType)
 	}
 	parsed, err := x509.ParsePKCS8PrivateKey(block.Bytes)
 	private, ok := parsed.(ed25519.PrivateKey)
 	if err != nil || !ok {
-		return nil, fmt.Errorf("identity: %s holds no Ed25519 key", path)
+		return nil, fmt.Errorf("identity: load: %s holds no Ed25519 key", path)
 	}
 	return newKey(private)
 }
@@ -113,11 +113,11 @@ func newKey(private ed25519.PrivateKey) (*Key, error) {
 	}
 	der, err := x509.CreateCertificate(nil, template, template, private.Public(), private)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: certificate of a key: %w", err)
 	}
 	leaf, err := x509.ParseCertificate(der)
 	if err != nil {
-		return nil, fmt.Errorf("identity: %w", err)
+		return nil, fmt.Errorf("identity: certificate of a key: %w", err)
 	}
 	return &Key{private: private, certificate: tls.Certificate{
 		Certificate: [][]byte{der}, PrivateKey: private, Leaf: leaf,

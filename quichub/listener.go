@@ -12,6 +12,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/identity"
+	"github.com/eventtarget-go/toolkit/internal/option"
 	"github.com/eventtarget-go/toolkit/internal/quicconn"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
@@ -94,8 +95,8 @@ func (l *Listener) listen(o ListenerOptions) error {
 	if err != nil {
 		return err
 	}
-	if o.ConnsPerPrefix < 0 {
-		return errors.New("a bound is negative")
+	if err := option.NotNegative("ConnsPerPrefix", o.ConnsPerPrefix); err != nil {
+		return err
 	}
 	l.handshake, l.prefixes.most = times.Handshake, o.ConnsPerPrefix
 	switch {

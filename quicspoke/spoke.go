@@ -50,6 +50,9 @@ type Spoke struct{ *link.Link }
 // address or the options.
 func New(address string, opts *Options) (*Spoke, error) {
 	s, err := open(address, opts)
+	if _, told := errors.AsType[*eventtarget.Error](err); told { // the link has said so
+		return nil, err
+	}
 	if err != nil {
 		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: err}
 	}

@@ -14,6 +14,7 @@ import (
 	"github.com/redis/rueidis"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 const adapter = "redis"
@@ -87,8 +88,17 @@ func (o Options) withDefaults() (Options, error) {
 	o.ClaimAfter = cmp.Or(o.ClaimAfter, 10*time.Second)
 	o.Timeout = cmp.Or(o.Timeout, 1500*time.Millisecond)
 	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
-	if o.InboxEvents < 0 || o.InboxBytes < 0 || o.LogEvents < 0 || o.Shards < 0 || o.RetryFor < 0 || o.ClaimAfter < 0 || o.Timeout < 0 || o.DialTimeout < 0 {
-		return o, errors.New("a negative option")
+	if err := cmp.Or(
+		option.NotNegative("Shards", o.Shards),
+		option.NotNegative("ClaimAfter", o.ClaimAfter),
+		option.NotNegative("LogEvents", o.LogEvents),
+		option.NotNegative("RetryFor", o.RetryFor),
+		option.NotNegative("InboxEvents", o.InboxEvents),
+		option.NotNegative("InboxBytes", o.InboxBytes),
+		option.NotNegative("Timeout", o.Timeout),
+		option.NotNegative("DialTimeout", o.DialTimeout),
+	); err != nil {
+		return o, err
 	}
 	switch {
 	case o.Group == "":
@@ -98,7 +108,7 @@ func (o Options) withDefaults() (Options, error) {
 	case o.NoEcho:
 		return o, errors.New("a group's members share their own events, too: NoEcho cannot be had")
 	case o.ClaimAfter < time.Second/10:
-		return o, errors.New("ClaimAfter is at least 100 ms")
+		return o, fmt.Errorf("ClaimAfter is %v, and has to be at least 100 ms", o.ClaimAfter)
 	}
 	return o, checkName("group", o.Group)
 }

@@ -56,8 +56,16 @@ func OpenStore(ctx context.Context, rawURL string, opts *Options) (*Store, error
 	if opts != nil {
 		o = *opts
 	}
-	if o.Durable || o.Shards != 0 || o.Group != "" || o.NoEcho || o.RetryFor != 0 || o.Limits != (eventtarget.Limits{}) || o.InboxEvents != 0 || o.InboxBytes != 0 {
-		return nil, fail("open", eventtarget.Topic{}, errors.New("an option that a store does not have"))
+	for _, other := range []struct {
+		name string
+		set  bool
+	}{
+		{"Durable", o.Durable}, {"Shards", o.Shards != 0}, {"Group", o.Group != ""}, {"NoEcho", o.NoEcho}, {"RetryFor", o.RetryFor != 0},
+		{"Limits", o.Limits != eventtarget.Limits{}}, {"InboxEvents", o.InboxEvents != 0}, {"InboxBytes", o.InboxBytes != 0},
+	} {
+		if other.set {
+			return nil, fail("open", eventtarget.Topic{}, fmt.Errorf("%s is set, which a store does not have", other.name))
+		}
 	}
 	o.Durable = true
 	o.RetryFor = forever

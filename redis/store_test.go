@@ -5,7 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
-	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -187,10 +187,17 @@ func TestSmallestHubACL(t *testing.T) {
 
 // TestOpenStoreOptions: an option that means nothing here is an error.
 func TestOpenStoreOptions(t *testing.T) {
-	for n, o := range []redis.Options{{Durable: true}, {Group: "g"}, {NoEcho: true}, {Shards: 2}, {RetryFor: time.Second}, {InboxBytes: 1}, {Prefix: "a b"}, {LogEvents: -1}} {
-		if s, err := redis.OpenStore(t.Context(), "redis://127.0.0.1:1", &o); err == nil {
+	for want, o := range map[string]redis.Options{
+		"Durable is set": {Durable: true}, "Group is set": {Group: "g"}, "NoEcho is set": {NoEcho: true}, "Shards is set": {Shards: 2},
+		"RetryFor is set": {RetryFor: time.Second}, "Limits is set": {Limits: eventtarget.Limits{Depth: 1}}, "InboxEvents is set": {InboxEvents: 1},
+		"InboxBytes is set": {InboxBytes: 1}, `prefix "a b`: {Prefix: "a b"}, "LogEvents is negative (-1)": {LogEvents: -1},
+	} {
+		s, err := redis.OpenStore(t.Context(), "redis://127.0.0.1:1", &o)
+		if err == nil {
 			_ = s.Close()
-			t.Error("no error for options", strconv.Itoa(n))
+		}
+		if err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("%v, want %q", err, want)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package ssehub
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"net/netip"
@@ -11,6 +12,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/internal/httpgate"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // Options configures a [Hub]: the hub's own, and what concerns the requests.
@@ -77,10 +79,11 @@ func New(opts *Options) (*Hub, error) {
 
 // check tells what is wrong with the options.
 func (o HandlerOptions) check() error {
-	if o.Retry < 0 || o.WriteTimeout < 0 {
-		return errors.New("a time is negative")
-	}
-	return httpgate.CheckOrigins(o.Origins)
+	return cmp.Or(
+		option.NotNegative("HandlerOptions.Retry", o.Retry),
+		option.NotNegative("HandlerOptions.WriteTimeout", o.WriteTimeout), // the hub has one, too
+		httpgate.CheckOrigins(o.Origins),
+	)
 }
 
 // NewHandler returns a handler that makes requests spokes of a hub that may have others

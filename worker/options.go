@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // Restart says when a child that has ended is started again.
@@ -88,9 +90,17 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("restart(%d) is unknown", o.Restart)
 	case o.WhileDown > Refuse:
 		return o, fmt.Errorf("whileDown(%d) is unknown", o.WhileDown)
-	case o.HandshakeTimeout < 0 || o.ReadyTimeout < 0 || o.WriteTimeout < 0 || o.TermTimeout < 0 || o.KillTimeout < 0 || o.LogRate < 0,
-		min(o.Backoff.Min, o.Backoff.Max, o.Backoff.Healthy) < 0:
-		return o, errors.New("a negative option")
+	}
+	if err := cmp.Or(
+		option.NotNegative("HandshakeTimeout", o.HandshakeTimeout),
+		option.NotNegative("ReadyTimeout", o.ReadyTimeout),
+		option.NotNegative("WriteTimeout", o.WriteTimeout),
+		option.NotNegative("TermTimeout", o.TermTimeout),
+		option.NotNegative("KillTimeout", o.KillTimeout),
+		option.NotNegative("LogRate", o.LogRate),
+		o.Backoff.Check(),
+	); err != nil {
+		return o, err
 	}
 	def(&o.HandshakeTimeout, 2*time.Second)
 	def(&o.ReadyTimeout, time.Minute)

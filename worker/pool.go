@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/option"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
@@ -35,8 +36,8 @@ func (o PoolOptions) withDefaults() (_ PoolOptions, err error) {
 	if o.Worker, err = o.Worker.withDefaults(); err != nil {
 		return o, err
 	}
-	if o.Size < 0 {
-		return o, errors.New("a negative Size")
+	if err := option.NotNegative("Size", o.Size); err != nil {
+		return o, err
 	}
 	def(&o.Size, runtime.GOMAXPROCS(0))
 	def(&o.Worker.Backoff.Min, 100*time.Millisecond)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // JoinOptions configures a [Membership]. A zero field means its default.
@@ -28,16 +30,24 @@ type JoinOptions struct {
 }
 
 func (o JoinOptions) withDefaults() (JoinOptions, error) {
-	if o.QueueEvents < 0 || o.QueueBytes < 0 || o.Patience < 0 || o.Lease < 0 {
-		return o, errors.New("a negative option")
+	if err := cmp.Or(
+		option.NotNegative("QueueEvents", o.QueueEvents),
+		option.NotNegative("QueueBytes", o.QueueBytes),
+		option.NotNegative("Patience", o.Patience),
+		option.NotNegative("Lease", o.Lease),
+	); err != nil {
+		return o, err
 	}
 	def(&o.Name, newID()[:10])
 	def(&o.QueueEvents, 1<<16)
 	def(&o.QueueBytes, 64<<20)
 	def(&o.Patience, 5*time.Second)
 	def(&o.Lease, 3*time.Second)
-	if o.Lease < minLease || o.Lease > maxLease || len(o.Name) > maxName {
-		return o, fmt.Errorf("a lease outside %v and %v, or a name of more than %d bytes", minLease, maxLease, maxName)
+	switch {
+	case o.Lease < minLease || o.Lease > maxLease:
+		return o, fmt.Errorf("a Lease of %v is not between %v and %v", o.Lease, minLease, maxLease)
+	case len(o.Name) > maxName:
+		return o, fmt.Errorf("a Name of %d bytes is longer than %d", len(o.Name), maxName)
 	}
 	return o, nil
 }

@@ -1,12 +1,13 @@
 package hub
 
 import (
-	"errors"
+	"cmp"
 	"fmt"
 	"runtime"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // Options configures a [Hub]. A zero field means its default.
@@ -138,11 +139,25 @@ type Options struct {
 }
 
 func (o Options) withDefaults() (Options, error) {
-	for _, n := range []int{o.LogBytes, o.LogEvents, o.SpokeBytes, o.SpokeEvents, o.InboxBytes, o.Sweepers, o.Misses,
-		o.Subscriptions, o.RetainTopics, o.Spokes, o.SpokesPerAddr, o.Burst} {
-		if n < 0 {
-			return o, errors.New("a bound is negative")
-		}
+	def(&o.Adapter, "hub") // which the error names
+	if err := cmp.Or(
+		option.NotNegative("LogBytes", o.LogBytes),
+		option.NotNegative("LogEvents", o.LogEvents),
+		option.NotNegative("SpokeBytes", o.SpokeBytes),
+		option.NotNegative("SpokeEvents", o.SpokeEvents),
+		option.NotNegative("InboxBytes", o.InboxBytes),
+		option.NotNegative("Sweepers", o.Sweepers),
+		option.NotNegative("Subscriptions", o.Subscriptions),
+		option.NotNegative("RetainTopics", o.RetainTopics),
+		option.NotNegative("Spokes", o.Spokes),
+		option.NotNegative("SpokesPerAddr", o.SpokesPerAddr),
+		option.NotNegative("Rate", o.Rate),
+		option.NotNegative("Burst", o.Burst),
+		option.NotNegative("FirstMessage", o.FirstMessage),
+		option.NotNegative("Misses", o.Misses),
+		option.NotNegative("WriteTimeout", o.WriteTimeout),
+	); err != nil {
+		return o, err
 	}
 	switch o.Overflow {
 	case eventtarget.DropNewest: // the zero Overflow
@@ -151,14 +166,10 @@ func (o Options) withDefaults() (Options, error) {
 	default:
 		return o, fmt.Errorf("a hub cannot have Overflow %v", o.Overflow)
 	}
-	switch {
-	case o.Rate < 0 || o.WriteTimeout < 0 || o.FirstMessage < 0:
-		return o, errors.New("a rate or a time is negative")
-	case o.Duplicates > Refuse:
+	if o.Duplicates > Refuse {
 		return o, fmt.Errorf("duplicates(%d) is unknown", o.Duplicates)
 	}
 	o.Limits = o.Limits.WithDefaults()
-	def(&o.Adapter, "hub")
 	def(&o.LogBytes, 16<<20)
 	def(&o.LogEvents, 1<<18)
 	def(&o.SpokeBytes, 1<<20)

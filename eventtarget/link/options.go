@@ -1,6 +1,7 @@
 package link
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // Options configures a [Link]. Exactly one of Dial and Conn is required; every
@@ -103,6 +105,15 @@ type Backoff struct {
 	Healthy time.Duration
 }
 
+// Check tells which of the times is negative.
+func (b Backoff) Check() error {
+	return cmp.Or(
+		option.NotNegative("Backoff.Min", b.Min),
+		option.NotNegative("Backoff.Max", b.Max),
+		option.NotNegative("Backoff.Healthy", b.Healthy),
+	)
+}
+
 // Pause returns the pause before the next attempt, when there has been no healthy connection
 // for so long. Min and Max must be set. It is for adapters that try again by themselves.
 func (b Backoff) Pause(failing time.Duration) time.Duration {
@@ -112,18 +123,25 @@ func (b Backoff) Pause(failing time.Duration) time.Duration {
 }
 
 func (o Options) withDefaults() (Options, error) {
+	def(&o.Adapter, "link") // which the error names
+	if err := cmp.Or(
+		option.NotNegative("LogBytes", o.LogBytes),
+		option.NotNegative("LogEvents", o.LogEvents),
+		option.NotNegative("Subscriptions", o.Subscriptions),
+		option.NotNegative("Misses", o.Misses),
+		option.NotNegative("WriteTimeout", o.WriteTimeout),
+		option.NotNegative("DialTimeout", o.DialTimeout),
+		o.Backoff.Check(),
+	); err != nil {
+		return o, err
+	}
 	switch {
 	case (o.Dial == nil) == (o.Conn == nil):
 		return o, errors.New("exactly one of Dial and Conn is required")
 	case o.Overflow != eventtarget.DropNewest && o.Overflow != eventtarget.Reject && o.Overflow != eventtarget.Block:
 		return o, fmt.Errorf("a link cannot have Overflow %v", o.Overflow)
-	case o.LogBytes < 0 || o.LogEvents < 0 || o.Misses < 0 || o.Subscriptions < 0:
-		return o, errors.New("a bound is negative")
-	case min(o.WriteTimeout, o.DialTimeout, o.Backoff.Min, o.Backoff.Max, o.Backoff.Healthy) < 0:
-		return o, errors.New("a time is negative")
 	}
 	o.Limits = o.Limits.WithDefaults()
-	def(&o.Adapter, "link")
 	def(&o.ID, o.Adapter)
 	def(&o.LogBytes, 16<<20)
 	def(&o.LogEvents, 65536)

@@ -1,10 +1,12 @@
 package quicconn
 
 import (
-	"errors"
+	"cmp"
 	"time"
 
 	"github.com/quic-go/quic-go"
+
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // What both ends must speak (RFC 7301): plain envelopes, or sessions too.
@@ -26,7 +28,8 @@ const (
 	maxWindow   = 512 << 10
 )
 
-// Times are how long things may take; zero is the default.
+// Times are how long things may take; zero is the default. Both ends have them as options,
+// HandshakeTimeout, IdleTimeout and KeepAlive.
 type Times struct {
 	Handshake time.Duration // 5 s
 	Idle      time.Duration // 10 s
@@ -35,8 +38,8 @@ type Times struct {
 
 // WithDefaults returns the times with the defaults, or what is wrong with them.
 func (t Times) WithDefaults() (Times, error) {
-	if t.Handshake < 0 || t.Idle < 0 {
-		return t, errors.New("a timeout is negative")
+	if err := cmp.Or(option.NotNegative("HandshakeTimeout", t.Handshake), option.NotNegative("IdleTimeout", t.Idle)); err != nil {
+		return t, err
 	}
 	def(&t.Handshake, 5*time.Second)
 	def(&t.Idle, 10*time.Second)

@@ -36,6 +36,7 @@ import (
 	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // Options configures a [Store].
@@ -76,15 +77,15 @@ func Open(dir string, opts *Options) (*Store, error) {
 	if opts != nil {
 		s.opts = *opts
 	}
-	switch {
-	case s.opts.Bytes < 0:
-		return nil, errors.New("filestore: a bound is negative")
-	case s.opts.Bytes == 0:
+	if err := option.NotNegative("Bytes", s.opts.Bytes); err != nil {
+		return nil, fmt.Errorf("filestore: open: %w", err)
+	}
+	if s.opts.Bytes == 0 {
 		s.opts.Bytes = 64 << 20
 	}
 	if err := s.open(); err != nil {
 		_ = s.Close()
-		return nil, fmt.Errorf("filestore: %w", err)
+		return nil, fmt.Errorf("filestore: open: %w", err)
 	}
 	return s, nil
 }
@@ -157,7 +158,7 @@ func (s *Store) Restore() iter.Seq2[hub.Record, error] {
 				err = s.goOn(size)
 			}
 			if err != nil {
-				yield(hub.Record{}, fmt.Errorf("filestore: %w", err))
+				yield(hub.Record{}, fmt.Errorf("filestore: restore: %w", err))
 				return
 			}
 		}
@@ -180,7 +181,7 @@ func (s *Store) Append(records []hub.Record) error {
 	defer s.mu.Unlock()
 	if s.failed == nil {
 		if err := s.append(records); err != nil {
-			s.failed = fmt.Errorf("filestore: %w", err)
+			s.failed = fmt.Errorf("filestore: append: %w", err)
 		}
 	}
 	return s.failed
@@ -258,7 +259,7 @@ func (s *Store) Close() (err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.failed == nil {
-		s.failed = fmt.Errorf("filestore: %w", os.ErrClosed)
+		s.failed = fmt.Errorf("filestore: append: %w", os.ErrClosed)
 	}
 	for _, f := range []*os.File{s.file, s.lock} {
 		if f != nil {

@@ -275,7 +275,7 @@ func TestUnfinished(t *testing.T) {
 // TestOptions: a bound that is none is refused before there is a folder.
 func TestOptions(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "store")
-	if _, err := filestore.Open(dir, &filestore.Options{Bytes: -1}); err == nil || !strings.Contains(err.Error(), "negative") {
+	if _, err := filestore.Open(dir, &filestore.Options{Bytes: -1}); err == nil || err.Error() != "filestore: open: Bytes is negative (-1)" {
 		t.Errorf("a negative bound: %v", err)
 	}
 	if _, err := os.Stat(dir); !errors.Is(err, os.ErrNotExist) {
@@ -286,7 +286,7 @@ func TestOptions(t *testing.T) {
 func TestErrors(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, dir, &filestore.Options{Bytes: 4000})
-	if _, err := filestore.Open(dir, nil); err == nil || !strings.Contains(err.Error(), "used by another") {
+	if _, err := filestore.Open(dir, nil); err == nil || !strings.HasPrefix(err.Error(), "filestore: open: ") || !strings.Contains(err.Error(), "used by another") {
 		t.Errorf("a second Open: %v", err)
 	}
 	for n := range uint64(20) {
@@ -295,7 +295,7 @@ func TestErrors(t *testing.T) {
 	if err := s.Close(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Append([]hub.Record{event(1, "")}); !errors.Is(err, os.ErrClosed) {
+	if err := s.Append([]hub.Record{event(1, "")}); !errors.Is(err, os.ErrClosed) || !strings.HasPrefix(err.Error(), "filestore: append: ") {
 		t.Errorf("Append when closed: %v", err)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, "*.log"))
@@ -314,7 +314,7 @@ func TestErrors(t *testing.T) {
 	for _, err := range open(t, dir, nil).Restore() {
 		failed = errors.Join(failed, err)
 	}
-	if failed == nil || !strings.Contains(failed.Error(), filepath.Base(files[1])) {
+	if failed == nil || !strings.HasPrefix(failed.Error(), "filestore: restore: ") || !strings.Contains(failed.Error(), filepath.Base(files[1])) {
 		t.Errorf("a damaged file that is not the last one: %v", failed)
 	}
 	file := filepath.Join(t.TempDir(), "file")

@@ -1,6 +1,13 @@
 package eventtarget
 
-// Limits bounds one message. A zero field means its default. Both ends check:
+import (
+	"cmp"
+
+	"github.com/eventtarget-go/toolkit/internal/option"
+)
+
+// Limits bounds one message. A zero field means its default; a negative one is an error
+// where there is one to be had, see Check, and its default elsewhere. Both ends check:
 // Dispatch refuses what is over the limit, with nothing sent, and a receiver
 // refuses a peer that sends it all the same.
 type Limits struct {
@@ -23,18 +30,29 @@ const (
 	DefaultMaxHeaderBytes = 256
 )
 
-// WithDefaults returns l with the defaults in its zero fields.
+// Check tells which of the limits is negative: no message would be within it. It is for
+// adapters, before WithDefaults.
+func (l Limits) Check() error {
+	return cmp.Or(
+		option.NotNegative("Limits.Message", l.Message),
+		option.NotNegative("Limits.Depth", l.Depth),
+		option.NotNegative("Limits.Headers", l.Headers),
+		option.NotNegative("Limits.HeaderBytes", l.HeaderBytes),
+	)
+}
+
+// WithDefaults returns l with the defaults in its fields that are zero or negative.
 func (l Limits) WithDefaults() Limits {
-	if l.Message == 0 {
+	if l.Message <= 0 {
 		l.Message = DefaultMaxMessage
 	}
-	if l.Depth == 0 {
+	if l.Depth <= 0 {
 		l.Depth = DefaultMaxDepth
 	}
-	if l.Headers == 0 {
+	if l.Headers <= 0 {
 		l.Headers = DefaultMaxHeaders
 	}
-	if l.HeaderBytes == 0 {
+	if l.HeaderBytes <= 0 {
 		l.HeaderBytes = DefaultMaxHeaderBytes
 	}
 	return l

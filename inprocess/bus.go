@@ -19,7 +19,7 @@ type Bus struct {
 
 // MemberOptions configures a [Member]. The zero value is ready to use.
 type MemberOptions struct {
-	// Limits bounds a message that the member dispatches.
+	// Limits bounds a message that the member dispatches. A negative one is its default.
 	Limits eventtarget.Limits
 	// NoEcho keeps the member from hearing its own dispatches.
 	NoEcho bool

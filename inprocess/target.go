@@ -13,7 +13,7 @@ type Options[T any] struct {
 	// Codec makes the target treat payloads as a wire would. nil carries the Go
 	// value itself.
 	Codec eventtarget.Codec[T]
-	// Limits bounds a message; it takes effect with a Codec.
+	// Limits bounds a message; it takes effect with a Codec. A negative one is its default.
 	Limits eventtarget.Limits
 	// OnFault hears the faults; nil logs them.
 	OnFault func(eventtarget.Fault)

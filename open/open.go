@@ -111,6 +111,9 @@ type common struct {
 // parse reads them, where those with other names are the scheme's own.
 func (o Options) parse(u *url.URL, others ...string) (c common, err error) {
 	c.limits = o.Limits
+	if err := c.limits.Check(); err != nil { // which a member of a bus in memory cannot tell
+		return c, err
+	}
 	if err := eventtarget.CheckParameters(u, append([]string{"echo", "max"}, others...)...); err != nil {
 		return c, err
 	}

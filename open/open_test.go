@@ -90,6 +90,16 @@ func TestErrors(t *testing.T) {
 	}
 }
 
+// TestNegativeLimits: they are an error whatever the scheme.
+func TestNegativeLimits(t *testing.T) {
+	mux := open.NewMux(&open.Options{Limits: eventtarget.Limits{Message: -1}})
+	for _, scheme := range mux.Schemes() {
+		if target, err := mux.Open(t.Context(), scheme+"://127.0.0.1:1"); target != nil || err == nil || !strings.Contains(err.Error(), "Limits.Message is negative (-1)") {
+			t.Errorf("%s: %v", scheme, err)
+		}
+	}
+}
+
 // TestEcho: whatever the scheme, a target hears itself unless the URL says otherwise.
 func TestEcho(t *testing.T) {
 	hub := serve(t)

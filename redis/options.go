@@ -81,7 +81,6 @@ type Options struct {
 
 func (o Options) withDefaults() (Options, error) {
 	o.Prefix = cmp.Or(o.Prefix, "et")
-	o.Limits = o.Limits.WithDefaults()
 	o.InboxEvents = cmp.Or(o.InboxEvents, 1<<16)
 	o.InboxBytes = cmp.Or(o.InboxBytes, 32<<20)
 	o.LogEvents = cmp.Or(o.LogEvents, 100_000)
@@ -89,6 +88,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Timeout = cmp.Or(o.Timeout, 1500*time.Millisecond)
 	o.DialTimeout = cmp.Or(o.DialTimeout, time.Second)
 	if err := cmp.Or(
+		o.Limits.Check(),
 		option.NotNegative("Shards", o.Shards),
 		option.NotNegative("ClaimAfter", o.ClaimAfter),
 		option.NotNegative("LogEvents", o.LogEvents),
@@ -100,6 +100,7 @@ func (o Options) withDefaults() (Options, error) {
 	); err != nil {
 		return o, err
 	}
+	o.Limits = o.Limits.WithDefaults()
 	switch {
 	case o.Group == "":
 		return o, nil

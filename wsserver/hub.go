@@ -61,7 +61,6 @@ func New(opts *Options) (*Hub, error) {
 		return nil, &eventtarget.Error{Op: "open", Adapter: h.opts.Adapter, Err: err}
 	}
 	h.opts.Framing = appendHeader
-	h.opts.Limits = h.opts.Limits.WithDefaults()
 	engine, err := hub.New(h.opts.Options)
 	if err != nil {
 		return nil, err

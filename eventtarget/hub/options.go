@@ -141,6 +141,7 @@ type Options struct {
 func (o Options) withDefaults() (Options, error) {
 	def(&o.Adapter, "hub") // which the error names
 	if err := cmp.Or(
+		o.Limits.Check(),
 		option.NotNegative("LogBytes", o.LogBytes),
 		option.NotNegative("LogEvents", o.LogEvents),
 		option.NotNegative("SpokeBytes", o.SpokeBytes),

@@ -125,6 +125,7 @@ func (b Backoff) Pause(failing time.Duration) time.Duration {
 func (o Options) withDefaults() (Options, error) {
 	def(&o.Adapter, "link") // which the error names
 	if err := cmp.Or(
+		o.Limits.Check(),
 		option.NotNegative("LogBytes", o.LogBytes),
 		option.NotNegative("LogEvents", o.LogEvents),
 		option.NotNegative("Subscriptions", o.Subscriptions),

@@ -25,7 +25,10 @@
 // and quic: have subscribe: with true the hub is asked for the topics that have
 // listeners, as one must be that does not let everyone hear everything. ws:, wss: and
 // sse+http: have token-file, the file of a bearer token, which is read for each
-// connection. An unknown scheme or parameter is an error that names it.
+// connection. An unknown scheme or parameter is an error that names it, and so is a
+// parameter that stands there twice and is not repeatable, a fragment, and a user where
+// nobody would be told of one: mem:, quic: and worker: know none, and a token takes its
+// place.
 //
 // What cannot be swapped without losing a promise says so: [Options.Require] refuses a
 // URL whose scheme does not keep what the program relies on, and [Card] tells what each
@@ -40,6 +43,7 @@ import (
 	"maps"
 	"net/url"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -108,6 +112,9 @@ type common struct {
 	limits eventtarget.Limits
 }
 
+// repeatable are the parameters that have any number of values.
+var repeatable = []string{"arg", "pin", "topic"}
+
 // parse reads them, where those with other names are the scheme's own.
 func (o Options) parse(u *url.URL, others ...string) (c common, err error) {
 	c.limits = o.Limits
@@ -118,6 +125,19 @@ func (o Options) parse(u *url.URL, others ...string) (c common, err error) {
 		return c, err
 	}
 	q := u.Query()
+	for _, name := range slices.Sorted(maps.Keys(q)) {
+		if n := len(q[name]); n > 1 && !slices.Contains(repeatable, name) {
+			return c, fmt.Errorf("parameter %s: it stands there %d times, and has one value", name, n)
+		}
+	}
+	switch { // of both no more is said: there may be a password in them
+	case u.Fragment != "":
+		return c, errors.New("a fragment means nothing here: write %23 for a # that is part of something else")
+	case u.User != nil && slices.Contains([]string{"mem", "quic", "worker"}, u.Scheme):
+		return c, fmt.Errorf("%s: knows no user: leave out what stands before the @", u.Scheme)
+	case u.User != nil && q.Has("token-file"):
+		return c, errors.New("parameter token-file: there is a user before the @ too: write one of the two")
+	}
 	if c.echo, err = parseBool(q, "echo", true); err != nil {
 		return c, err
 	}
@@ -220,7 +240,7 @@ func (o Options) worker(_ context.Context, u *url.URL) (eventtarget.Endpoint, er
 		return nil, err
 	case !o.AllowExec:
 		return nil, fmt.Errorf("%w: programs may be started only where that is allowed (Options.AllowExec)", eventtarget.ErrForbidden)
-	case u.Host != "" || u.User != nil:
+	case u.Host != "":
 		return nil, errors.New("write worker:///PATH")
 	}
 	q := u.Query()
@@ -244,7 +264,7 @@ func (o Options) quic(_ context.Context, u *url.URL) (eventtarget.Endpoint, erro
 	if err != nil {
 		return nil, err
 	}
-	if u.User != nil || strings.Trim(u.Path, "/") != "" {
+	if strings.Trim(u.Path, "/") != "" {
 		return nil, errors.New("write quic://HOST:PORT?pin=PIN&key=FILE")
 	}
 	q := u.Query()

@@ -25,6 +25,9 @@ func splitBackplane(rawURL string) (bus *url.URL, shared bool, err error) {
 		return nil, false, redacted{err, rawURL}
 	}
 	q := bus.Query()
+	if len(q[durable]) > 1 { // as package open says of the others
+		return nil, false, fmt.Errorf("parameter %s: it stands there %d times, and has one value", durable, len(q[durable]))
+	}
 	if q.Has(durable) {
 		if shared, err = strconv.ParseBool(q.Get(durable)); err != nil {
 			return nil, false, fmt.Errorf("parameter %s: %q is neither true nor false", durable, q.Get(durable))

@@ -41,6 +41,7 @@ func TestErrors(t *testing.T) {
 		"no address":            {[]string{"hub", "--listen", "8080"}, []string{`--listen: http.address: "8080" is no address; write HOST:PORT`}},
 		"no address to look at": {[]string{"doctor", "--listen", "8080"}, []string{`--listen: "8080" is no address; write HOST:PORT`}},
 		"no bus to look at":     {[]string{"doctor", "--backplane", "there"}, []string{"--backplane: the URL cannot be parsed; write"}},
+		"no origin":             {[]string{"hub", "--listen", "127.0.0.1:1", "--quic", "", "--origin="}, []string{"--quic: quic.address: there is nothing behind the key; write", "--origin: origins: there is nothing behind the key; write"}},
 		"a log and none":        {[]string{"hub", "--listen", "127.0.0.1:0", "--backplane", "redis://127.0.0.1:1?durable=true&durable=false"}, []string{"parameter durable: it stands there 2 times"}},
 		"a key that is there":   {[]string{"keygen", key}, []string{"file exists; write the name of a new file, or --pin"}},
 		"a small payload":       {[]string{"bench", "mem://x", "--size", "3"}, []string{"--size: 3 bytes", "at least 48"}},

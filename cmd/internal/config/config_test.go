@@ -93,7 +93,7 @@ func TestLayers(t *testing.T) {
 			"EVENTTARGET_BACKPLANE_URL=redis://:" + secret + "@127.0.0.1:1", "EVENTTARGET_RELAY=false", "EVENTTARGET_SESSION_TIMEOUT=off",
 			"EVENTTARGET_LIMIT_SPOKES=3", "EVENTTARGET_TOPICS=x", "OTHER=1", "EVENTTARGET_RETAIN=a:*,b:*",
 		},
-		Flags: map[string]any{"http.address": ":3", "http.live": true, "quic.allow": []string(nil)},
+		Flags: map[string]any{"http.address": ":3", "http.live": true},
 		Names: map[string]string{"http.address": "--listen", "http.live": "--live"},
 	}
 	c, unknown, err := Load(s)

@@ -112,6 +112,8 @@ func empty(value any) bool {
 		return strings.Trim(string(value), ", ") == ""
 	case []any:
 		return len(value) == 0
+	case []string: // of a flag
+		return len(value) == 0
 	case map[string]any:
 		return len(value) == 0
 	}

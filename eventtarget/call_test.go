@@ -157,6 +157,17 @@ func TestCallCancel(t *testing.T) {
 	}
 }
 
+// TestCallEnded: what a call with an ended context says, it says once.
+func TestCallEnded(t *testing.T) {
+	here, _, _ := pair(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	_, err := sum.Call(ctx, here, []int{1})
+	if !errors.Is(err, context.Canceled) || strings.Count(err.Error(), context.Canceled.Error()) != 1 || strings.Contains(err.Error(), "\n") {
+		t.Errorf("%v", err)
+	}
+}
+
 // TestCallConcurrent: as many are answered at once as are allowed.
 func TestCallConcurrent(t *testing.T) {
 	here, there, _ := pair(t)

@@ -56,7 +56,7 @@ type Member struct {
 }
 
 // Hubs returns the hubs that are joined and said so lately, this one first, the others by
-// name.
+// name. Once the membership has ended there are no others.
 func (m *Membership) Hubs() []Member {
 	all := []Member{{ID: m.id, Name: m.opts.Name, Since: m.since, Spokes: m.hub.Len(), Seen: time.Now()}}
 	m.mu.Lock() // never around the hub's own lock, under which wants change
@@ -207,6 +207,9 @@ func (n *notice) read(payload []byte) error {
 func (m *Membership) seen(n notice) bool {
 	m.mu.Lock()
 	defer m.mu.Unlock()
+	if m.left { // while this came
+		return true
+	}
 	o := m.others[n.Hub]
 	if o == nil {
 		for id, twin := range m.others {

@@ -240,6 +240,7 @@ func (m *Membership) Close() error {
 	m.mu.Lock()
 	first, undo := !m.left, m.undo
 	m.left, m.undo = true, nil
+	clear(m.others) // it is not one of them any more, and hears nothing of them
 	m.mu.Unlock()
 	if !first {
 		return nil

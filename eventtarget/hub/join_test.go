@@ -100,6 +100,27 @@ func TestJoinedHubsAreOne(t *testing.T) {
 	})
 }
 
+// TestLeftHubs: who has left knows of no others, and asks none.
+func TestLeftHubs(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		_, members := joined(t, new(inprocess.Bus), 3, hub.Options{})
+		synctest.Wait()
+		if err := members[0].Leave(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if all := members[0].Hubs(); len(all) != 1 || all[0].Name != "a" {
+			t.Errorf("who has left knows of %+v", all)
+		}
+		if all, err := members[0].Group(t.Context(), "room"); err != nil || len(all.Missing) > 0 {
+			t.Errorf("who has left is told %+v, %v", all, err)
+		}
+		if all := members[1].Hubs(); len(all) != 2 {
+			t.Errorf("another knows of %+v", all)
+		}
+	})
+}
+
 // of returns the payloads of the events with an id.
 func (h *heard) of(id string) (all []string) {
 	h.mu.Lock()

@@ -2,6 +2,7 @@ package hub
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"sync"
 
@@ -25,7 +26,11 @@ const (
 
 // String returns the outcome in a word.
 func (o Outcome) String() string {
-	return [...]string{"pending", "out", "dropped", "gone"}[o]
+	names := [...]string{"pending", "out", "dropped", "gone"}
+	if int(o) >= len(names) {
+		return fmt.Sprintf("outcome(%d)", uint8(o))
+	}
+	return names[o]
 }
 
 // Flushed is what a [Hub.Flush] tells of a spoke.

@@ -43,3 +43,12 @@ func TestJoinOptions(t *testing.T) {
 		}
 	}
 }
+
+// TestOutcome: one that there is not has a text, too.
+func TestOutcome(t *testing.T) {
+	for o, want := range map[hub.Outcome]string{hub.Pending: "pending", hub.Out: "out", hub.Dropped: "dropped", hub.Gone: "gone", 9: "outcome(9)"} {
+		if got := o.String(); got != want {
+			t.Errorf("%d is %q, want %q", o, got, want)
+		}
+	}
+}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"cmp"
 	"fmt"
 	"net"
 	"net/url"
@@ -14,6 +15,9 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
+
+// defaultLog is the default of [hub.Options.LogBytes].
+const defaultLog = 16 << 20
 
 // check looks at what the keys say together, and reads the files that they name.
 func (r *reader) check(c *Config) {
@@ -38,8 +42,15 @@ func (r *reader) check(c *Config) {
 	if c.Limits.Burst > 0 && c.Limits.Rate == 0 {
 		r.bad("limits.burst", "there is no rate; write rate: with messages in a second, or leave this out")
 	}
-	if c.Limits.Message > c.Limits.LogBytes && c.Limits.LogBytes > 0 {
-		r.bad("limits.log-bytes", "the log cannot hold one message; write at least limits.message")
+	if message, log := cmp.Or(c.Limits.Message, eventtarget.DefaultMaxMessage), cmp.Or(c.Limits.LogBytes, defaultLog); message > log {
+		switch {
+		case c.Limits.LogBytes == 0:
+			r.bad("limits.message", "the log, of 16MiB, cannot hold one message; write log-bytes: with at least as much, too")
+		case c.Limits.Message == 0:
+			r.bad("limits.log-bytes", "the log cannot hold one message, of 1MiB; write as much, or message: with less, too")
+		default:
+			r.bad("limits.log-bytes", "the log cannot hold one message; write at least limits.message")
+		}
 	}
 	if c.Metrics != "" {
 		r.address("metrics", c.Metrics)

@@ -54,6 +54,8 @@ var brokenTogether = []struct {
 
 	{"nothing to retain", "retain-topics: 5\n", "1:1: retain-topics: nothing is retained; write retain: with a list of topics, or leave this out", true},
 	{"a burst without rate", "limits:\n  burst: 5\n", "2:3: limits.burst: there is no rate; write rate: with messages in a second, or leave this out", true},
+	{"a message larger than the log", "limits:\n  depth: 9\n  message: 17MiB\n", "3:3: limits.message: the log, of 16MiB, cannot hold one message; write log-bytes: with at least as much, too", false},
+	{"a log smaller than a message", "limits:\n  log-bytes: 1023KiB\n", "2:3: limits.log-bytes: the log cannot hold one message, of 1MiB; write as much, or message: with less, too", false},
 	{"a log that is too small", "limits:\n  message: 1MiB\n  log-bytes: 64KiB\n", "3:3: limits.log-bytes: the log cannot hold one message; write at least limits.message", false},
 
 	{"a password in the file", "backplane:\n  url: redis://hub:" + secret + "@h:1\n", "2:3: backplane.url: a password does not stand here; write url-file: FILE or url-env: NAME, and the URL there", false},

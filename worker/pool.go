@@ -40,9 +40,7 @@ func (o PoolOptions) withDefaults() (_ PoolOptions, err error) {
 		return o, err
 	}
 	def(&o.Size, runtime.GOMAXPROCS(0))
-	def(&o.Worker.Backoff.Min, 100*time.Millisecond)
-	def(&o.Worker.Backoff.Max, 10*time.Second)
-	def(&o.Worker.Backoff.Healthy, 10*time.Second)
+	o.Worker.Backoff = o.Worker.Backoff.WithDefaults()
 	o.Adapter, o.Framing, o.Heartbeat, o.SessionTimeout = adapter, appendHeader, -1, -1
 	o.WriteTimeout = forever // the pipes have their own
 	return o, nil

@@ -95,10 +95,19 @@ type Change struct {
 // Backoff is an exponential pause with jitter: before each attempt a random time between
 // half as long and two and a half times as long as there has been no healthy connection. So
 // after a short interruption nobody waits for long, and many who were interrupted together
-// do not come back together.
+// do not come back together. By default the pause is, when there has been none
+//
+//   - for 0.1 s: 50 to 250 ms,
+//   - for 1 s: 0.5 to 2.5 s,
+//   - for 1 min: 2 to 10 s, as from 4 s on.
 type Backoff struct {
-	Min time.Duration // the pause may be this long in any case; default 100 ms
-	Max time.Duration // it is never longer; default 10 s
+	// Min is how long the pause may be in any case: right after a connection was lost it is
+	// a random time up to Min, which is no shortest pause. Default 100 ms.
+	Min time.Duration
+	// Max is how long the pause may be at last: where two and a half times would be more
+	// it is a random time between a fifth of Max and Max. It goes before Min. Default
+	// 10 s, or Min if that is more.
+	Max time.Duration
 	// Healthy is how long a connection must have lasted for the next pause to
 	// begin at Min again. Default 10 s. Without it, an end that accepts and
 	// hangs up would be dialled in a tight loop.
@@ -114,8 +123,17 @@ func (b Backoff) Check() error {
 	)
 }
 
+// WithDefaults returns b with the defaults in its zero fields.
+func (b Backoff) WithDefaults() Backoff {
+	def(&b.Min, 100*time.Millisecond)
+	def(&b.Max, max(10*time.Second, b.Min))
+	def(&b.Healthy, 10*time.Second)
+	return b
+}
+
 // Pause returns the pause before the next attempt, when there has been no healthy connection
-// for so long. Min and Max must be set. It is for adapters that try again by themselves.
+// for so long. Min and Max must be set, as WithDefaults does. It is for adapters that try
+// again by themselves.
 func (b Backoff) Pause(failing time.Duration) time.Duration {
 	longest := min(b.Max, max(b.Min, failing*5/2))
 	shortest := min(failing/2, longest/5)
@@ -152,9 +170,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.Misses, 2)
 	def(&o.WriteTimeout, 5*time.Second)
 	def(&o.DialTimeout, 5*time.Second)
-	def(&o.Backoff.Min, 100*time.Millisecond)
-	def(&o.Backoff.Max, 10*time.Second)
-	def(&o.Backoff.Healthy, 10*time.Second)
+	o.Backoff = o.Backoff.WithDefaults()
 	return o, nil
 }
 

@@ -1,4 +1,4 @@
-package option_test
+package repo_test
 
 import (
 	"context"

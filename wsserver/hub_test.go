@@ -292,7 +292,7 @@ func TestForbiddenIsTerminal(t *testing.T) {
 // TestBadOrigin: a pattern that is none would allow nobody, nor would those behind it.
 func TestBadOrigin(t *testing.T) {
 	_, err := wsserver.New(&wsserver.Options{Origins: []string{"[a", "app.example.com"}})
-	if err == nil || !strings.Contains(err.Error(), `eventtarget: wsserver: open: Origins: "[a" is no pattern`) {
+	if err == nil || !strings.Contains(err.Error(), `eventtarget: wsserver: open: in Origins "[a" is no pattern`) {
 		t.Error(err)
 	}
 }

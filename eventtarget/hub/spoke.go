@@ -59,9 +59,7 @@ type Spoke struct {
 
 	unanswered atomic.Int32 // requests that wait for the bus: see answerLate
 
-	// Under hub.mu.
-	groups    map[string]struct{}
-	movedAway bool // its session has gone on at another hub: its end is not the session's
+	groups map[string]struct{} // under hub.mu
 
 	since     time.Time
 	lastHeard atomic.Int64 // Unix nanoseconds
@@ -69,6 +67,7 @@ type Spoke struct {
 	gaps      atomic.Uint32
 	resumed   atomic.Uint32
 	revoked   atomic.Uint32 // calls of Revoke
+	movedAway bool          // its session has gone on at another hub: its end is not the session's. Under hub.mu
 	throttle  throttle
 
 	receiving sync.Mutex // held while a message is handled

@@ -49,7 +49,7 @@ func AllowedOrigin(r *http.Request, patterns []string) bool {
 func CheckOrigins(patterns []string) error {
 	for _, pattern := range patterns {
 		if _, err := path.Match(pattern, ""); err != nil {
-			return fmt.Errorf("Origins: %q is no pattern: %w", pattern, err)
+			return fmt.Errorf("in Origins %q is no pattern: %w", pattern, err)
 		}
 	}
 	return nil

@@ -138,8 +138,8 @@ func TestNegative(t *testing.T) {
 
 // numbers returns the paths of all numbers in a struct that can be negative.
 func numbers(s reflect.Type, in string) (paths []string) {
-	for i := range s.NumField() {
-		switch f := s.Field(i); f.Type.Kind() {
+	for f := range s.Fields() {
+		switch f.Type.Kind() {
 		case reflect.Int, reflect.Int64, reflect.Float64:
 			paths = append(paths, in+f.Name)
 		case reflect.Struct:

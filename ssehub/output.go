@@ -56,7 +56,7 @@ type connection struct {
 }
 
 func takeOver(conn net.Conn, head http.Header, opening []byte, timeout time.Duration) (output, error) {
-	c := &connection{conn, rawconn.New(conn), timeout}
+	c := &connection{conn, rawconn.NewSocket(conn), timeout}
 	head.Set("Connection", "close")
 	head.Set("Date", time.Now().UTC().Format(http.TimeFormat))
 	var b writer

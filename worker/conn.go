@@ -32,8 +32,8 @@ type pipes struct {
 	most  time.Duration // that a write may take
 	r     *bufio.Reader
 
-	writing sync.Mutex     // held while something is written
-	now     rawconn.Writer // nil: nothing can be written without waiting
+	writing sync.Mutex    // held while something is written
+	now     *rawconn.Pipe // nil: nothing can be written without waiting
 
 	mu     sync.Mutex // for deadlines of writes, and the end
 	once   sync.Once
@@ -44,7 +44,7 @@ type pipes struct {
 func newPipes(in, out *os.File, limit int, most time.Duration) *pipes {
 	from := &input{File: in, rest: pipeHolds}
 	return &pipes{
-		in: from, out: out, limit: limit, most: most, r: bufio.NewReaderSize(from, 64<<10), now: rawconn.Pipe(out), closed: make(chan struct{}),
+		in: from, out: out, limit: limit, most: most, r: bufio.NewReaderSize(from, 64<<10), now: rawconn.NewPipe(out), closed: make(chan struct{}),
 	}
 }
 

@@ -20,14 +20,14 @@ const framesOverhead = 64 << 10
 // connection is the hub's side of a socket: the [link.Conn] of a spoke, with the
 // socket's [hub.FrameWriter] and a [link.Pinger].
 type connection struct {
-	socket // first, so that the spoke that points here points to it
+	socket // first: what a sweep looks at stands at its head
 	ws     *websocket.Conn
 	budget int // of one message, in bytes on the network
 }
 
 // newConnection returns a connection that begins with a call of reads.
 func newConnection(conn net.Conn) *connection {
-	c := &connection{socket: socket{Conn: conn, raw: rawconn.New(conn)}}
+	c := &connection{socket: socket{Conn: conn, raw: rawconn.NewSocket(conn)}}
 	c.turn.L = &c.mu
 	return c
 }

@@ -159,3 +159,22 @@ func TestNoGroupWithoutName(t *testing.T) {
 		p.expect()
 	})
 }
+
+// TestExceptNobody: who leaves out the spoke that an event came from, if it came from one, need
+// not ask whether it did.
+func TestExceptNobody(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Heartbeat: -1})
+		defer h.Close()
+		p, left := attach(t, h, hub.Meta{}), attach(t, h, hub.Meta{})
+		except := []*hub.Spoke{nil, left.spoke}
+		if err := h.DispatchExcept(t.Context(), event("a", "", "1"), except...); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		p.expect("a: 1")
+		if got := left.take(); len(got) > 0 || except[0] != nil || except[1] != left.spoke {
+			t.Error(got, except)
+		}
+	})
+}

@@ -9,6 +9,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
@@ -80,5 +81,27 @@ func TestFlushLeavesNothing(t *testing.T) {
 		if all, err = h.Flush(t.Context()); err != nil || len(all) != 1 || all[0].Outcome != hub.Out {
 			t.Errorf("Flush: %v, %v", all, err)
 		}
+	})
+}
+
+// TestShutdownOvertakenByClose: a Shutdown that waits for a spoke does not say that everything
+// was drained when a Close discards what the spoke lacks.
+func TestShutdownOvertakenByClose(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Heartbeat: -1, SessionTimeout: -1})
+		p := attach(t, h, hub.Meta{})
+		synctest.Wait()
+		p.conn.Stall()
+		for range 1000 {
+			dispatch(t, h, "a", "", `"`+strings.Repeat("x", 1000)+`"`)
+		}
+		result := make(chan error, 1)
+		go func() { result <- h.Shutdown(context.Background()) }()
+		synctest.Wait()
+		h.Close()
+		if err := <-result; !errors.Is(err, eventtarget.ErrClosed) {
+			t.Error(err)
+		}
+		p.conn.Resume()
 	})
 }

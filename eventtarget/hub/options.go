@@ -138,6 +138,9 @@ type Options struct {
 	OnFault func(eventtarget.Fault)
 }
 
+// DefaultLogBytes is the default of Options.LogBytes.
+const DefaultLogBytes = 16 << 20
+
 func (o Options) withDefaults() (Options, error) {
 	def(&o.Adapter, "hub") // which the error names
 	if err := cmp.Or(
@@ -171,7 +174,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("duplicates(%d) is unknown", o.Duplicates)
 	}
 	o.Limits = o.Limits.WithDefaults()
-	def(&o.LogBytes, 16<<20)
+	def(&o.LogBytes, DefaultLogBytes)
 	def(&o.LogEvents, 1<<18)
 	def(&o.SpokeBytes, 1<<20)
 	def(&o.SpokeEvents, 1<<14)

@@ -11,8 +11,8 @@ import (
 // that waits for its connection.
 type Socket struct{}
 
-// New returns the zero Socket.
-func New(net.Conn) Socket { return Socket{} }
+// NewSocket returns the zero Socket.
+func NewSocket(net.Conn) Socket { return Socket{} }
 
 // Can is false.
 func (Socket) Can() bool { return false }
@@ -20,5 +20,11 @@ func (Socket) Can() bool { return false }
 // TryWrite writes nothing.
 func (Socket) TryWrite([]byte) (int, error) { return 0, nil }
 
-// Pipe returns nil: pipes are written to by a goroutine that may wait.
-func Pipe(*os.File) Writer { return nil }
+// Pipe cannot be had: pipes are written to by a goroutine that may wait.
+type Pipe struct{}
+
+// NewPipe returns nil.
+func NewPipe(*os.File) *Pipe { return nil }
+
+// TryWrite writes nothing.
+func (*Pipe) TryWrite([]byte) (int, error) { return 0, nil }

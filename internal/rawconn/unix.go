@@ -13,9 +13,9 @@ import (
 // Socket writes to a socket without waiting. The zero Socket cannot.
 type Socket struct{ conn syscall.RawConn }
 
-// New returns the Socket of a connection: the zero one for what is no socket, such as TLS, and
+// NewSocket returns the Socket of a connection: the zero one for what is no socket, such as TLS, and
 // where the system has no such writes.
-func New(c net.Conn) Socket {
+func NewSocket(c net.Conn) Socket {
 	tcp, ok := c.(*net.TCPConn)
 	if !ok {
 		return Socket{}
@@ -77,8 +77,9 @@ func write(fd uintptr, b []byte) (n int, err error) {
 	return n, nil
 }
 
-// pipe, too, calls Control, which knows of no deadline: one that a write before had may be over.
-type pipe struct {
+// Pipe writes to a pipe without waiting, all or nothing. It, too, calls Control, which knows of
+// no deadline: one that a write before had may be over.
+type Pipe struct {
 	conn syscall.RawConn
 	most int              // that is taken whole or not at all (PIPE_BUF)
 	call func(fd uintptr) // made once, since every one is on the heap
@@ -87,14 +88,14 @@ type pipe struct {
 	err  error
 }
 
-// Pipe returns what writes to a pipe without waiting, all or nothing. f must be set not to
-// block, as those of os.Pipe are. TryWrite is for one goroutine at a time.
-func Pipe(f *os.File) Writer {
+// NewPipe returns the Pipe of a file, or nil where that is not possible. f must be set not to
+// block, as those of os.Pipe are.
+func NewPipe(f *os.File) *Pipe {
 	raw, err := f.SyscallConn()
 	if err != nil {
 		return nil
 	}
-	p := &pipe{conn: raw, most: 512} // what POSIX promises
+	p := &Pipe{conn: raw, most: 512} // what POSIX promises
 	if runtime.GOOS == "linux" {
 		p.most = 4096
 	}
@@ -102,8 +103,8 @@ func Pipe(f *os.File) Writer {
 	return p
 }
 
-// TryWrite writes b if the pipe takes it now.
-func (p *pipe) TryWrite(b []byte) (n int, err error) {
+// TryWrite writes b if the pipe takes it now. It is for one goroutine at a time.
+func (p *Pipe) TryWrite(b []byte) (n int, err error) {
 	if len(b) > p.most {
 		return 0, nil
 	}

@@ -23,7 +23,7 @@ func TestPipe(t *testing.T) {
 	if err := out.SetWriteDeadline(time.Unix(1, 0)); err != nil {
 		t.Fatal(err)
 	}
-	w := rawconn.Pipe(out)
+	w := rawconn.NewPipe(out)
 	msg := bytes.Repeat([]byte("x"), 500)
 	total := 0
 	for {

@@ -14,10 +14,8 @@ import (
 	"strings"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 )
-
-// defaultLog is the default of [hub.Options.LogBytes].
-const defaultLog = 16 << 20
 
 // check looks at what the keys say together, and reads the files that they name.
 func (r *reader) check(c *Config) {
@@ -42,7 +40,7 @@ func (r *reader) check(c *Config) {
 	if c.Limits.Burst > 0 && c.Limits.Rate == 0 {
 		r.bad("limits.burst", "there is no rate; write rate: with messages in a second, or leave this out")
 	}
-	if message, log := cmp.Or(c.Limits.Message, eventtarget.DefaultMaxMessage), cmp.Or(c.Limits.LogBytes, defaultLog); message > log {
+	if message, log := cmp.Or(c.Limits.Message, eventtarget.DefaultMaxMessage), cmp.Or(c.Limits.LogBytes, hub.DefaultLogBytes); message > log {
 		switch {
 		case c.Limits.LogBytes == 0:
 			r.bad("limits.message", "the log, of 16MiB, cannot hold one message; write log-bytes: with at least as much, too")

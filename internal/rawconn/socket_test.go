@@ -28,7 +28,7 @@ func pair(tb testing.TB) (rawconn.Socket, net.Conn) {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { near.Close(); far.Close() })
-	return rawconn.New(near), far
+	return rawconn.NewSocket(near), far
 }
 
 // TestTryWrite: what a socket took is what the other end reads, and a full one takes

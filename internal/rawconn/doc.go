@@ -1,0 +1,2 @@
+// Package rawconn writes to sockets and pipes without waiting.
+package rawconn

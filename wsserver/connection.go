@@ -2,12 +2,14 @@ package wsserver
 
 import (
 	"context"
+	"errors"
 	"net"
 	"time"
 
 	"github.com/coder/websocket"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/internal/rawconn"
 	"github.com/eventtarget-go/toolkit/internal/wsconn"
 )
@@ -25,11 +27,10 @@ type connection struct {
 	budget int // of one message, in bytes on the network
 }
 
-// newConnection returns a connection that begins with a call of reads.
-func newConnection(conn net.Conn) *connection {
-	c := &connection{socket: socket{Conn: conn, raw: rawconn.NewSocket(conn)}}
-	c.turn.L = &c.mu
-	return c
+// over makes c a connection over conn. It begins with a call of reads.
+func (c *connection) over(conn net.Conn) {
+	c.Conn, c.raw, c.turn.L = conn, rawconn.NewSocket(conn), &c.mu
+	c.idle.quiet.Store(c.raw.CanAwait())
 }
 
 // reads has messages of up to so many bytes read through the library.
@@ -44,7 +45,10 @@ func (c *connection) Protocol() int { return wsconn.Protocol(c.ws) }
 // Receive returns the next message, text or binary.
 func (c *connection) Receive() ([]byte, error) {
 	_, r, err := c.ws.Reader(context.Background())
-	if err != nil {
+	switch {
+	case errors.Is(err, hub.ErrIdle):
+		return nil, err
+	case err != nil:
 		return nil, wsconn.Reason(err)
 	}
 	c.begin(c.budget)
@@ -71,8 +75,8 @@ func (c *connection) Heard() uint64 { return c.heard.Load() }
 // reader sees the peer's answer, and when that does not come in time.
 func (c *connection) Close(reason eventtarget.Reason) error {
 	if reason.Code == eventtarget.CodeLost || reason.Code == eventtarget.CodeTimeout {
-		return c.Conn.Close() // nobody there to be told
+		return c.socket.Close() // nobody there to be told
 	}
-	time.AfterFunc(wsconn.CloseTimeout, func() { _ = c.Conn.Close() })
+	time.AfterFunc(wsconn.CloseTimeout, func() { _ = c.socket.Close() })
 	return c.putControl(closeFrame(reason.Code.WebSocket(), wsconn.Text(reason)))
 }

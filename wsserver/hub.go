@@ -85,19 +85,21 @@ func (h *Hub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		offered = []string{wire.Subprotocol}
 	}
 	since := h.Position()
-	up := &upgrade{ResponseWriter: w}
-	ws, err := websocket.Accept(up, r, &websocket.AcceptOptions{
+	conn := new(connection)
+	ws, err := websocket.Accept(&upgrade{w, conn}, r, &websocket.AcceptOptions{
 		OriginPatterns:  h.opts.Origins,
 		CompressionMode: websocket.CompressionDisabled,
 		Subprotocols:    offered,
+		OnPingReceived:  conn.pinged,
+		OnPongReceived:  conn.ponged,
 	})
 	if err != nil {
 		return // Accept has answered
 	}
 	meta.Since = since
 	// The errors concern the connection alone, and it has been closed.
-	up.conn.reads(ws, wire.MaxFrame(h.opts.Limits))
-	_, _ = h.Attach(up.conn, meta)
+	conn.reads(ws, wire.MaxFrame(h.opts.Limits))
+	_, _ = h.Attach(conn, meta)
 }
 
 // AttachConn makes a connection that was upgraded elsewhere a spoke, with what is

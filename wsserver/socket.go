@@ -1,6 +1,7 @@
 package wsserver
 
 import (
+	"bufio"
 	"errors"
 	"net"
 	"sync"
@@ -28,10 +29,13 @@ type socket struct {
 	turn sync.Cond // signalled when busy ends
 
 	net.Conn
-	early  []byte        // what was read from the network before the socket was; the reader's
 	heard  atomic.Uint64 // bytes read
 	inside bool          // a message is being read; the reader's
 	budget int           // what it may still cost in bytes; the reader's
+
+	library *bufio.Reader  // between the library and the socket
+	buffer  rawconn.Buffer // between the socket and the network; the reader's
+	idle    idle
 }
 
 // maxControl bounds the control frames that wait. Beyond it they are dropped: a
@@ -52,6 +56,7 @@ func (s *socket) budgetSpent() bool { return s.budget < 0 }
 func (s *socket) Read(p []byte) (int, error) {
 	n, err := s.read(p)
 	s.heard.Add(uint64(n))
+	s.idle.boundary = s.idle.boundary && n == 0
 	if s.inside {
 		if s.budget -= n; s.budget < 0 {
 			return 0, errEndless
@@ -61,12 +66,22 @@ func (s *socket) Read(p []byte) (int, error) {
 }
 
 func (s *socket) read(p []byte) (int, error) {
-	if len(s.early) > 0 {
-		n := copy(p, s.early)
-		s.early = s.early[n:]
-		return n, nil
+	if s.buffer.Buffered() == 0 {
+		if !s.raw.Can() {
+			return s.Conn.Read(p)
+		}
+		if err := s.fill(); err != nil {
+			return 0, err
+		}
 	}
-	return s.Conn.Read(p)
+	return s.buffer.Read(p)
+}
+
+// Close is the library's too. It ends a wait for something to be read.
+func (s *socket) Close() error {
+	err := s.Conn.Close()
+	s.idle.watch.Close()
+	return err
 }
 
 // Write is the library's, for one control frame.

@@ -35,13 +35,16 @@ func (u *upgrade) Hijack() (net.Conn, *bufio.ReadWriter, error) {
 		conn.Close()
 		return nil, nil, err
 	}
-	u.conn = newConnection(conn)
+	u.conn.over(conn)
 	if n := rw.Reader.Buffered(); n > 0 { // the client has not waited for anything
-		u.conn.early = make([]byte, n)
-		_, _ = io.ReadFull(rw.Reader, u.conn.early)
+		early := make([]byte, n)
+		_, _ = io.ReadFull(rw.Reader, early)
+		u.conn.buffer.Put(early)
 	}
-	return &u.conn.socket, bufio.NewReadWriter(
-		bufio.NewReaderSize(&u.conn.socket, readBuffer),
-		bufio.NewWriterSize(&u.conn.socket, controlFrame),
-	), nil
+	size := readBuffer
+	if u.conn.raw.Can() {
+		size = 0 // it has a buffer, as long as it needs one
+	}
+	u.conn.library = bufio.NewReaderSize(&u.conn.socket, size)
+	return &u.conn.socket, bufio.NewReadWriter(u.conn.library, bufio.NewWriterSize(&u.conn.socket, controlFrame)), nil
 }

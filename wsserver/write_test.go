@@ -12,7 +12,8 @@ import (
 func TestNothingBehindClose(t *testing.T) {
 	conn, peer := net.Pipe()
 	defer peer.Close()
-	s := newConnection(conn)
+	s := new(connection)
+	s.over(conn)
 	s.rest = []byte("cut ") // by a full socket
 	written := make(chan error, 1)
 	go func() { written <- s.WriteFrames([]byte("data ")) }()

@@ -70,7 +70,7 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		time.AfterFunc(h.opts.FirstMessage, s.expectFirst)
 	}
 	settled = true
-	h.wg.Go(func() { s.read(a) })
+	s.startReading(a)
 	return s, nil
 }
 
@@ -101,7 +101,7 @@ func (h *Hub) newSpoke(a *attachment, meta Meta) *Spoke {
 		meta.Since = h.Position()
 	}
 	now := time.Now()
-	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), granted: meta.Values, place: -1, since: now, release: make(chan struct{})}
+	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), granted: meta.Values, place: -1, since: now}
 	if h.journal != nil {
 		s.uplink = new(uplink)
 	}
@@ -380,7 +380,12 @@ func (s *Spoke) leave() {
 	if r != nil {
 		r.Close()
 	}
-	close(s.release)
+	s.mu.Lock()
+	s.done = true
+	if s.release != nil {
+		close(s.release)
+	}
+	s.mu.Unlock()
 	h.mu.Lock()
 	close(h.left)
 	h.left = make(chan struct{})

@@ -15,6 +15,8 @@ type attachment struct {
 	frames  FrameWriter     // conn, if it is one
 	encoder Encoder         // conn, if it is one
 	pinger  link.Pinger     // conn, if it is one
+	idler   Idler           // conn, if it is one
+	ready   func()          // goes on reading, where the idler has stopped
 	first   <-chan received // nil, or what is read first: see greet
 	cause   atomic.Pointer[eventtarget.Reason]
 	topics  *wire.Topics // of its events; nil until there is one. Of whoever handles what was read
@@ -41,15 +43,19 @@ func newAttachment(conn link.Conn, first <-chan received) *attachment {
 	a.frames, _ = conn.(FrameWriter)
 	a.encoder, _ = conn.(Encoder)
 	a.pinger, _ = conn.(link.Pinger)
+	a.idler, _ = conn.(Idler)
 	return a
 }
 
-// receive returns the next message.
+// receive returns the next message, or ErrIdle if ready will be called.
 func (a *attachment) receive() ([]byte, error) {
 	if a.first != nil {
 		r := <-a.first
 		a.first = nil
 		return r.msg, r.err
+	}
+	if a.idler != nil {
+		return a.idler.ReceiveIdle(a.ready)
 	}
 	return a.conn.Receive()
 }

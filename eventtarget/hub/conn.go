@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"errors"
 	"strconv"
 	"strings"
 
@@ -34,6 +35,21 @@ type Encoder interface {
 	// AppendMessage appends a message as the connection writes it.
 	AppendMessage(dst []byte, m Message) []byte
 }
+
+// Idler is implemented by a [link.Conn] that need not have a goroutine wait in Receive as long
+// as its peer is silent: a goroutine's stack is most of what an idle spoke takes.
+type Idler interface {
+	// ReceiveIdle is Receive, but may return ErrIdle if no part of a message has come. ready is
+	// called, once and in a goroutine of its own, as soon as there is something to receive,
+	// or the connection has ended.
+	ReceiveIdle(ready func()) ([]byte, error)
+	// Quiet tells that nothing was received since the heartbeat before: a ReceiveIdle that
+	// waits is to return ErrIdle, and so are those that come, until there is a message.
+	Quiet()
+}
+
+// ErrIdle is what an [Idler] returns.
+var ErrIdle = errors.New("hub: nothing to receive")
 
 // Message is one that an Encoder appends.
 type Message struct {

@@ -11,19 +11,36 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// read delivers what the peer sends over one connection until that ends, or until the
-// goroutine that has relieved this one meanwhile reads on.
+// startReading has what the peer sends over one connection delivered until that ends.
+func (s *Spoke) startReading(a *attachment) {
+	if a.idler != nil {
+		a.ready = func() { s.read(a) }
+	}
+	s.hub.wg.Add(1)
+	go s.read(a)
+}
+
+// read delivers what the peer sends over one connection until that ends, until the
+// goroutine that has relieved this one meanwhile reads on, or until there is nothing to read:
+// then it is called again.
 func (s *Spoke) read(a *attachment) {
-	returned := false
+	idle, returned := false, false
 	defer func() {
 		if !returned { // an Inline listener has ended this goroutine (runtime.Goexit)
 			s.end(eventtarget.Reason{Code: eventtarget.CodeInternal})
 			s.detach(a, eventtarget.Reason{Code: eventtarget.CodeInternal})
 			a.relief.end()
 		}
+		if !idle {
+			s.hub.wg.Done()
+		}
 	}()
 	for reads := true; reads; {
 		msg, err := a.receive()
+		if err == ErrIdle { // another goroutine may read already
+			idle, returned = true, true
+			return
+		}
 		r := received{msg, err}
 		if a.relief.on.Load() && s.putOff(a, r) {
 			reads = err == nil
@@ -260,7 +277,11 @@ func (s *Spoke) beat() {
 	if s.relieve(a, a.stuck) {
 		return // nobody can have heard anything meanwhile
 	}
-	a.stuck = a.turn.Load()
+	turn := a.turn.Load()
+	if a.idler != nil && turn == a.stuck {
+		a.idler.Quiet()
+	}
+	a.stuck = turn
 	if a.pinger == nil {
 		return
 	}

@@ -36,7 +36,8 @@ func (s *Spoke) relieve(a *attachment, turn uint64) bool {
 		return false
 	}
 	x.on.Store(true)
-	s.hub.wg.Go(func() { s.read(a) })
+	s.hub.wg.Add(1)
+	go s.read(a)
 	return true
 }
 

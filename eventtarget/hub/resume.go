@@ -156,7 +156,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	s.incoming.Store(&incoming{att: a, received: g.hello.Received})
 	s.shard.add(s)
 	settled = true
-	h.wg.Go(func() { s.read(a) })
+	s.startReading(a)
 	return s, nil
 }
 

@@ -84,7 +84,8 @@ type Spoke struct {
 	late    []*step     // that come behind what was dispatched before it had begun
 	gone    bool        // OnDisconnect has returned
 	reason  eventtarget.Reason
-	release chan struct{} // closed when gone
+	done    bool          // it has left
+	release chan struct{} // closed when done; nil: nobody has asked
 }
 
 // ID names the spoke among those of its hub.
@@ -134,7 +135,17 @@ func (s *Spoke) SetValue(key, value any) {
 }
 
 // Done is closed when the spoke has left its hub and OnDisconnect has returned.
-func (s *Spoke) Done() <-chan struct{} { return s.release }
+func (s *Spoke) Done() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.release == nil {
+		s.release = make(chan struct{})
+		if s.done {
+			close(s.release)
+		}
+	}
+	return s.release
+}
 
 // Reason tells why the spoke left; ok is false while it has not.
 func (s *Spoke) Reason() (reason eventtarget.Reason, ok bool) {

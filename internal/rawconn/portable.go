@@ -20,6 +20,9 @@ func (Socket) Can() bool { return false }
 // TryWrite writes nothing.
 func (Socket) TryWrite([]byte) (int, error) { return 0, nil }
 
+// Fill reads nothing.
+func (Socket) Fill(*Buffer, bool) error { return nil }
+
 // Pipe cannot be had: pipes are written to by a goroutine that may wait.
 type Pipe struct{}
 

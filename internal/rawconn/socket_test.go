@@ -11,24 +11,29 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/rawconn"
 )
 
-// pair returns a writer and the other end of its connection.
+// pair returns a socket and the other end of its connection.
 func pair(tb testing.TB) (rawconn.Socket, net.Conn) {
+	tb.Helper()
+	s, _, far := connected(tb)
+	return s, far
+}
+
+// connected returns a socket, its connection, and the other end of that.
+func connected(tb testing.TB) (s rawconn.Socket, near, far net.Conn) {
 	tb.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		tb.Fatal(err)
 	}
 	defer l.Close()
-	near, err := net.Dial("tcp", l.Addr().String())
-	if err != nil {
+	if near, err = net.Dial("tcp", l.Addr().String()); err != nil {
 		tb.Fatal(err)
 	}
-	far, err := l.Accept()
-	if err != nil {
+	if far, err = l.Accept(); err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(func() { near.Close(); far.Close() })
-	return rawconn.NewSocket(near), far
+	return rawconn.NewSocket(near), near, far
 }
 
 // TestTryWrite: what a socket took is what the other end reads, and a full one takes

@@ -3,6 +3,7 @@
 package rawconn
 
 import (
+	"io"
 	"net"
 	"os"
 	"runtime"
@@ -30,34 +31,84 @@ func NewSocket(c net.Conn) Socket {
 // Can tells whether it can be written to.
 func (s Socket) Can() bool { return s.conn != nil }
 
-// call is one write. A RawConn takes a function, which would have to be made anew each
+// call is one write or read. A RawConn takes a function, which would have to be made anew each
 // time, with all that it refers to.
 type call struct {
-	b   []byte
-	n   int
-	err error
-	do  func(fd uintptr)
+	b     []byte
+	n     int
+	err   error
+	write func(fd uintptr)
+
+	into *Buffer
+	read func(fd uintptr) bool // whether that is done
+	try  func(fd uintptr)
 }
 
 var calls = sync.Pool{New: func() any {
 	c := new(call)
-	c.do = func(fd uintptr) { c.n, c.err = write(fd, c.b) }
+	c.write = func(fd uintptr) { c.n, c.err = write(fd, c.b) }
+	c.read = func(fd uintptr) bool {
+		c.n, c.err = c.into.fill(fd)
+		return c.n > 0 || c.err != nil
+	}
+	c.try = func(fd uintptr) { c.read(fd) }
 	return c
 }}
+
+// done returns what was done, and the call to the pool. err is of the connection.
+func (c *call) done(err error) (int, error) {
+	n := c.n
+	if err == nil {
+		err = c.err
+	}
+	c.b, c.n, c.err, c.into = nil, 0, nil, nil
+	calls.Put(c)
+	return n, err
+}
 
 // TryWrite writes as much of b as is taken now. Nobody else may write meanwhile: to have the
 // poller look after that, and after a deadline, costs a cache miss.
 func (s Socket) TryWrite(b []byte) (n int, err error) {
 	c := calls.Get().(*call)
 	c.b = b
-	err = s.conn.Control(c.do)
-	if err == nil {
-		err = c.err
+	err = s.conn.Control(c.write)
+	return c.done(err)
+}
+
+// Fill reads what has come, up to 4 KiB, into an empty Buffer. If nothing has, it leaves it
+// empty, or waits if it is to. The error is io.EOF when nothing will come any more, and behind
+// a deadline of the connection, if it waits, [os.ErrDeadlineExceeded].
+func (s Socket) Fill(b *Buffer, wait bool) (err error) {
+	c := calls.Get().(*call)
+	c.into = b
+	if wait {
+		err = s.conn.Read(c.read)
+	} else {
+		err = s.conn.Control(c.try)
 	}
-	n = c.n
-	c.b, c.n, c.err = nil, 0, nil
-	calls.Put(c)
-	return n, err
+	_, err = c.done(err)
+	return err
+}
+
+// fill reads once from a descriptor that does not block.
+func (b *Buffer) fill(fd uintptr) (int, error) {
+	b.memory = buffers.Get().(*[bufferSize]byte)
+	for {
+		n, err := syscall.Read(int(fd), b.memory[:])
+		switch {
+		case n > 0:
+			b.unread = b.memory[:n]
+			return n, nil
+		case err == syscall.EINTR:
+			continue
+		case err == nil:
+			err = io.EOF
+		case err == syscall.EAGAIN:
+			err = nil
+		}
+		b.free()
+		return 0, err
+	}
 }
 
 // write writes as much of b as a descriptor that does not block takes.

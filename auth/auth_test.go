@@ -97,6 +97,10 @@ func TestJWT(t *testing.T) {
 	if _, err := auth.JWT(auth.JWTOptions{}); err == nil {
 		t.Error("no methods and no key: accepted")
 	}
+	_, err = auth.JWT(auth.JWTOptions{Methods: []string{"EdDSA"}, Key: func(*jwt.Token) (any, error) { return public, nil }, Leeway: -time.Second})
+	if err == nil || !strings.Contains(err.Error(), "Leeway is negative (-1s)") {
+		t.Errorf("a negative Leeway: %v", err)
+	}
 }
 
 // TestRenewal: a spoke whose token expires is ended, and comes back with the next

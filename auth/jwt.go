@@ -9,6 +9,7 @@ import (
 	"github.com/golang-jwt/jwt/v5"
 
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/option"
 )
 
 // JWTOptions says which signed tokens are good.
@@ -33,6 +34,9 @@ type claimsKey struct{}
 func JWT(o JWTOptions) (Authenticator, error) {
 	if len(o.Methods) == 0 || o.Key == nil {
 		return nil, errors.New("auth: JWT needs Methods and Key")
+	}
+	if err := option.NotNegative("Leeway", o.Leeway); err != nil {
+		return nil, fmt.Errorf("auth: %w", err)
 	}
 	opts := []jwt.ParserOption{jwt.WithValidMethods(o.Methods), jwt.WithExpirationRequired(), jwt.WithLeeway(o.Leeway)}
 	if o.Issuer != "" {

@@ -54,6 +54,9 @@ func (t *Target) Shutdown(ctx context.Context) error {
 	case <-t.done:
 	case <-ctx.Done(): // everything is drained; only the connections' end is not awaited
 	}
+	if t.inbox.discarded() {
+		return fail("shutdown", eventtarget.Topic{}, eventtarget.ErrClosed)
+	}
 	return nil
 }
 

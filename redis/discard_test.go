@@ -61,3 +61,29 @@ func TestTakeAtTheEnd(t *testing.T) {
 		t.Errorf("%d were discarded", n)
 	}
 }
+
+// TestShutdownOvertaken: nil says that everything was drained, so that a Shutdown during which
+// a Close has discarded something is ErrClosed.
+func TestShutdownOvertaken(t *testing.T) {
+	target, err := New("redis://127.0.0.1:1", &Options{OnFault: func(eventtarget.Fault) {}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	entered, release := make(chan struct{}), make(chan struct{})
+	if _, err := target.registry.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[eventtarget.Raw]{
+		Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { close(entered); <-release },
+	}); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{`{"type":"n","id":"1"}`, `{"type":"n","id":"2"}`} {
+		target.inbox.put(target.names.channel("n"), text, 0)
+	}
+	<-entered
+	drained := make(chan error)
+	go func() { drained <- target.Shutdown(t.Context()) }()
+	target.Close()
+	close(release)
+	if err := <-drained; !errors.Is(err, eventtarget.ErrClosed) {
+		t.Errorf("Shutdown: %v", err)
+	}
+}

@@ -52,6 +52,7 @@ type inbox struct {
 	pending loss // before whatever comes next
 	dropped uint64
 	closed  bool
+	cut     bool          // discard has dropped something
 	wake    chan struct{} // has a token when there may be something to take
 	room    chan struct{} // has a token when something was taken
 }
@@ -193,7 +194,15 @@ func (q *inbox) discard() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := len(q.waiting) - q.head
+	q.cut = q.cut || n > 0
 	q.waiting, q.head, q.bytes, q.pending, q.closed = nil, 0, 0, loss{}, true
 	token(q.wake)
 	return uint64(n)
+}
+
+// discarded tells whether discard has dropped something.
+func (q *inbox) discarded() bool {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	return q.cut
 }

@@ -46,6 +46,8 @@ func TestAuthenticate(t *testing.T) {
 				return hub.Grant{Identity: "ann", Values: map[any]any{room{}: "lobby"}}, nil
 			case "/teapot":
 				return hub.Grant{}, &wsserver.Refusal{Status: http.StatusTeapot, Text: "short and stout"}
+			case "/asked":
+				return hub.Grant{}, fmt.Errorf("the bus that was asked: %w", eventtarget.ErrClosed)
 			default:
 				return hub.Grant{}, errors.New("the database says no")
 			}
@@ -56,7 +58,7 @@ func TestAuthenticate(t *testing.T) {
 			}
 		}},
 	})
-	for path, want := range map[string]string{"/teapot": "418 short and stout", "/nobody": "401 unauthorized", "/ann": "101 "} {
+	for path, want := range map[string]string{"/teapot": "418 short and stout", "/nobody": "401 unauthorized", "/asked": "401 unauthorized", "/ann": "101 "} {
 		status, text := upgrade(t, url+path, "", nil)
 		if got := fmt.Sprintf("%d %s", status, text); got != want {
 			t.Errorf("%s: %q, want %q", path, got, want)

@@ -75,8 +75,14 @@ func (g *Gate) check(r *http.Request, meta *hub.Meta, admit func(addr string) er
 	}
 	grant, err := g.Authenticate(r)
 	meta.Identity, meta.Values, meta.Expires = grant.Identity, grant.Values, grant.Expires
+	if _, says := errors.AsType[*Refusal](err); err != nil && !says {
+		return errUnauthorized // it may be another target's ErrClosed, which is not this hub's
+	}
 	return err
 }
+
+// errUnauthorized is all that a stranger may learn.
+var errUnauthorized = errors.New("unauthorized")
 
 // Refuse answers a request that was not let in.
 func Refuse(w http.ResponseWriter, err error) {

@@ -128,7 +128,10 @@ func newKey(private ed25519.PrivateKey) (*Key, error) {
 func (k *Key) Pin() Pin { return PinOf(k.certificate.Leaf) }
 
 // String returns the pin: a key that is printed by mistake is no secret lost.
-func (k *Key) String() string { return k.Pin().String() }
+func (k Key) String() string { return k.Pin().String() }
+
+// Format writes the pin, whatever the verb: %#v and %d print fields otherwise.
+func (k Key) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, k.String()) }
 
 // Certificate returns the self-signed certificate of the key.
 func (k *Key) Certificate() tls.Certificate { return k.certificate }

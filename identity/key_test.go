@@ -5,6 +5,7 @@ import (
 	"crypto/x509"
 	"encoding/pem"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -42,6 +43,27 @@ func TestKeyFile(t *testing.T) {
 	other, err := identity.New()
 	if err != nil || other.Pin() == made.Pin() {
 		t.Errorf("another key has pin %v, %v", other, err)
+	}
+}
+
+// TestPrinted: whatever prints a key, in whatever way, prints its pin.
+func TestPrinted(t *testing.T) {
+	key, err := identity.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%d", "%x"} {
+		for _, v := range []any{key, *key} {
+			if text := fmt.Sprintf(verb, v); text != key.Pin().String() {
+				t.Errorf("%s of a %T has %d bytes, which are not the pin", verb, v, len(text))
+			}
+		}
+		if text := fmt.Sprintf(verb, identity.Config{Key: key}); !strings.Contains(text, key.Pin().String()) {
+			t.Errorf("%s of a Config does not have the pin", verb)
+		}
+	}
+	if text := fmt.Sprint(identity.Config{}); text == "" || strings.Contains(text, "PANIC") {
+		t.Errorf("a Config without a key is printed as %s", text)
 	}
 }
 

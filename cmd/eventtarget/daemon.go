@@ -116,13 +116,14 @@ func (d *daemon) tell(state string) {
 func (d *daemon) start(ctx context.Context) (err error) {
 	c := d.config
 	options := d.options()
-	if d.store, err = openStore(ctx, c, warn(d.cmd)); err != nil {
+	d.private.prepare(c)
+	onFault := d.private.faults(warn(d.cmd))
+	if d.store, err = openStore(ctx, c, onFault); err != nil {
 		return err
 	}
 	if d.store != nil {
 		options.Store = d.store
 	}
-	d.private.config = c
 	options.Options = d.private.observe(options.Options)
 	if d.hub, err = wsserver.New(options); err != nil {
 		return err
@@ -130,7 +131,7 @@ func (d *daemon) start(ctx context.Context) (err error) {
 	if err := d.openWebsites(ctx); err != nil {
 		return err
 	}
-	d.joined = company{hub: d.hub.Hub, onFault: warn(d.cmd)}
+	d.joined = company{hub: d.hub.Hub, onFault: onFault}
 	if err := d.joined.all(ctx, c); err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -121,6 +122,24 @@ func TestMetrics(t *testing.T) {
 			t.Errorf("%s is public", path)
 		}
 	}
+}
+
+// TestFaultsOfTheJoined: what goes wrong with what a hub is joined with is counted, too.
+func TestFaultsOfTheJoined(t *testing.T) {
+	far := runHub(t, t.TempDir(), "relay: true\n")
+	way, err := faultnet.NewProxy(strings.TrimSuffix(strings.TrimPrefix(far.urls[0], "ws://"), "/ws"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(way.Close)
+	file := filepath.Join(t.TempDir(), "hub.yaml")
+	if err := os.WriteFile(file, []byte("bridges:\n  - url: ws://"+way.Addr+"/ws\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	urls, _ := startHub(t, "--config", file, "--metrics", "127.0.0.1:0")
+	_, metrics, _ := strings.Cut(urls, " ")
+	way.Cut()
+	await(t, metrics, `eventtarget_faults_total{kind="disconnected"} `)
 }
 
 // await asks until a page has all of these, at the beginning of a line.

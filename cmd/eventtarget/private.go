@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/cmd/internal/config"
 	"github.com/eventtarget-go/toolkit/cmd/internal/metrics"
+	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 )
 
@@ -22,13 +23,29 @@ type private struct {
 	urls    []string         // of the metrics, once they are served
 }
 
+// prepare makes what counts, if anybody asks for it.
+func (p *private) prepare(c *config.Config) {
+	p.config = c
+	for range c.Listeners(config.KindMetrics) {
+		p.metrics = metrics.New()
+		return
+	}
+}
+
 // observe returns the options of a hub that is to be seen, if anybody asks.
 func (p *private) observe(o hub.Options) hub.Options {
-	for range p.config.Listeners(config.KindMetrics) {
-		p.metrics = metrics.New()
-		return p.metrics.Options(o)
+	if p.metrics == nil {
+		return o
 	}
-	return o
+	return p.metrics.Options(o)
+}
+
+// faults returns a hook for what a hub is joined with: its faults are counted with the hub's.
+func (p *private) faults(tell func(eventtarget.Fault)) func(eventtarget.Fault) {
+	if p.metrics == nil {
+		return tell
+	}
+	return p.metrics.Faults(tell)
 }
 
 // serve shows the hub that was made with these options until stop is called. After an error

@@ -49,7 +49,7 @@ var (
 	farthest    = describe("lag_events_max", "Events that are still to be sent to the spoke that is farthest behind.", "transport")
 	waiting     = describe("waiting_bytes", "Size of what waits for single spokes.", "transport")
 	ignored     = describe("ignored_total", "Control messages that the hub does not know.")
-	malformed   = describe("malformed_total", "Messages that were no envelopes.")
+	malformed   = describe("malformed_total", "Messages of spokes that were no envelopes.")
 	refused     = describe("refused_total", "Events that their spokes were not allowed to dispatch.")
 )
 

@@ -45,7 +45,7 @@ type farewell struct{ transport, reason string }
 func New() *Metrics {
 	m := &Metrics{
 		events: prometheus.NewCounterVec(prometheus.CounterOpts{
-			Name: "eventtarget_events_total", Help: "Events that spokes dispatched, by the type of their topic. Those beyond the first 100 types are together, under none.",
+			Name: "eventtarget_events_total", Help: "Events that the hub has heard, by the type of their topic. Those beyond the first 100 types are together, under none.",
 		}, []string{"type"}),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eventtarget_faults_total", Help: "What went wrong and no call could return.",
@@ -82,12 +82,18 @@ func (m *Metrics) Options(o hub.Options) hub.Options {
 		}
 	}
 	if fault != nil { // else they are logged
-		o.OnFault = func(f eventtarget.Fault) {
-			m.faults.WithLabelValues(f.Kind.String()).Inc()
-			fault(f)
-		}
+		o.OnFault = m.Faults(fault)
 	}
 	return o
+}
+
+// Faults returns a hook that counts faults and tells them on: for the hub, and for what it
+// is joined with.
+func (m *Metrics) Faults(tell func(eventtarget.Fault)) func(eventtarget.Fault) {
+	return func(f eventtarget.Fault) {
+		m.faults.WithLabelValues(f.Kind.String()).Inc()
+		tell(f)
+	}
 }
 
 // of returns what the spokes of a transport had that have left. Under mu.

@@ -73,8 +73,8 @@ type Options struct {
 	// KillTimeout how long after a signal. Default 5 s and 2 s.
 	TermTimeout, KillTimeout time.Duration
 	// Log gets the lines that the child prints on standard output and standard error,
-	// at most LogRate in a second; what is beyond that is counted. Default
-	// slog.Default and 100.
+	// of each of the two at most LogRate in a second; what is beyond that is counted.
+	// Default slog.Default and 100.
 	Log     *slog.Logger
 	LogRate int
 }

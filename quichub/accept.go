@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"sync"
+	"time"
 
 	"github.com/quic-go/quic-go"
 
@@ -28,6 +29,7 @@ func (l *Listener) crowded(addr net.Addr) bool {
 type attempt struct {
 	once sync.Once
 	l    *Listener
+	late time.Time // when it must have become a spoke
 }
 
 func (a *attempt) end() { a.once.Do(func() { a.l.unproved.Add(-1) }) }
@@ -45,7 +47,7 @@ func (l *Listener) admit(ctx context.Context, info *quic.ClientInfo) (context.Co
 		leave()
 		return nil, eventtarget.ErrLimit
 	}
-	a := &attempt{l: l}
+	a := &attempt{l: l, late: time.Now().Add(l.handshake)}
 	context.AfterFunc(ctx, func() {
 		a.end()
 		leave()
@@ -89,19 +91,21 @@ func (l *Listener) accept(ctx context.Context, conns *sync.WaitGroup) {
 			}
 			return
 		}
+		late := time.Now().Add(l.handshake)
 		if a, ok := conn.Context().Value(attemptKey{}).(*attempt); ok {
 			a.end()
+			late = a.late
 		}
 		conns.Add(1)
 		context.AfterFunc(conn.Context(), conns.Done)
-		conns.Go(func() { l.join(ctx, conn) })
+		conns.Go(func() { l.join(ctx, conn, late) })
 	}
 }
 
 // join makes a spoke of a peer that has proved who it is, as soon as it opens its
 // stream.
-func (l *Listener) join(ctx context.Context, conn *quic.Conn) {
-	ctx, cancel := context.WithTimeout(ctx, l.handshake)
+func (l *Listener) join(ctx context.Context, conn *quic.Conn, late time.Time) {
+	ctx, cancel := context.WithDeadline(ctx, late)
 	defer cancel()
 	stream, err := conn.AcceptStream(ctx)
 	if err != nil {

@@ -2,6 +2,7 @@ package quichub_test
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"net"
 	"sync/atomic"
@@ -110,6 +111,37 @@ func wait(t *testing.T, hub net.Addr, n int) {
 			<-tick.C
 		}
 		tick.Stop()
+	}
+}
+
+// TestLateStream: a peer that takes long for its handshake, and opens no stream then, has no
+// more time for both together than one that does only one of them.
+func TestLateStream(t *testing.T) {
+	t.Parallel()
+	const whole, most = 3 * time.Second, 3700 * time.Millisecond
+	h := newHub(t, quichub.Options{
+		Options:         hub.Options{OnFault: quiet},
+		ListenerOptions: quichub.ListenerOptions{HandshakeTimeout: whole},
+	})
+	security, err := forHub().Client(quicconn.PlainProtocol)
+	if err != nil {
+		t.Fatal(err)
+	}
+	verify := security.VerifyConnection
+	security.VerifyConnection = func(cs tls.ConnectionState) error {
+		<-time.After(whole * 2 / 5) // half of it without a packet ends the handshake
+		return verify(cs)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	begin := time.Now()
+	conn, err := quic.DialAddr(ctx, h.Addr().String(), security, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-conn.Context().Done()
+	if took := time.Since(begin); took < whole*9/10 || took > most {
+		t.Errorf("the hub has waited for %v, want %v", took, whole)
 	}
 }
 

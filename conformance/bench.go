@@ -18,7 +18,7 @@ import (
 //	OneWay/0to1/128B   an event from endpoint 0 to 1, with payloads of 128 bytes
 //	                   and 1 KiB, for each kind of pair that the topology has
 //	RoundTrip          an event there and one back, one at a time
-//	FanOut/64          hubs only: an event from the hub to each of so many spokes
+//	FanOut/8           hubs only: an event from the hub to each of so many spokes, and of 64
 //
 // A figure covers everything up to the moment at which the last event was heard:
 // a bounded number of events is under way, and the clock stops when there is none.

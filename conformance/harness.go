@@ -27,7 +27,7 @@ type Capabilities struct {
 	// it the Go value itself is carried: there is nothing to measure, to copy
 	// or to be malformed.
 	Wire bool
-	// Echo tells that an endpoint hears its own dispatches.
+	// Echo tells that an endpoint hears its own dispatches, as a Local one always does.
 	Echo bool
 	// Relay tells that a hub passes on what a spoke sends to the others.
 	Relay bool
@@ -170,7 +170,7 @@ func (c Capabilities) reaches(from, to int) bool {
 	case c.ReceiveOnly && from != 0:
 		return false
 	case from == to:
-		return c.Echo
+		return c.Echo || c.Topology == Local
 	case c.Topology == Hub && from != 0 && to != 0:
 		return c.Relay
 	default:

@@ -104,6 +104,20 @@ func TestNeverClosed(t *testing.T) {
 	}
 }
 
+// TestLocal: the one endpoint of a Local rig hears itself, also where nobody has said Echo.
+func TestLocal(t *testing.T) {
+	report := conformance.Check(t.Context(), conformance.Harness{
+		Name: "local",
+		Caps: conformance.Capabilities{Topology: conformance.Local},
+		New: func(_ context.Context, s conformance.Setup) (*conformance.Rig, error) {
+			return &conformance.Rig{Endpoints: []eventtarget.Endpoint{inprocess.New(&inprocess.Options[eventtarget.Raw]{OnFault: s.FaultsOf(0)})}}, nil
+		},
+	}, "A01", "C01", "C02")
+	if !report.OK() {
+		t.Errorf("%s\n%s", report.Summary(), report.Results[0].Detail)
+	}
+}
+
 // TestHalfARig: what there is of a rig that could not be made whole is taken down.
 func TestHalfARig(t *testing.T) {
 	target := inprocess.New(&inprocess.Options[eventtarget.Raw]{})

@@ -77,7 +77,7 @@ func (r Report) Markdown() string {
 	fmt.Fprintf(&b, "| topology | ordering | delivery | echo | relay | source | reconnects | resumes |\n|---|---|---|---|---|---|---|---|\n")
 	fmt.Fprintf(&b, "| %s | %s | %s | %s | %s | %s | %s | %s |\n\n", r.Caps.Topology,
 		r.Caps.ordering(), r.Caps.delivery(),
-		yes(r.Caps.Echo), yes(r.Caps.Relay), yes(r.Caps.Source), yes(r.Caps.Reconnects), yes(r.Caps.Resumes))
+		yes(r.Caps.reaches(0, 0)), yes(r.Caps.Relay), yes(r.Caps.Source), yes(r.Caps.Reconnects), yes(r.Caps.Resumes))
 	fmt.Fprintf(&b, "| law | name | class | outcome | |\n|---|---|---|---|---|\n")
 	for _, result := range r.Results {
 		detail, _, _ := strings.Cut(result.Detail, "\n")

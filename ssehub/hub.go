@@ -150,7 +150,7 @@ func (h *handler) listen(w http.ResponseWriter, r *http.Request) error {
 		return err
 	}
 	begin := h.hub.Position()
-	meta.Since = begin
+	meta.Since, meta.ReceiveOnly = begin, true
 	if id := lastEventID(r); id != "" {
 		meta.Since, meta.Resumes = h.hub.ParsePosition(id), true
 	}

@@ -15,6 +15,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/ssehub"
 )
 
@@ -114,6 +115,26 @@ func TestStream(t *testing.T) {
 	}
 	if id, rest := s.event(); id != "" || rest != `event: chat|data: {"type":"chat","id":"you","payload":null}` {
 		t.Errorf("what is for one spoke alone came as id %q, %s", id, rest)
+	}
+}
+
+// TestFirstMessage: who can only listen is not ended for saying nothing, as another is.
+func TestFirstMessage(t *testing.T) {
+	h, url := serve(t, ssehub.Options{Options: hub.Options{FirstMessage: 20 * time.Millisecond}})
+	s := listen(t, url, "")
+	s.block()
+	conn, _ := link.Pipe()
+	silent, err := h.Attach(conn, hub.Meta{}) // whose time is over behind that of the stream
+	if err != nil {
+		t.Fatal(err)
+	}
+	<-silent.Done()
+	if n := h.Len(); n != 1 {
+		t.Fatalf("%d spokes", n)
+	}
+	dispatch(t, h, "chat", "42", "1")
+	if _, rest := s.event(); rest != `event: chat|data: {"type":"chat","id":"42","payload":1}` {
+		t.Errorf("heard %s", rest)
 	}
 }
 

@@ -66,7 +66,7 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 	s.mu.Lock()
 	s.expireAt(meta.Expires)
 	s.mu.Unlock()
-	if h.opts.FirstMessage > 0 {
+	if h.opts.FirstMessage > 0 && !meta.ReceiveOnly {
 		time.AfterFunc(h.opts.FirstMessage, s.expectFirst)
 	}
 	settled = true

@@ -99,7 +99,7 @@ type Options struct {
 	Rate  float64
 	Burst int
 	// FirstMessage ends a spoke that has sent nothing for so long after it
-	// connected. Default 0: never.
+	// connected; not one that can only listen. Default 0: never.
 	FirstMessage time.Duration
 
 	// SessionTimeout is how long a session outlives its connection. Until then the
@@ -220,6 +220,8 @@ type Meta struct {
 	// Since is where in the log the spoke begins: what [Hub.Position] returned
 	// before the peer could know that it is connected. Zero: at the head.
 	Since Position
+	// ReceiveOnly tells that nothing can come from the peer: FirstMessage does not end it.
+	ReceiveOnly bool
 	// Resumes tells that the peer has been connected before and has everything up to
 	// Since: it gets what came after that, or a gap, and no snapshot.
 	Resumes bool

@@ -42,7 +42,7 @@ type Config struct {
 	Heartbeat      Duration `key:"heartbeat" off:"true" doc:"How often a silent spoke is asked for a sign of life." default:"15s"`
 	Misses         int      `key:"misses" doc:"How many unanswered heartbeats end a connection." default:"2"`
 	WriteTimeout   Duration `key:"write-timeout" doc:"A spoke that takes nothing for so long is ended." default:"5s"`
-	FirstMessage   Duration `key:"first-message" off:"true" doc:"A spoke that has sent nothing for so long after it connected is ended." default:"off"`
+	FirstMessage   Duration `key:"first-message" off:"true" doc:"A spoke that has sent nothing for so long after it connected is ended; not one that can only listen (server-sent events)." default:"off"`
 	DrainTimeout   Duration `key:"drain-timeout" doc:"How long a hub that was told to end brings its spokes what they lack." default:"10s"`
 
 	LogFormat string   `key:"log-format" enum:"text,json" doc:"How the log is written to standard error." default:"text"`

@@ -34,6 +34,7 @@
 //
 // # Limits
 //
-// Those of package link. An event over them ends the request; the next one begins anew
-// instead of behind it, and a gap is told.
+// Those of package link. An event over them is dropped and told, as one that is no
+// envelope; one that is so large that it is not read ends the request, and then the next one
+// begins anew instead of behind it, and a gap is told.
 package sseclient

@@ -19,8 +19,8 @@ const scope = "github.com/eventtarget-go/toolkit/otel"
 
 // Options configures [Trace]. A zero field means its default.
 type Options struct {
-	// TracerProvider makes the spans. Default: the global one of OpenTelemetry, as it is
-	// when Trace is called.
+	// TracerProvider makes the spans. Default: the global one of OpenTelemetry when Trace
+	// is called, or the first that is set later.
 	TracerProvider trace.TracerProvider
 	// Propagator writes and reads the headers. Default: [propagation.TraceContext].
 	Propagator propagation.TextMapPropagator

@@ -59,6 +59,34 @@ func TestWhileDown(t *testing.T) {
 	}
 }
 
+// TestSourceWhileDown: an answer to what a child said is refused like everything else when
+// that child has ended.
+func TestSourceWhileDown(t *testing.T) {
+	source, answered := make(chan eventtarget.Peer, 1), make(chan error, 1)
+	w, s := start(t, "works", worker.Options{Restart: worker.Always, WhileDown: worker.Refuse, Options: link.Options{
+		Backoff: link.Backoff{Min: time.Millisecond},
+		OnState: func(c link.Change) {
+			if c.State == eventtarget.StateDown {
+				answered <- (<-source).Dispatch(context.Background(), event{Type: "echo"})
+			}
+		},
+	}})
+	if err := w.Ready(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	tell(t, w, "echo", "1")
+	select {
+	case e := <-s.events:
+		source <- e.Source
+	case <-time.After(20 * time.Second):
+		t.Fatal("the child says nothing")
+	}
+	tell(t, w, "exit", "1")
+	if err := <-answered; !errors.Is(err, worker.ErrDown) {
+		t.Errorf("an answer while there is no child: %v", err)
+	}
+}
+
 // TestKeepIsBounded: what waits for a child that never comes does not grow for ever.
 func TestKeepIsBounded(t *testing.T) {
 	w, err := worker.Start(worker.Options{Path: "/none", Restart: worker.Always, Options: link.Options{

@@ -31,7 +31,7 @@ const (
 	// Keep accepts it for the next child, in the link's log: LogBytes and LogEvents
 	// bound it, and Overflow says what happens when it is full.
 	Keep WhileDown = iota
-	// Refuse makes Dispatch return [ErrDown]. What was accepted before the child ended
+	// Refuse makes Dispatch return [ErrDown], that of an event's Source too. What was accepted before the child ended
 	// and had not been sent is sent to the next one nevertheless.
 	Refuse
 )
@@ -42,7 +42,7 @@ var ErrDown = errors.New("there is no child at the moment")
 
 // Options says which program to start, and how.
 type Options struct {
-	// Options are those of the link. Dial, Conn, Adapter, Framing and Retry are set by
+	// Options are those of the link. Dial, Conn, Adapter, Framing, Retry and Down are set by
 	// Start, and there are no heartbeats: a child that is there is seen. Nor is there
 	// Subscribe, for a child is no hub. Backoff is the pause before the child is started
 	// again.

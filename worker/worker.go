@@ -42,7 +42,10 @@ func Start(opts Options) (*Worker, error) {
 	}
 	w := &Worker{opts: o, limit: wire.MaxFrame(o.Limits.WithDefaults()), reloading: make(chan struct{}, 1)}
 	o.Options.Adapter, o.Options.Dial, o.Options.Conn = adapter, w.dial, nil
-	o.Framing, o.Retry = appendHeader, w.again
+	o.Framing, o.Retry, o.Down = appendHeader, w.again, nil
+	if o.WhileDown == Refuse {
+		o.Down = ErrDown
+	}
 	o.Heartbeat = -1
 	o.Subscribe = false                                       // a child is no hub, and answers no such question
 	o.DialTimeout = 2 * (o.HandshakeTimeout + o.ReadyTimeout) // which bound it
@@ -156,23 +159,6 @@ func (w *Worker) again(cause error) bool {
 	default:
 		return true
 	}
-}
-
-// Dispatch accepts e for the child; see [link.Link.Dispatch]. While there is none,
-// Options.WhileDown says what happens.
-func (w *Worker) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
-	if w.opts.WhileDown == Refuse {
-		if s := w.State(); s == eventtarget.StateConnecting || s == eventtarget.StateDown {
-			err := ErrDown
-			if wrong := e.Topic().Check(); wrong != nil { // for who tries again until there is a child
-				err = wrong
-			} else if ctx.Err() != nil {
-				err = context.Cause(ctx)
-			}
-			return &eventtarget.Error{Op: "dispatch", Adapter: adapter, Topic: e.Topic(), Err: err}
-		}
-	}
-	return w.Link.Dispatch(ctx, e)
 }
 
 // PID returns the process id of the child; 0 if none was started yet.

@@ -145,7 +145,7 @@ func (l *Link) Remove(r *eventtarget.Registration) bool {
 // Dispatch accepts e for the other end. It returns [eventtarget.ErrOverflow] when
 // the log of what waits is full, or waits for room if the link is set to Block:
 // then no longer than ctx, and not at all inside a listener
-// ([eventtarget.ErrWouldBlock]).
+// ([eventtarget.ErrWouldBlock]). While there is no connection, Options.Down says what happens.
 func (l *Link) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
 	if err := l.registry.CheckDispatch(ctx, e.Topic()); err != nil {
 		return err
@@ -175,6 +175,10 @@ func (l *Link) accept(ctx context.Context, msg []byte) error {
 		if l.draining || l.state == eventtarget.StateClosed {
 			l.mu.Unlock()
 			return eventtarget.ErrClosed
+		}
+		if l.opts.Down != nil && l.state != eventtarget.StateUp {
+			l.mu.Unlock()
+			return l.opts.Down
 		}
 		if l.out.TryAppend(msg) {
 			l.wakeOrWrite()

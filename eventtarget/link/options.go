@@ -38,6 +38,9 @@ type Options struct {
 	// Overflow is what Dispatch does when the log is full: [eventtarget.Reject]
 	// (the default) or [eventtarget.Block].
 	Overflow eventtarget.Overflow
+	// Down is what Dispatch returns while there is no connection. nil: what is dispatched
+	// then waits in the log for the next one.
+	Down error
 	// ReceiveOnly tells that nothing can be sent: Dispatch returns
 	// [errors.ErrUnsupported].
 	ReceiveOnly bool

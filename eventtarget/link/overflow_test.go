@@ -105,6 +105,37 @@ func TestBlockInsideListener(t *testing.T) {
 	})
 }
 
+// TestDown: a link that is told to accept nothing while there is no connection does not
+// begin to, nor goes on waiting for room when it is lost.
+func TestDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		errDown := errors.New("nobody is there")
+		gate := make(chan struct{})
+		net, dial := late(gate)
+		l := start(t, link.Options{Dial: dial, Down: errDown, Heartbeat: -1, LogEvents: 1, WriteTimeout: time.Hour, Overflow: eventtarget.Block})
+		if err := l.Dispatch(t.Context(), event(0)); !errors.Is(err, errDown) {
+			t.Errorf("before there was a connection: %v", err)
+		}
+		close(gate)
+		far := <-net.ends
+		synctest.Wait()
+		result := make(chan error, 1)
+		go func() {
+			for {
+				if err := l.Dispatch(t.Context(), event(1)); err != nil {
+					result <- err
+					return
+				}
+			}
+		}()
+		synctest.Wait() // until nothing finds room any more
+		far.Close(eventtarget.Reason{Code: eventtarget.CodeLost})
+		if err := <-result; !errors.Is(err, errDown) {
+			t.Errorf("waiting for room when the connection was lost: %v", err)
+		}
+	})
+}
+
 // TestCloseWhileBlocked: Close ends a Dispatch that waits, and tells what it discards.
 func TestCloseWhileBlocked(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -103,6 +103,21 @@ func TestJWT(t *testing.T) {
 	}
 }
 
+// TestJWTOptions: what no token could be good for is an error at once.
+func TestJWTOptions(t *testing.T) {
+	key := func(*jwt.Token) (any, error) { return []byte("secret"), nil }
+	for name, o := range map[string]auth.JWTOptions{
+		"no methods": {Key: key}, "no key": {Methods: []string{"HS256"}}, "a method that is none": {Methods: []string{"HS256", "eddsa"}, Key: key},
+	} {
+		if a, err := auth.JWT(o); err == nil || a != nil {
+			t.Errorf("%s: no error", name)
+		}
+	}
+	if _, err := auth.JWT(auth.JWTOptions{Methods: []string{"EdDSA", "RS256", "ES512", "PS384", "HS256"}, Key: key}); err != nil {
+		t.Error(err)
+	}
+}
+
 // TestRenewal: a spoke whose token expires is ended, and comes back with the next
 // token by itself.
 func TestRenewal(t *testing.T) {

@@ -38,6 +38,11 @@ func JWT(o JWTOptions) (Authenticator, error) {
 	if err := option.NotNegative("Leeway", o.Leeway); err != nil {
 		return nil, fmt.Errorf("auth: %w", err)
 	}
+	for _, name := range o.Methods {
+		if jwt.GetSigningMethod(name) == nil { // no token could ever be good for it
+			return nil, fmt.Errorf("auth: JWT knows no method %q", name)
+		}
+	}
 	opts := []jwt.ParserOption{jwt.WithValidMethods(o.Methods), jwt.WithExpirationRequired(), jwt.WithLeeway(o.Leeway)}
 	if o.Issuer != "" {
 		opts = append(opts, jwt.WithIssuer(o.Issuer))

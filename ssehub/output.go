@@ -121,8 +121,10 @@ func (o *response) tryWrite([]byte) (int, error) { return 0, nil }
 var errNoFlush = errors.New("the response cannot be flushed")
 
 func (o *response) write(b []byte) error {
-	// Where there is no deadline the engine's own ends a write that takes too long.
+	// Where there is no deadline the engine's own ends a write that takes too long. Over HTTP/2
+	// one that is left standing ends the stream, whether anything is written or not.
 	_ = o.control.SetWriteDeadline(time.Now().Add(o.timeout))
+	defer func() { _ = o.control.SetWriteDeadline(time.Time{}) }()
 	if _, err := o.w.Write(b); err != nil {
 		return err
 	}

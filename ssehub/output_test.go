@@ -15,6 +15,63 @@ import (
 	"github.com/eventtarget-go/toolkit/ssehub"
 )
 
+// TestIdle: a stream on which nothing is written for longer than a write may take goes on,
+// and ends in order, whatever stands between.
+func TestIdle(t *testing.T) {
+	const timeout = 200 * time.Millisecond
+	for name, c := range map[string]struct{ hidden, h2 bool }{"plain": {}, "hidden": {hidden: true}, "HTTP/2": {h2: true}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			left := make(chan eventtarget.Reason, 1)
+			h, err := ssehub.New(&ssehub.Options{
+				HandlerOptions: ssehub.HandlerOptions{WriteTimeout: timeout},
+				Options:        hub.Options{OnDisconnect: func(_ *hub.Spoke, r eventtarget.Reason) { left <- r }},
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+				if c.hidden {
+					w = hidden{w, w.(http.Flusher)}
+				}
+				h.ServeHTTP(w, r)
+			}))
+			if !c.hidden { // behind which it cannot be overruled
+				server.Config.WriteTimeout = timeout / 2
+			}
+			server.EnableHTTP2 = c.h2
+			server.StartTLS()
+			t.Cleanup(func() { h.Close(); server.Close() })
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, server.URL, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			res, err := server.Client().Do(req)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer res.Body.Close()
+			s := &source{t: t, body: bufio.NewReader(res.Body)}
+			s.block()
+			select {
+			case r := <-left:
+				t.Fatalf("it was ended because of %v", r)
+			case <-time.After(2 * timeout): // in which nothing is written
+			}
+			dispatch(t, h, "a", "1", "1")
+			if _, rest := s.event(); rest != `event: a|data: {"type":"a","id":"1","payload":1}` {
+				t.Errorf("heard %s", rest)
+			}
+			if err := h.Shutdown(t.Context()); err != nil {
+				t.Error(err)
+			}
+			if rest, err := io.ReadAll(s.body); err != nil {
+				t.Errorf("it ended with %v behind %q", err, rest)
+			}
+		})
+	}
+}
+
 // TestServers: the same stream over HTTP/1.1, over TLS, over HTTP/2 and behind a
 // middleware that hides the connection; and the client's leaving is noticed over each.
 func TestServers(t *testing.T) {

@@ -56,7 +56,7 @@ func (s *stream) answer(w http.ResponseWriter, r *http.Request, at hub.Position,
 	s.out = out
 	close(s.answered)
 	if s.over() != nil { // meanwhile
-		out.close()
+		s.cut()
 	}
 }
 
@@ -67,7 +67,7 @@ func (s *stream) wait() {
 	}
 	_, _ = s.Receive()
 	s.end(s.reason) // which waits for the one that is under way: it may be about to use w
-	s.out.close()   // ends a write that is under way
+	s.cut()
 	s.writing.Lock()
 	defer s.writing.Unlock()
 }
@@ -254,7 +254,17 @@ func (s *stream) end(reason eventtarget.Reason) {
 		s.reason = reason
 		close(s.ended)
 		if s.isAnswered() {
-			s.out.close()
+			s.cut()
 		}
 	})
+}
+
+// cut ends the connection, or where that is the server's a write that is under way: if there
+// is none, the response ends in order when the handler returns.
+func (s *stream) cut() {
+	if !s.out.outlives() && s.writing.TryLock() {
+		s.writing.Unlock() // who comes now sees that it is over
+		return
+	}
+	s.out.close()
 }

@@ -55,12 +55,16 @@ func TestHandlerWaitsForEnd(t *testing.T) {
 	for range 50 { // of what wait may see first, there are two
 		o, s := newStuck()
 		ended := make(chan struct{})
+		s.writing.Lock() // as a write that is under way
 		go func() {
 			defer close(ended)
 			s.end(eventtarget.Reason{Code: eventtarget.CodeNormal})
 		}()
 		<-o.closing
-		go close(o.ending)
+		go func() {
+			close(o.ending)
+			s.writing.Unlock()
+		}()
 		s.wait()
 		if !o.closed.Load() {
 			t.Error("it has returned before the response was closed")

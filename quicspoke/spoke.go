@@ -31,7 +31,8 @@ type Options struct {
 	Plain bool
 	// HandshakeTimeout bounds a handshake, as DialTimeout does. Default 5 s.
 	HandshakeTimeout time.Duration
-	// IdleTimeout ends a connection from which nothing came for so long; the
+	// IdleTimeout ends a connection from which nothing came for so long, or up to
+	// KeepAlive longer: it counts from what was sent meanwhile (RFC 9000 §10.1). The
 	// shorter one of both ends holds, where the other's counts as 5 s at least.
 	// Default 10 s.
 	IdleTimeout time.Duration

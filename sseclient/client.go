@@ -18,7 +18,10 @@ import (
 // Options configures a [Client]: the link's own, and what concerns the requests.
 type Options struct {
 	// Options are those of the link. Dial and Adapter are set by New, and what
-	// concerns sending, Subscribe among it, has no effect: see Topics.
+	// concerns sending, Subscribe among it, has no effect: see Topics. Nor can the
+	// server be asked for a sign of life: one that gives none by itself within Misses and
+	// one more Heartbeat is given up. Make that longer than its pauses, or negative for
+	// one that is silent when it has nothing to say.
 	link.Options
 	// Topics are what the hub is asked for. nil: what it sends unasked.
 	Topics []eventtarget.Topic

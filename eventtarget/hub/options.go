@@ -113,7 +113,8 @@ type Options struct {
 	// the event was not accepted. What spokes send waits likewise, unread.
 	Store Store
 	// Heartbeat is how often a spoke is asked for a sign of life when it gave
-	// none. Default 15 s; negative: never.
+	// none since the last time; an answer is one, so that an idle spoke is asked every
+	// other time. Default 15 s; negative: never.
 	Heartbeat time.Duration
 	// Misses is how many unanswered ones end the connection. Default 2.
 	Misses int

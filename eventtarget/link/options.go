@@ -58,7 +58,8 @@ type Options struct {
 	Echo bool
 
 	// Heartbeat is how often the other end is asked for a sign of life when it
-	// gave none. Default 15 s; negative: never.
+	// gave none since the last time; an answer is one, so that an idle end is asked every
+	// other time. Default 15 s; negative: never.
 	Heartbeat time.Duration
 	// Misses is how many unanswered ones end the connection. Default 2.
 	Misses int

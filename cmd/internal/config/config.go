@@ -39,7 +39,7 @@ type Config struct {
 	Limits         Limits   `key:"limits" doc:"Bounds on messages, spokes and memory."`
 	SessionTimeout Duration `key:"session-timeout" off:"true" doc:"How long a session outlives its connection; off: there are no sessions." default:"1m"`
 	Store          Store    `key:"store" doc:"Where the hub keeps what sessions need to go on when its process has died; absent: they end with it."`
-	Heartbeat      Duration `key:"heartbeat" off:"true" doc:"How often a silent spoke is asked for a sign of life." default:"15s"`
+	Heartbeat      Duration `key:"heartbeat" off:"true" doc:"How often a silent spoke is asked for a sign of life. Its answer is one, so that between two questions to an idle one there is twice as long: proxies must bear that." default:"15s"`
 	Misses         int      `key:"misses" doc:"How many unanswered heartbeats end a connection." default:"2"`
 	WriteTimeout   Duration `key:"write-timeout" doc:"A spoke that takes nothing for so long is ended." default:"5s"`
 	FirstMessage   Duration `key:"first-message" off:"true" doc:"A spoke that has sent nothing for so long after it connected is ended; not one that can only listen (server-sent events)." default:"off"`

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"log/slog"
+	"slices"
 	"testing"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -27,5 +28,20 @@ func TestFaultLog(t *testing.T) {
 `
 	if b.String() != want {
 		t.Errorf("logged\n%s, want\n%s", &b, want)
+	}
+}
+
+// TestObserverPanics: one that hears faults and panics takes them from nobody else.
+func TestObserverPanics(t *testing.T) {
+	var told []string
+	r := eventtarget.NewRegistry[string](eventtarget.RegistryOptions{OnFault: func(eventtarget.Fault) { told = append(told, "hook") }})
+	defer r.Close()
+	r.Observe(func(eventtarget.Fault) { panic("no") })
+	stop := r.Observe(func(eventtarget.Fault) { told = append(told, "observer") })
+	r.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap})
+	stop()
+	r.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap})
+	if want := []string{"observer", "hook", "hook"}; !slices.Equal(told, want) {
+		t.Errorf("told %q, want %q", told, want)
 	}
 }

@@ -35,6 +35,9 @@ func (o *observers) tell(f Fault) {
 	all := o.all
 	o.mu.Unlock()
 	for _, fn := range all {
-		(*fn)(f)
+		func() {
+			defer func() { _ = recover() }() // the others, and OnFault, are to hear of it
+			(*fn)(f)
+		}()
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/option"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
@@ -64,6 +65,9 @@ func Parent(opts *link.Options) (*link.Link, error) {
 		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: ErrNotWorker}
 	case v != fmt.Sprint(version):
 		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: fmt.Errorf("%w: the parent speaks version %s, this program %d", ErrHandshake, v, version)}
+	}
+	if err := option.NotNegative("WriteTimeout", o.WriteTimeout); err != nil { // which the greeting needs already
+		return nil, &eventtarget.Error{Op: "open", Adapter: adapter, Err: err}
 	}
 	_ = os.Unsetenv(cookieEnv) // not for its own children
 	in, out, err := inherited()

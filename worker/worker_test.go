@@ -488,3 +488,13 @@ func TestStays(t *testing.T) {
 		})
 	}
 }
+
+// TestParentOptions: what is wrong with a child's options is not taken for a parent that does
+// not listen.
+func TestParentOptions(t *testing.T) {
+	t.Setenv("EVENTTARGET_WORKER", "1 cookie")
+	_, err := worker.Parent(&link.Options{WriteTimeout: -1})
+	if err == nil || errors.Is(err, worker.ErrHandshake) || !strings.Contains(err.Error(), "WriteTimeout is negative") {
+		t.Errorf("a negative WriteTimeout: %v", err)
+	}
+}

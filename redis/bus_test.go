@@ -245,3 +245,28 @@ func TestGoexit(t *testing.T) {
 	}
 	l.await("three events", func() bool { return l.heard() == 3 })
 }
+
+// TestSubscribesAfterBusy: a target that connects again while the server runs a script, and so
+// refuses the subscription, asks for it again instead of hearing nothing from then on.
+func TestSubscribesAfterBusy(t *testing.T) {
+	server := redistest.Start(t, "--busy-reply-threshold", "50")
+	proxy := redistest.NewProxy(t, server.Addr)
+	l := newLedger(t)
+	a := join(t, server.URL(), redis.Options{OnFault: quiet})
+	b := join(t, "redis://"+proxy.Addr, redis.Options{OnFault: l.fault})
+	listen(t, b, eventtarget.T("n", "*"), l.handle)
+	end := busy(t, server)
+	proxy.Cut()
+	l.await("the loss of the connection", func() bool { return len(l.faults(eventtarget.FaultDisconnected)) > 0 })
+	proxy.Heal()
+	late := time.NewTimer(500 * time.Millisecond) // for some attempts
+	<-late.C
+	end()
+	l.await("the connection", func() bool { return len(l.faults(eventtarget.FaultReconnected)) > 0 })
+	tr := newTraffic(t, a, "n", time.Millisecond)
+	l.awaitEvents(3)
+	tr.end(l)
+	if gaps := l.faults(eventtarget.FaultGap); len(gaps) != 1 {
+		t.Errorf("the gaps are %v, want one", gaps)
+	}
+}

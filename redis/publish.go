@@ -352,7 +352,9 @@ func isNotSent(err error) bool {
 // notYet tells whether an error reply says that the same may succeed later, or at
 // another node of a cluster.
 func notYet(err *rueidis.RedisError) bool {
-	for _, code := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN"} {
+	// The last two are those of a server that takes no command while a script runs, and of one
+	// that has no room for a connection.
+	for _, code := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ", "max number of clients"} {
 		if strings.HasPrefix(err.Error(), code) {
 			return true
 		}

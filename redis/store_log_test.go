@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net"
 	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -150,6 +151,70 @@ func TestStoreRefusedForAWhile(t *testing.T) {
 	server.Do("CONFIG", "SET", "maxmemory", "0")
 	<-appended
 	expectRefs(t, refs, 1, 4)
+}
+
+// busy has a server run a script that does not end, so that it refuses commands, until end is
+// called.
+func busy(t *testing.T, server *redistest.Server) (end func()) {
+	t.Helper()
+	runs, kills := server.Client(), server.Client()
+	ended := make(chan error)
+	go func() {
+		ended <- runs.Do(context.Background(), runs.B().Eval().Script("while true do end").Numkeys(0).Build()).Error()
+	}()
+	eventually(t, "the server is busy", func() bool {
+		err := kills.Do(t.Context(), kills.B().Ping().Build()).Error()
+		return err != nil && strings.HasPrefix(err.Error(), "BUSY")
+	})
+	return func() {
+		if err := kills.Do(t.Context(), kills.B().ScriptKill().Build()).Error(); err != nil {
+			t.Error(err)
+		}
+		if err := <-ended; err == nil || !strings.Contains(err.Error(), "killed") {
+			t.Errorf("the script ended with %v", err)
+		}
+	}
+}
+
+// TestStoreServerRefusesAll: a server that refuses every command for a while, because a script
+// runs too long, or every connection, because it has as many as it may, has done nothing: Append
+// tries again.
+func TestStoreServerRefusesAll(t *testing.T) {
+	for name, refuse := range map[string]func(t *testing.T, server *redistest.Server) (again func()){
+		"a script runs": busy,
+		"no connection is free": func(t *testing.T, server *redistest.Server) func() {
+			admin, release := server.Client().Dedicate()
+			t.Cleanup(release)
+			do := func(args ...string) {
+				if err := admin.Do(t.Context(), admin.B().Arbitrary(args...).Build()).Error(); err != nil {
+					t.Fatalf("%q: %v", args, err)
+				}
+			}
+			do("CONFIG", "SET", "maxclients", "1")
+			do("CLIENT", "KILL", "SKIPME", "yes")
+			return func() { do("CONFIG", "SET", "maxclients", "1000") }
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := redistest.Start(t, "--busy-reply-threshold", "50")
+			s := openStore(t, server, quiet)
+			refs := followed(t, s)
+			again := refuse(t, server)
+			appended := make(chan struct{})
+			go func() {
+				defer close(appended)
+				appendRefs(t, s, 1, 4)
+			}()
+			select {
+			case <-appended:
+				t.Error("Append returns while the server refuses everything")
+			case <-time.After(500 * time.Millisecond):
+			}
+			again()
+			<-appended
+			expectRefs(t, refs, 1, 4)
+		})
+	}
 }
 
 // TestStoreLostWhileRestoring: the server loses the log, or its end, between telling a hub

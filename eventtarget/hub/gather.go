@@ -51,8 +51,9 @@ type Member struct {
 	Spokes int
 	Seen   time.Time
 
-	lease time.Duration
-	lost  uint64 // the number of the last notice that the bus did not get something
+	lease  time.Duration
+	silent time.Duration // since then, but for when nothing could be heard: see expire
+	lost   uint64        // the number of the last notice that the bus did not get something
 }
 
 // Hubs returns the hubs that are joined and said so lately, this one first, the others by
@@ -70,11 +71,7 @@ func (m *Membership) Hubs() []Member {
 
 // send gives a notice to the bus and waits for that.
 func (m *Membership) send(ctx context.Context, to string, n notice) error {
-	err := m.bus.Dispatch(ctx, m.event(to, n))
-	if err == nil {
-		m.spoken.Store(time.Now().UnixNano())
-	}
-	return err
+	return m.bus.Dispatch(ctx, m.event(to, n))
 }
 
 // maxPosts bounds the notices that wait for the bus.
@@ -130,14 +127,18 @@ func (m *Membership) renew() {
 	}
 }
 
-// expire takes out those who have given no sign of life for longer than their lease. While
-// the bus is away nobody can give any: that is not counted.
+// expire takes out those who have given no sign of life for longer than their lease. It is
+// called three times in a lease if the bus takes notices. While it does not nobody else can
+// give any either, and while what it has brought is being handled they may wait behind that:
+// neither is counted.
 func (m *Membership) expire() {
-	now := time.Now()
+	if m.inside.Load() > 0 || m.cut.Load() {
+		return
+	}
 	m.mu.Lock()
 	var gone []*Member
 	for id, o := range m.others {
-		if now.Sub(o.Seen) > o.lease {
+		if o.silent += m.opts.Lease / 3; o.silent > o.lease {
 			gone = append(gone, o)
 			delete(m.others, id)
 		}
@@ -227,7 +228,7 @@ func (m *Membership) seen(n notice) bool {
 		o = &Member{ID: n.Hub, Name: n.Name, Since: time.Unix(0, n.Since)}
 		m.others[n.Hub] = o
 	}
-	o.Seen, o.lease = time.Now(), time.Duration(n.Lease)*time.Millisecond
+	o.Seen, o.silent, o.lease = time.Now(), 0, time.Duration(n.Lease)*time.Millisecond
 	if n.Kind == noticeHere || n.Kind == noticeNew {
 		o.Spokes = n.Spokes
 	}

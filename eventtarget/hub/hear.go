@@ -17,6 +17,8 @@ import (
 
 // hear takes in what the bus brings of one type.
 func (m *Membership) hear(e eventtarget.Event[eventtarget.Raw]) {
+	m.inside.Add(1)
+	defer m.inside.Add(-1)
 	if strings.HasPrefix(e.Type, ownType) {
 		m.hearAddressed(e)
 		return
@@ -119,8 +121,13 @@ func (m *Membership) malformed(e eventtarget.Event[eventtarget.Raw], err error) 
 
 // busFault hears what the bus tells of itself.
 func (m *Membership) busFault(f eventtarget.Fault) {
-	if f.Kind == eventtarget.FaultGap {
+	switch f.Kind {
+	case eventtarget.FaultGap:
 		m.hub.tellGap(f.Count, f.Err)
+	case eventtarget.FaultDisconnected, eventtarget.FaultReconnected:
+		if f.Peer == "" { // the bus itself
+			m.cut.Store(f.Kind == eventtarget.FaultDisconnected)
+		}
 	}
 }
 

@@ -82,7 +82,9 @@ type Membership struct {
 	changed chan struct{}                        // closed and replaced when regs or refused has more
 	others  map[string]*Member
 	polls   map[string]*poll
-	spoken  atomic.Int64 // when the bus last took a notice, Unix nanoseconds
+
+	inside atomic.Int32 // how many events that the bus has brought are being handled
+	cut    atomic.Bool  // the bus tells that it has no connection
 }
 
 // Join makes the hub one of those that are joined by a bus, such as a redis Target: to

@@ -62,6 +62,8 @@ func (a Audience) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.
 		return err
 	}
 	defer wire.PutBuffer(msg)
+	m := a.hub.joined.Load()
+	defer m.came(m.comes())
 	if a.isKept() {
 		err = a.hub.journal.keep(ctx, entry{record: a.record(*msg)})
 	} else {

@@ -48,6 +48,56 @@ type outbox struct {
 	room   chan struct{} // closed when it took something; nil while nobody waits
 	closed bool          // nothing comes any more
 	posts  int           // notices that wait, see post
+
+	coming  int           // dispatches that may have been accepted and are not put yet
+	arrived chan struct{} // closed when there are none; nil unless somebody waits: no more are counted then
+}
+
+// comes tells that what is about to be accepted here is to be put then. came is to follow if
+// it is true.
+func (m *Membership) comes() bool {
+	if m == nil {
+		return false
+	}
+	o := &m.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.arrived != nil {
+		return false
+	}
+	o.coming++
+	return true
+}
+
+func (m *Membership) came(counted bool) {
+	if !counted {
+		return
+	}
+	o := &m.outbox
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.coming--; o.coming == 0 && o.arrived != nil {
+		close(o.arrived)
+	}
+}
+
+// await waits until what was accepted before is put, bounded by ctx.
+func (o *outbox) await(ctx context.Context) error {
+	o.mu.Lock()
+	if o.arrived == nil {
+		o.arrived = make(chan struct{})
+		if o.coming == 0 {
+			close(o.arrived)
+		}
+	}
+	arrived := o.arrived
+	o.mu.Unlock()
+	select {
+	case <-arrived:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }
 
 // lane is events that go one behind the other. It has a goroutine only while there are some.

@@ -226,7 +226,10 @@ func inline(handle func(eventtarget.Event[eventtarget.Raw])) eventtarget.Listene
 // dispatched meanwhile stays here. The hub's Shutdown calls it.
 func (m *Membership) Leave(ctx context.Context) error {
 	defer func() { _ = m.Close() }() // it never has an error
-	m.outbox.close()                 // so that nothing comes behind what is said here
+	if err := m.outbox.await(ctx); err != nil {
+		return err
+	}
+	m.outbox.close() // so that nothing comes behind what is said here
 	if err := m.outbox.drain(ctx); err != nil {
 		return err
 	}

@@ -45,6 +45,8 @@ func (h *Hub) dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]
 func (h *Hub) accept(ctx context.Context, e *eventtarget.Event[eventtarget.Raw], except []*Spoke, p passage) error {
 	msg := envelope(e)
 	defer wire.PutBuffer(msg)
+	m := h.joined.Load()
+	defer m.came(m.comes())
 	err := h.publish(ctx, e.Topic(), *msg, except, nil, Record{Own: !p.far})
 	if err == nil {
 		h.forward(ctx, p.dispatcher(ownDispatcher), fromHub, e)

@@ -48,6 +48,7 @@ func (m *member) acks(b rueidis.Builder) (commands rueidis.Commands, told []entr
 				Id(ids...).Idle(idle.Milliseconds()).Justid().Build())
 		}
 	}
+	m.gave = m.gave || len(back) > 0
 	claim(back, t.opts.ClaimAfter)
 	claim(busy, 0) // so that nobody claims it
 	return commands, told
@@ -77,11 +78,12 @@ func (m *member) confirm(conn rueidis.DedicatedClient) error {
 }
 
 // leave confirms the last and takes this member off the group's list, unless it holds
-// something still, which others will claim.
+// something still, or may by what Redis knows, which others will claim: what a member has
+// when it is taken off is nobody's any more.
 func (m *member) leave(conn rueidis.DedicatedClient) error {
 	t := m.part.target
 	m.mu.Lock()
-	clean := true
+	clean := !m.gave
 	for _, e := range m.held {
 		clean = clean && e.handled && !e.back
 	}

@@ -36,6 +36,7 @@ type member struct {
 	due    bool          // that search: it was time for it while something was being handled
 	atOnce int           // how many to take next
 	took   time.Time     // when it last took something
+	gave   bool          // something back, which may still be this member's by what Redis knows
 
 	mu      sync.Mutex
 	held    map[entryID]*entry // what was taken, until Redis knows that it was handled

@@ -298,6 +298,45 @@ func TestGroupWaits(t *testing.T) {
 	}
 }
 
+// TestGroupGivesBack: what a member had taken when its last listener was removed is not lost when
+// the member leaves then: another one hears it.
+func TestGroupGivesBack(t *testing.T) {
+	server := redistest.Start(t)
+	c := newCrowd(t)
+	from := join(t, server.URL(), redis.Options{Durable: true, OnFault: quiet})
+	first := join(t, server.URL(), inGroup(redis.Options{ClaimAfter: 200 * time.Millisecond, OnFault: quiet}))
+	const events = 300
+	dispatchAll(t, from, events)
+	added := make(chan *eventtarget.Registration, 1)
+	handle, admin := c.listener("first"), server.Client()
+	removed := make(chan struct{})
+	taken := 0 // at once, of which it has not heard so many
+	added <- listen(t, first, eventtarget.T("n", "*"), func(ctx context.Context, e event) {
+		handle(ctx, e)
+		if taken--; taken > 0 {
+			return
+		}
+		some, err := admin.Do(ctx, admin.B().Xpending().Key("et:log").Group("g").Start("-").End("+").Count(100).Build()).ToArray()
+		if taken = len(some); err == nil && taken > 1 {
+			first.Remove(<-added)
+			close(removed)
+		}
+	})
+	<-removed
+	eventually(t, "Redis knows what was given back", func() bool {
+		idle, err := admin.Do(t.Context(), admin.B().Xpending().Key("et:log").Group("g").Idle(200).Start("-").End("+").Count(1).Build()).ToArray()
+		return err == nil && len(idle) > 0
+	})
+	if err := first.Shutdown(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	second := join(t, server.URL(), inGroup(redis.Options{ClaimAfter: 200 * time.Millisecond, OnFault: quiet}))
+	listen(t, second, eventtarget.T("n", "*"), c.listener("second"))
+	c.await(events)
+	c.check()
+	eventually(t, "everything is confirmed", func() bool { return pending(t, server) == 0 })
+}
+
 // TestGroupTellsLoss: what a group never heard because the log was trimmed, or lost by
 // the server, is told.
 func TestGroupTellsLoss(t *testing.T) {

@@ -80,6 +80,11 @@ func (h *Hub) shutdown(ctx context.Context, reason func() eventtarget.Reason) er
 	if err := h.awaitEmpty(ctx); err != nil {
 		return h.fail("shutdown", eventtarget.Topic{}, err)
 	}
+	if h.sharesLog() {
+		if err := h.journal.shared.ears.drain(ctx); err != nil {
+			return h.fail("shutdown", eventtarget.Topic{}, err)
+		}
+	}
 	if h.discarded.Load() {
 		return h.fail("shutdown", eventtarget.Topic{}, eventtarget.ErrClosed)
 	}

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"context"
+	"errors"
 	"sync"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -16,15 +18,20 @@ type ears struct {
 	bytes int    // of queue
 	lost  uint64 // how many found no room behind the queue: what comes now is lost, too
 	runs  bool
+	idle  chan struct{} // closed when it does not run any more; nil: nobody waits
 
 	// Of the goroutine that delivers:
 	batch  []eventtarget.Event[eventtarget.Raw] // taken out of queue
 	missed uint64                               // lost behind it
+	late   uint64                               // for the listeners, which were closed meanwhile
 }
 
 // hear takes an event. As much may wait for listeners that hold up delivery as the hub's
 // log has.
 func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
+	if x.hub.registry.Len() == 0 {
+		return
+	}
 	o := &x.hub.opts
 	x.mu.Lock()
 	defer x.mu.Unlock()
@@ -53,7 +60,14 @@ func (x *ears) run() {
 		for len(x.batch) > 0 {
 			e := x.batch[0]
 			x.batch = x.batch[1:]
-			_ = x.hub.registry.Deliver(x.hub.ctx, e) // ErrClosed: nobody is there to hear it
+			if err := x.hub.registry.Deliver(x.hub.ctx, e); errors.Is(err, eventtarget.ErrClosed) {
+				x.late++
+			}
+		}
+		if late := x.late; late > 0 {
+			x.late = 0
+			x.hub.discarded.Store(true) // before a Shutdown can see that nothing waits
+			x.hub.tellDiscarded(late)
 		}
 		if lost := x.missed; lost > 0 {
 			x.missed = 0
@@ -74,5 +88,29 @@ func (x *ears) next() bool {
 	x.batch, x.missed = x.queue, x.lost
 	x.queue, x.bytes, x.lost = nil, 0, 0
 	x.runs = len(x.batch) > 0
+	if !x.runs && x.idle != nil {
+		close(x.idle)
+		x.idle = nil
+	}
 	return x.runs
+}
+
+// drain waits until the listeners have, or have lost, what came, bounded by ctx.
+func (x *ears) drain(ctx context.Context) error {
+	x.mu.Lock()
+	if !x.runs {
+		x.mu.Unlock()
+		return nil
+	}
+	if x.idle == nil {
+		x.idle = make(chan struct{})
+	}
+	idle := x.idle
+	x.mu.Unlock()
+	select {
+	case <-idle:
+		return nil
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
 }

@@ -5,8 +5,10 @@ import (
 	"fmt"
 	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
@@ -95,4 +97,51 @@ func TestSharedGoexit(t *testing.T) {
 			t.Errorf("heard %q, want %q", heard, want)
 		}
 	})
+}
+
+// TestSharedShutdownHears: what has come out of the log when a hub shuts down its listeners
+// hear, however slow they are; what Close discards, or Shutdown when its time is over, is told.
+func TestSharedShutdownHears(t *testing.T) {
+	const events = 20
+	for name, end := range map[string]func(ctx context.Context, h *hub.Hub) error{
+		"Shutdown": func(ctx context.Context, h *hub.Hub) error { return h.Shutdown(ctx) },
+		"Shutdown, too short": func(ctx context.Context, h *hub.Hub) error {
+			ctx, cancel := context.WithTimeout(ctx, 100*time.Millisecond)
+			defer cancel()
+			return h.Shutdown(ctx)
+		},
+		"Close": func(_ context.Context, h *hub.Hub) error { return h.Close() },
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := newSharedLog()
+				var discarded, heard atomic.Uint64
+				a := sharing(t, log, hub.Options{})
+				b := sharing(t, log, hub.Options{OnFault: func(f eventtarget.Fault) {
+					if f.Kind == eventtarget.FaultDiscarded {
+						discarded.Add(f.Count)
+					}
+				}})
+				if _, err := b.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) {
+					time.Sleep(30 * time.Millisecond) // of the bubble's time
+					heard.Add(1)
+				}}); err != nil {
+					t.Fatal(err)
+				}
+				p, _ := open(t, a, "", "")
+				for n := range events {
+					p.send(fmt.Sprintf(`{"type":"n","id":"%d","payload":1}`, n))
+				}
+				synctest.Wait()
+				err := end(t.Context(), b)
+				<-b.Done()
+				if n := heard.Load(); n+discarded.Load() != events || name == "Shutdown" && n != events {
+					t.Errorf("of %d events %d were heard, and %d told as discarded", events, n, discarded.Load())
+				}
+				if (err == nil) != (name != "Shutdown, too short") {
+					t.Errorf("%s: %v", name, err)
+				}
+			})
+		})
+	}
 }

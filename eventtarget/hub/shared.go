@@ -228,16 +228,15 @@ func (x *shared) event(r Record, e entry) (err error) {
 			crowd = h.append(u, topic, msg, nil, retain)
 		}
 		x.recent.add(&r, logged(u, at), &h.opts)
+		if (!r.Own || h.opts.Echo) && (!own || h.bridged.brings(m.Headers)) { // else whoever dispatched it does that
+			x.ears.hear(eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
+		}
 	})
 	h.wakeAll()
-	if err != nil || own && !h.bridged.brings(m.Headers) {
-		return err // whoever dispatched it brings it to the listeners here
+	if err == nil {
+		h.ease(h.ctx, crowd)
 	}
-	h.ease(h.ctx, crowd)
-	if !r.Own || h.opts.Echo {
-		x.ears.hear(eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
-	}
-	return nil
+	return err
 }
 
 // addressed brings what is for a group or an identity to those who are here.

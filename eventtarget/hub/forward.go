@@ -248,14 +248,14 @@ func (h *Hub) forward(ctx context.Context, dispatcher, kind string, e *eventtarg
 // pass puts an event into its dispatcher's lane.
 func (m *Membership) pass(ctx context.Context, dispatcher string, e eventtarget.Event[eventtarget.Raw]) {
 	if !m.put(ctx, int(maphash.String(laneSeed, dispatcher)%lanes), e) {
-		m.lose(e, eventtarget.ErrOverflow)
+		m.lose(e, eventtarget.ErrOverflow, false)
 	}
 }
 
-// lose notes that the bus does not get an event. The hub's owner is told of the first one
-// since the other hubs were told.
-func (m *Membership) lose(e eventtarget.Event[eventtarget.Raw], why error) {
-	if m.missing.add(e.Type) && m.ctx.Err() == nil {
+// lose notes that the bus does not get an event, or may not have got it. The hub's owner is
+// told of the first one since the other hubs were told.
+func (m *Membership) lose(e eventtarget.Event[eventtarget.Raw], why error, perhaps bool) {
+	if m.missing.add(e.Type, perhaps) && m.ctx.Err() == nil {
 		m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDispatch, Topic: e.Topic(), Count: 1, Err: why})
 	}
 }
@@ -276,7 +276,7 @@ func (m *Membership) hand(events []eventtarget.Event[eventtarget.Raw]) (took boo
 	case m.batches != nil:
 		errs = m.batches.DispatchAll(ctx, events)
 	default:
-		err = m.bus.Dispatch(ctx, events[0])
+		errs = []error{m.bus.Dispatch(ctx, events[0])}
 	}
 	for i := range events {
 		why := err
@@ -284,7 +284,7 @@ func (m *Membership) hand(events []eventtarget.Event[eventtarget.Raw]) (took boo
 			why = errs[i]
 		}
 		if why != nil {
-			m.lose(events[i], why)
+			m.lose(events[i], why, err == nil && errors.Is(why, eventtarget.ErrUnknownOutcome))
 		} else {
 			took = true
 		}
@@ -296,6 +296,7 @@ func (m *Membership) hand(events []eventtarget.Event[eventtarget.Raw]) (took boo
 type missing struct {
 	mu    sync.Mutex
 	count uint64
+	vague bool                // of some it is not known whether the bus got them
 	types map[string]struct{} // nil while count is not 0: too many to tell
 
 	notices uint64  // how many there were
@@ -306,9 +307,10 @@ type missing struct {
 const maxMissing = 64
 
 // add counts one, and tells whether it is the first.
-func (x *missing) add(eventType string) (first bool) {
+func (x *missing) add(eventType string, perhaps bool) (first bool) {
 	x.mu.Lock()
 	defer x.mu.Unlock()
+	x.vague = x.vague || perhaps
 	if first = x.count == 0; first {
 		x.types = make(map[string]struct{})
 	}
@@ -339,8 +341,11 @@ func (x *missing) take() *notice {
 		return nil
 	}
 	x.notices++
-	n := &notice{Kind: noticeLost, Number: x.notices, Count: x.count, Types: slices.Sorted(maps.Keys(x.types))}
-	x.count, x.types = 0, nil
+	n := &notice{Kind: noticeLost, Number: x.notices, missed: x.count, Types: slices.Sorted(maps.Keys(x.types))}
+	if !x.vague {
+		n.Count = x.count
+	}
+	x.count, x.vague, x.types = 0, false, nil
 	return n
 }
 
@@ -358,7 +363,8 @@ func (x *missing) settle(n *notice, err error) {
 		return
 	}
 	all := len(n.Types) == 0 || x.count > 0 && x.types == nil
-	x.count += n.Count
+	x.count += n.missed
+	x.vague = x.vague || n.Count == 0
 	if all {
 		x.types = nil
 		return
@@ -427,7 +433,7 @@ func (h *Hub) forwardTo(ctx context.Context, to address, p addressed) {
 	p.address, p.Hub = to, m.id
 	payload, err := json.Marshal(p)
 	if err != nil { // it cannot be: an envelope is JSON
-		m.missing.add(to.key())
+		m.missing.add(to.key(), false)
 		return
 	}
 	m.pass(ctx, ownDispatcher, eventtarget.Event[eventtarget.Raw]{Type: to.key(), Payload: payload})

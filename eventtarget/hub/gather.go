@@ -22,13 +22,15 @@ type notice struct {
 	Lease int64  `json:"lease"` // milliseconds
 
 	Spokes  int       `json:"spokes,omitempty"`  // noticeHere
-	Count   uint64    `json:"count,omitempty"`   // noticeLost, noticeAnswer
+	Count   uint64    `json:"count,omitempty"`   // noticeLost, where 0 is unknown; noticeAnswer
 	Types   []string  `json:"types,omitempty"`   // noticeLost; none: any
 	Number  uint64    `json:"number,omitempty"`  // noticeLost: which one of its hub it is
 	Poll    string    `json:"poll,omitempty"`    // noticeAsk, noticeAnswer
 	Topic   string    `json:"topic,omitempty"`   // noticeAsk: one of these three
 	To      address   `json:"to,omitzero"`       //
 	Members []Present `json:"members,omitempty"` // noticeAnswer
+
+	missed uint64 // noticeLost: how many it is about, for its own hub
 }
 
 // The kinds of notices.

@@ -94,7 +94,8 @@ type Membership struct {
 //
 // Local delivery never waits for the bus. To one that is an [eventtarget.BatchDispatcher] what
 // gathers while it is busy goes together. What it did not get, because it was away for
-// longer than Patience or too much waited, is told at the other hubs as a gap, and so is
+// longer than Patience or too much waited, is told at the other hubs as a gap, of unknown size
+// where the bus says [eventtarget.ErrUnknownOutcome], and so is
 // what a bus that is an [eventtarget.FaultSource] tells to have lost itself. When a hub
 // vanishes without [Membership.Leave], the others tell a gap of unknown size when its lease
 // has ended: it may have accepted what it never handed over. Sessions end with their hub.

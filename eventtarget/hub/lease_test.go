@@ -151,3 +151,52 @@ func TestJoinedSlowListener(t *testing.T) {
 		}
 	})
 }
+
+// vague is a bus that does not say whether it took an event.
+type vague struct {
+	*inprocess.Member
+	on    atomic.Bool
+	takes bool
+}
+
+func (v *vague) Dispatch(ctx context.Context, e eventtarget.Event[raw]) error {
+	if !v.on.Load() || e.Type == "et.hub" {
+		return v.Member.Dispatch(ctx, e)
+	}
+	if v.takes {
+		_ = v.Member.Dispatch(ctx, e)
+	}
+	return eventtarget.ErrUnknownOutcome
+}
+
+// TestJoinedUnknownOutcome: of what the bus may have got or not the other hubs are told a gap
+// of unknown size: whatever number it had would be wrong in one of the cases.
+func TestJoinedUnknownOutcome(t *testing.T) {
+	for _, takes := range []bool{true, false} {
+		synctest.Test(t, func(t *testing.T) {
+			var bus inprocess.Bus
+			hubs, _ := joined(t, &bus, 1, hub.Options{})
+			gaps, ear := gapsAt(t, hubs[0], hub.Meta{}, "n:*")
+			h, on := newHub(t, hub.Options{}), &vague{Member: bus.Join(nil), takes: takes}
+			t.Cleanup(func() { on.Close() })
+			if _, err := h.Join(t.Context(), on, nil); err != nil {
+				t.Fatal(err)
+			}
+			on.on.Store(true)
+			count(t, h, 0, 3)
+			on.on.Store(false)
+			time.Sleep(5 * time.Second)
+			if heard := len(ear.payloads()); takes != (heard == 3) {
+				t.Errorf("%d events were heard", heard)
+			}
+			for _, n := range strings.Fields(gaps()) {
+				if n != "0" {
+					t.Errorf("a gap of %s was told, which nobody can know", n)
+				}
+			}
+			if gaps() == "" {
+				t.Error("no gap was told")
+			}
+		})
+	}
+}

@@ -16,7 +16,8 @@ const (
 )
 
 // printer takes what a child prints: it logs lines, as many as the rate allows, and
-// never makes the child wait.
+// never makes the child wait. Where the log is slow lines wait for it, as many as the rate
+// allows in a second, on a goroutine that is there only while some do.
 type printer struct {
 	log    *slog.Logger
 	stream string
@@ -29,6 +30,9 @@ type printer struct {
 	second  time.Time // that counts
 	logged  int       // lines in it
 	dropped int
+
+	waiting []func()      // what is to be logged
+	idle    chan struct{} // closed when nothing is logged any more; nil: nothing is
 }
 
 func (p *printer) Write(b []byte) (int, error) {
@@ -56,30 +60,69 @@ func (p *printer) print() {
 		p.tellDropped()
 		p.second, p.logged = now, 0
 	}
-	if p.logged++; p.logged > p.rate {
+	if p.logged++; p.logged > p.rate || len(p.waiting) >= p.rate {
 		p.dropped++
 	} else {
-		p.log.LogAttrs(context.Background(), slog.LevelInfo, "worker prints", slog.String("stream", p.stream), slog.String("line", string(p.line)), slog.Bool("cut", p.cut))
+		p.give(slog.LevelInfo, "worker prints", slog.String("line", string(p.line)), slog.Bool("cut", p.cut))
 	}
 	p.line, p.cut = p.line[:0], false
 }
 
-// tellDropped logs how many lines were not. Under mu.
+// tellDropped logs how many lines were not, unless that has to wait, too. Under mu.
 func (p *printer) tellDropped() {
-	if p.dropped > 0 {
-		p.log.LogAttrs(context.Background(), slog.LevelWarn, "worker prints too much", slog.String("stream", p.stream), slog.Int("dropped", p.dropped))
+	if p.dropped > 0 && len(p.waiting) <= p.rate {
+		p.give(slog.LevelWarn, "worker prints too much", slog.Int("dropped", p.dropped))
 		p.dropped = 0
 	}
 }
 
-// end logs what is left when nothing more is printed.
-func (p *printer) end() {
+// give has something logged: not here, for the log may be slow, or wait for the child. Under mu.
+func (p *printer) give(level slog.Level, text string, attrs ...slog.Attr) {
+	attrs = append([]slog.Attr{slog.String("stream", p.stream)}, attrs...)
+	p.waiting = append(p.waiting, func() { p.log.LogAttrs(context.Background(), level, text, attrs...) })
+	if p.idle == nil {
+		p.idle = make(chan struct{})
+		go p.run()
+	}
+}
+
+// run logs what waits until nothing does.
+func (p *printer) run() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	for len(p.waiting) > 0 {
+		first := p.waiting[0]
+		p.waiting = p.waiting[1:]
+		func() {
+			p.mu.Unlock()
+			defer p.mu.Lock()
+			first()
+		}()
+	}
+	p.waiting = nil
+	close(p.idle)
+	p.idle = nil
+}
+
+// end logs what is left when nothing more is printed, and waits for that, but for a log that
+// takes too long.
+func (p *printer) end() {
+	p.mu.Lock()
 	if len(p.line) > 0 {
 		p.print()
 	}
 	p.tellDropped()
+	idle := p.idle
+	p.mu.Unlock()
+	if idle == nil {
+		return
+	}
+	late := time.NewTimer(grace)
+	defer late.Stop()
+	select {
+	case <-idle:
+	case <-late.C:
+	}
 }
 
 // last returns the end of what was printed.

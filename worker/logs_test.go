@@ -4,10 +4,12 @@ package worker_test
 
 import (
 	"bytes"
+	"context"
 	"log/slog"
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/worker"
 )
@@ -45,6 +47,29 @@ func TestLastLines(t *testing.T) {
 			t.Errorf("at %d lines a second there is no %q in %s", rate, want, text.String())
 		}
 	}
+}
+
+// TestLogHeldUp: a log that does not return holds up neither the child nor Shutdown, which it may
+// be waiting for.
+func TestLogHeldUp(t *testing.T) {
+	free := make(chan struct{})
+	defer close(free)
+	w, s := start(t, "works", worker.Options{Log: slog.New(slog.NewTextHandler(held(free), nil))})
+	tell(t, w, "flood", "")
+	s.next("flooded")
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	if err := w.Shutdown(ctx); err != nil {
+		t.Errorf("Shutdown: %v", err)
+	}
+}
+
+// held is a log that waits.
+type held chan struct{}
+
+func (h held) Write(b []byte) (int, error) {
+	<-h
+	return len(b), nil
 }
 
 type locked struct {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -27,10 +28,13 @@ func (m *Membership) hear(e eventtarget.Event[eventtarget.Raw]) {
 	if from == m.id {
 		return
 	}
-	if from != "" {
-		if delete(e.Headers, busHeader); len(e.Headers) == 0 {
-			e.Headers = nil
+	if from != "" { // the bus may have other listeners, whose headers these are, too
+		var rest map[string]string
+		if len(e.Headers) > 1 {
+			rest = maps.Clone(e.Headers)
+			delete(rest, busHeader)
 		}
+		e.Headers = rest
 	}
 	m.hub.hearFar(m, kind, e)
 }

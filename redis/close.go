@@ -21,11 +21,12 @@ func (t *Target) end(cause error) {
 	for _, p := range t.parts {
 		p.publisher.close()
 	}
+	n := t.inbox.discard() // before the delivering goroutine ends, which a Shutdown may wait for
 	t.cancel(cause)
 	for _, p := range t.parts {
 		p.interest.close()
 	}
-	if n := t.inbox.discard(); n > 0 {
+	if n > 0 {
 		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: cause})
 	}
 	t.registry.Close()
@@ -49,13 +50,13 @@ func (t *Target) Shutdown(ctx context.Context) error {
 	if err := t.registry.Shutdown(ctx); err != nil {
 		return err
 	}
+	if t.inbox.gone.Load() {
+		return fail("shutdown", eventtarget.Topic{}, eventtarget.ErrClosed)
+	}
 	t.end(eventtarget.ErrClosed)
 	select {
 	case <-t.done:
 	case <-ctx.Done(): // everything is drained; only the connections' end is not awaited
-	}
-	if t.inbox.discarded() {
-		return fail("shutdown", eventtarget.Topic{}, eventtarget.ErrClosed)
 	}
 	return nil
 }

@@ -40,6 +40,7 @@ func (t *Target) arrived(a arrival) {
 	defer func() {
 		switch {
 		case errors.Is(refused, eventtarget.ErrClosed): // Close came when it was not in the inbox any more
+			t.inbox.gone.Store(true)
 			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: 1, Err: refused})
 		case t.member != nil:
 			t.member.handled(a.entry, nobody)

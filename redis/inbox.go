@@ -3,6 +3,7 @@ package redis
 import (
 	"context"
 	"sync"
+	"sync/atomic"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -52,7 +53,7 @@ type inbox struct {
 	pending loss // before whatever comes next
 	dropped uint64
 	closed  bool
-	cut     bool          // discard has dropped something
+	gone    atomic.Bool   // something that had arrived was discarded
 	wake    chan struct{} // has a token when there may be something to take
 	room    chan struct{} // has a token when something was taken
 }
@@ -194,15 +195,10 @@ func (q *inbox) discard() uint64 {
 	q.mu.Lock()
 	defer q.mu.Unlock()
 	n := len(q.waiting) - q.head
-	q.cut = q.cut || n > 0
+	if n > 0 {
+		q.gone.Store(true)
+	}
 	q.waiting, q.head, q.bytes, q.pending, q.closed = nil, 0, 0, loss{}, true
 	token(q.wake)
 	return uint64(n)
-}
-
-// discarded tells whether discard has dropped something.
-func (q *inbox) discarded() bool {
-	q.mu.Lock()
-	defer q.mu.Unlock()
-	return q.cut
 }

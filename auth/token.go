@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/httpgate"
 )
 
 // Authenticator tells who makes a request. It may be called from any goroutine.
@@ -50,9 +51,11 @@ func Static(identities map[string]string) Authenticator {
 }
 
 // FromQuery makes an authenticator find the token in a parameter of the URL if there
-// is no Authorization header.
+// is no Authorization header. Package ssehub, which refuses parameters that it does not
+// know, takes this one for known.
 func FromQuery(parameter string, a Authenticator) Authenticator {
 	return func(r *http.Request) (hub.Grant, error) {
+		httpgate.ReadsParameter(r, parameter)
 		if token := r.URL.Query().Get(parameter); token != "" && r.Header.Get("Authorization") == "" {
 			r = r.Clone(r.Context())
 			r.Header.Set("Authorization", "Bearer "+token)

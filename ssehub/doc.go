@@ -12,7 +12,9 @@
 //
 // The parameter topic says what a spoke hears, and may stand there more than once;
 // without it the spoke hears what the hub sends unasked. With event=message events have
-// no names of their own, for an EventSource that cannot know their types. [NewHandler] adds Server-Sent
+// no names of their own, for an EventSource that cannot know their types. An EventSource
+// cannot set a header either: its token may stand in a parameter that auth.FromQuery names.
+// Every other parameter is refused. [NewHandler] adds Server-Sent
 // Events to a hub that has spokes over another transport. The caller owns the HTTP
 // server; a WriteTimeout of the server is overruled for each write.
 //

@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -146,7 +147,11 @@ func (h *handler) listen(w http.ResponseWriter, r *http.Request) error {
 	if meta.Topics, err = topics(r); err != nil {
 		return err
 	}
+	r, read := httpgate.NoteParameters(r)
 	if err := h.gate.Check(r, &meta); err != nil {
+		return err
+	}
+	if err := checkParameters(r, *read); err != nil {
 		return err
 	}
 	begin := h.hub.Position()
@@ -195,11 +200,6 @@ func topics(r *http.Request) (all []eventtarget.Topic, err error) {
 	if err != nil {
 		return nil, &Refusal{Status: http.StatusBadRequest, Text: "the query cannot be read: " + err.Error()}
 	}
-	for name := range query {
-		if name != "topic" && name != "event" && name != "lastEventId" {
-			return nil, &Refusal{Status: http.StatusBadRequest, Text: "unknown parameter " + name + " (known: topic, event, lastEventId)"}
-		}
-	}
 	for _, event := range query["event"] {
 		if event != unnamedEvents {
 			return nil, &Refusal{Status: http.StatusBadRequest, Text: "event can only be " + unnamedEvents}
@@ -213,6 +213,18 @@ func topics(r *http.Request) (all []eventtarget.Topic, err error) {
 		all = append(all, t)
 	}
 	return all, nil
+}
+
+// checkParameters refuses a parameter that is not ours and was not read by who let the
+// request in: a topic that was misspelt would be everything.
+func checkParameters(r *http.Request, read []string) error {
+	known := append([]string{"topic", "event", "lastEventId"}, read...)
+	for name := range r.URL.Query() {
+		if !slices.Contains(known, name) {
+			return &Refusal{Status: http.StatusBadRequest, Text: "unknown parameter " + name + " (known: " + strings.Join(known, ", ") + ")"}
+		}
+	}
+	return nil
 }
 
 // unnamedEvents is the name that a client gives an event without one.

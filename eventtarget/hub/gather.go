@@ -147,7 +147,12 @@ func (m *Membership) expire() {
 	}
 	m.mu.Unlock()
 	for _, o := range gone {
-		m.hub.tellGap(0, fmt.Errorf("%w: %s", errVanished, o.Name))
+		why := fmt.Errorf("%w: %s", errVanished, o.Name)
+		if m.hub.sharesLog() { // what it had accepted stands there
+			m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDisconnected, Err: why})
+			continue
+		}
+		m.hub.tellGap(0, why)
 	}
 }
 

@@ -123,11 +123,14 @@ func (m *Membership) malformed(e eventtarget.Event[eventtarget.Raw], err error) 
 	m.hub.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Topic: e.Topic(), Count: 1, Err: err})
 }
 
-// busFault hears what the bus tells of itself.
+// busFault hears what the bus tells of itself. If the hubs share a log no event comes over
+// the bus, and none is missing.
 func (m *Membership) busFault(f eventtarget.Fault) {
 	switch f.Kind {
 	case eventtarget.FaultGap:
-		m.hub.tellGap(f.Count, f.Err)
+		if !m.hub.sharesLog() {
+			m.hub.tellGap(f.Count, f.Err)
+		}
 	case eventtarget.FaultDisconnected, eventtarget.FaultReconnected:
 		if f.Peer == "" { // the bus itself
 			m.cut.Store(f.Kind == eventtarget.FaultDisconnected)

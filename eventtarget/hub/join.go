@@ -100,7 +100,8 @@ type Membership struct {
 // vanishes without [Membership.Leave], the others tell a gap of unknown size when its lease
 // has ended: it may have accepted what it never handed over. Sessions end with their hub.
 // Where that is not enough, let the hubs share a log: see [SharedStore]. With one, Join is
-// for [Membership.Group] and the like alone.
+// for [Membership.Group] and the like alone, nothing of this is a gap, and a hub that
+// vanishes is a FaultDisconnected.
 //
 // A subscription is acknowledged when the bus has confirmed it. A spoke that opens its
 // connection with topics waits for that for a second at most; if it takes longer, a gap is

@@ -16,6 +16,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/inprocess"
 )
 
 // sharedLog is a log that hubs in this process have in common.
@@ -301,4 +302,40 @@ func TestSharedFallsSilent(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestSharedKnowsNoGap: hubs that have a log in common lose nothing with one of them, nor
+// with the bus over which they ask each other: no spoke is told a gap, and who runs the hub
+// is told what happened.
+func TestSharedKnowsNoGap(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		var mu sync.Mutex
+		var faults []eventtarget.Fault
+		log := newSharedLog()
+		a := sharing(t, log, hub.Options{OnFault: func(f eventtarget.Fault) {
+			mu.Lock()
+			defer mu.Unlock()
+			faults = append(faults, f)
+		}})
+		b := sharing(t, log, hub.Options{})
+		on := &flaky{Member: bus.Join(nil)}
+		for h, way := range map[*hub.Hub]eventtarget.Endpoint{a: on, b: bus.Join(nil)} {
+			t.Cleanup(func() { way.Close() })
+			if _, err := h.Join(t.Context(), way, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, _ := open(t, a, "ada", `,"topics":["n:*"]`)
+		on.tell(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: 7})
+		b.Close()
+		time.Sleep(5 * time.Second) // of the bubble's time: longer than its lease
+		count(t, a, 0, 1)
+		p.expect("n:0 0")
+		mu.Lock()
+		defer mu.Unlock()
+		if len(faults) != 1 || faults[0].Kind != eventtarget.FaultDisconnected || !strings.Contains(faults[0].Error(), "a hub has gone without a word") {
+			t.Errorf("told: %v", faults)
+		}
+	})
 }

@@ -180,6 +180,11 @@ func (r *reader) list(v reflect.Value, raw []any, path string) {
 	v.Set(all)
 }
 
+// inQuotes is what is wrong with a value that would be right without its quotes.
+const inQuotes = " stands in quotes, and is a text"
+
+func isString(raw any) bool { _, ok := raw.(string); return ok }
+
 // scalar reads a single value and returns what is wrong with it. Texts are never
 // repeated, unless they are of a kind that no secret is.
 func scalar(v reflect.Value, raw any, tag reflect.StructTag) (wrong string) {
@@ -207,6 +212,9 @@ func scalar(v reflect.Value, raw any, tag reflect.StructTag) (wrong string) {
 			b, err = strconv.ParseBool(written)
 			ok = err == nil
 		}
+		if _, err := strconv.ParseBool(written); !ok && err == nil && isString(raw) {
+			return quote(written) + inQuotes
+		}
 		if !ok {
 			return quote(written) + " is neither true nor false"
 		}
@@ -216,6 +224,9 @@ func scalar(v reflect.Value, raw any, tag reflect.StructTag) (wrong string) {
 		if fromText {
 			n, err = strconv.Atoi(written)
 			ok = err == nil
+		}
+		if _, err := strconv.Atoi(written); !ok && err == nil && isString(raw) {
+			return quote(written) + inQuotes
 		}
 		if !ok || n < least || n > 1<<30 {
 			return quote(written) + " is no such number"

@@ -5,10 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/eventtarget-go/toolkit/cmd/internal/config"
 	"github.com/eventtarget-go/toolkit/cmd/internal/doctor"
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/open"
@@ -38,8 +41,9 @@ func newDoctor() *cobra.Command {
 			}
 			o.Reach = map[string]func(context.Context) error{}
 			for _, url := range buses {
-				if _, err := parseURL(url); err != nil {
-					return fmt.Errorf("--backplane: %w", err)
+				schemes := config.BackplaneSchemes
+				if u, err := parseURL(url); err != nil || !slices.Contains(schemes, u.Scheme) { // which may be a secret
+					return fmt.Errorf("--backplane: a hub would not take this URL; write SCHEME://HOST:PORT with one of %s", strings.Join(schemes, ", "))
 				}
 				name := shown(url)
 				for n := 2; o.Reach[name] != nil; n++ { // one that differs in what is not shown

@@ -63,7 +63,7 @@ func (r *reader) check(c *Config) {
 		r.bad("store.folder", "there are no sessions; write session-timeout: with a time, or leave store out")
 	}
 	if c.Backplane != (Remote{}) {
-		r.remote("backplane", &c.Backplane, "redis", "rediss", "redis+cluster", "rediss+cluster")
+		r.remote("backplane", &c.Backplane, BackplaneSchemes...)
 	}
 	if c.Store.Folder != "" && isDurable(c.Backplane.URL) {
 		r.bad("store.folder", "a durable backplane keeps what sessions need; leave store out, or write durable=false in its URL")
@@ -162,6 +162,9 @@ func Covers(wider, t eventtarget.Topic) bool {
 	return wider.Type == eventtarget.Wildcard ||
 		wider.Type == t.Type && (wider.ID == eventtarget.Wildcard || wider.ID == t.ID)
 }
+
+// BackplaneSchemes are those of the URLs that a backplane may have.
+var BackplaneSchemes = []string{"redis", "rediss", "redis+cluster", "rediss+cluster"}
 
 // remote wants one way to say a URL, and reads it. What stands in the file may have no
 // password.

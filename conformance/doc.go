@@ -31,7 +31,8 @@
 //
 // Absence is never shown by waiting a while: a sentinel follows on the same
 // ordered path, and what has not come before it does not come. A law that hangs is
-// ended by a watchdog with the stacks of all goroutines.
+// ended by a watchdog with the stacks of all goroutines, and sooner where go test would
+// end first.
 //
 // Package mutants has targets that are deliberately wrong, each of which the laws
 // must catch.

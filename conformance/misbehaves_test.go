@@ -3,6 +3,8 @@ package conformance_test
 import (
 	"context"
 	"errors"
+	"os"
+	"os/exec"
 	"runtime"
 	"strings"
 	"sync/atomic"
@@ -133,5 +135,33 @@ func TestHalfARig(t *testing.T) {
 	}
 	if s := target.State(); s != eventtarget.StateClosed {
 		t.Errorf("its endpoint is %v", s)
+	}
+}
+
+// TestHangsTillEnd: laws that hang are told before go test's time is over, whose panic would
+// say nothing of them. The test runs itself, with little time.
+func TestHangsTillEnd(t *testing.T) {
+	const variable = "CONFORMANCE_HANGS"
+	if os.Getenv(variable) != "" {
+		conformance.Run(t, conformance.Harness{
+			Name: "hangs", Caps: conformance.Capabilities{Topology: conformance.Local, Echo: true},
+			New: func(ctx context.Context, _ conformance.Setup) (*conformance.Rig, error) {
+				<-ctx.Done()
+				return nil, ctx.Err()
+			},
+		})
+		return
+	}
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program, "-test.run=^TestHangsTillEnd$", "-test.timeout=12s")
+	cmd.Env = append(os.Environ(), variable+"=1")
+	out, err := cmd.CombinedOutput()
+	for _, want := range []string{"law A01 (deliver) does not hold", "the time that go test has is over: from law A0"} {
+		if err == nil || !strings.Contains(string(out), want) {
+			t.Errorf("%v, and %q is missing:\n%.2000s", err, want, out)
+		}
 	}
 }

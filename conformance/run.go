@@ -18,8 +18,13 @@ func Run(t *testing.T, h Harness) {
 	t.Helper()
 	report := Report{Name: h.Name, Caps: h.Caps}
 	for _, law := range Laws() {
+		in, ok := h.before(t.Deadline())
+		if !ok {
+			t.Errorf("the time that go test has is over: from law %s on none was asked; give it more (-timeout), or the harness a shorter Timeout", law.ID)
+			break
+		}
 		t.Run(law.ID+"_"+law.Name, func(t *testing.T) {
-			r := check(t.Context(), h, law)
+			r := check(t.Context(), in, law)
 			report.Results = append(report.Results, r)
 			switch r.Outcome {
 			case Failed:
@@ -31,6 +36,17 @@ func Run(t *testing.T, h Harness) {
 		})
 	}
 	t.Log(report.Summary())
+}
+
+// before returns h with a Timeout by which a law that hangs is ended before go test ends
+// itself, and with that says nothing of the laws that were seen not to hold. It is false if
+// there is no time left.
+func (h Harness) before(deadline time.Time, ok bool) (Harness, bool) {
+	const rest = 10 * time.Second // for check, which waits longer than the Timeout, and what comes behind
+	if ok {
+		h.Timeout = min(h.timeout(), time.Until(deadline)-rest)
+	}
+	return h, !ok || h.Timeout > 0
 }
 
 // Check checks h against the laws with the given ids, or all, and returns what it

@@ -199,7 +199,7 @@ func (r *rig) takeDown() {
 		select {
 		case <-e.Done():
 		case <-time.After(r.t.Harness.timeout()):
-			r.t.Errorf("endpoint %d was closed and is not done", i)
+			r.t.Errorf("endpoint %d was closed behind the law and is not done: something that it owns does not end, such as the Receive of a connection whose Close was called", i)
 		}
 	}
 }

@@ -157,6 +157,64 @@ func TestCallCancel(t *testing.T) {
 	}
 }
 
+type eventKey struct{}
+
+// valued adds a value to the context of each event that is heard, as one that traces does, and
+// keeps that of each answer.
+type valued struct {
+	*inprocess.Member
+	replies chan any
+}
+
+func (v valued) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.Listener[eventtarget.Raw]) (*eventtarget.Registration, error) {
+	handle := l.Handle
+	l.Handle = func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+		handle(context.WithValue(ctx, eventKey{}, string(e.Payload)), e)
+	}
+	return v.Member.Add(ctx, topic, l)
+}
+
+func (v valued) Dispatch(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) error {
+	v.replies <- ctx.Value(eventKey{})
+	return v.Member.Dispatch(ctx, e)
+}
+
+// TestCallValues: what a target adds to the context of an event, such as its trace, who
+// answers has, and the answer; Serve's own values are there, too, and nobody is taken for a
+// listener.
+func TestCallValues(t *testing.T) {
+	type serveKey struct{}
+	here, there, _ := pair(t)
+	to := valued{there, make(chan any, 4)}
+	seen := make(chan string, 4)
+	serving := context.WithValue(context.WithValue(t.Context(), serveKey{}, "serve"), eventKey{}, "none")
+	service, err := sum.Serve(serving, to, func(ctx context.Context, e eventtarget.Event[[]int]) (int, error) {
+		seen <- fmt.Sprintf("%v %v %v", ctx.Value(eventKey{}), ctx.Value(serveKey{}), eventtarget.CallerOf(ctx) == eventtarget.NotListener)
+		if len(e.Payload) == 0 {
+			return 0, errors.New("nothing")
+		}
+		return len(e.Payload), nil
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, request := range [][]int{{1}, {2, 3}, {}} {
+		_, err := sum.Call(bounded(t), here, request)
+		if (err != nil) != (len(request) == 0) {
+			t.Error(err)
+		}
+		want := strings.ReplaceAll(fmt.Sprint(request), " ", ",")
+		if got := await(t, "a request", seen); got != want+" serve true" {
+			t.Errorf("answered %s with the values %s", want, got)
+		}
+		if got := await(t, "an answer", to.replies); got != want {
+			t.Errorf("the answer to %s has the value %v", want, got)
+		}
+	}
+	service.Close()
+	<-service.Done()
+}
+
 // TestCallEnded: what a call with an ended context says, it says once.
 func TestCallEnded(t *testing.T) {
 	here, _, _ := pair(t)

@@ -46,8 +46,8 @@ type Service struct {
 // Serve answers the requests that are heard on t with what answer returns, from now on
 // until Close, or until t is closed. The text of answer's error is told to the caller; so
 // is that it panicked, which is also a fault of the target. ctx bounds the call; its
-// values are those of answer's context, which ends when the caller cancels or the service
-// does. nil options are the defaults.
+// values are those of answer's context, and so is what t adds for each event, such as a
+// trace. That ends when the caller cancels or the service does. nil options are the defaults.
 func (m Method[Q, A]) Serve(ctx context.Context, t Target, answer func(ctx context.Context, request Event[Q]) (A, error), opts *ServeOptions) (*Service, error) {
 	var o ServeOptions
 	if opts != nil {
@@ -121,25 +121,44 @@ func (s *Service) take(ctx context.Context, e Event[Raw]) {
 	case <-ctx.Done():
 		return
 	}
-	ctx, wanted := s.begin(e.ID)
+	within := requestContext{s.ctx, context.WithoutCancel(ctx)}
+	ctx, wanted := s.begin(within, e.ID)
 	if !wanted {
 		<-s.slots
 		return
 	}
 	s.running.Go(func() {
 		defer func() { <-s.slots }()
-		s.serve(ctx, e)
+		s.serve(ctx, within, e)
 	})
 }
 
+// requestContext ends with the service. Its values are those of the context in which the
+// request was heard, which are Serve's and what a target adds for each event, such as a trace.
+type requestContext struct {
+	context.Context
+	heard context.Context
+}
+
+// Value looks at the service's for what is not of the event: who answers is no listener, and
+// whoever derives a context finds there how this one ends.
+func (c requestContext) Value(key any) any {
+	if key != (callerKey{}) {
+		if v := c.heard.Value(key); v != nil {
+			return v
+		}
+	}
+	return c.Context.Value(key)
+}
+
 // begin returns the context of a call, unless that has been cancelled.
-func (s *Service) begin(id string) (ctx context.Context, wanted bool) {
+func (s *Service) begin(within context.Context, id string) (ctx context.Context, wanted bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if _, gone := s.gone[id]; gone || s.calls[id] != nil { // or it is no id of a call's own
 		return nil, false
 	}
-	ctx, cancel := context.WithCancel(s.ctx)
+	ctx, cancel := context.WithCancel(within)
 	s.calls[id] = cancel
 	return ctx, true
 }
@@ -156,8 +175,9 @@ func (s *Service) cancelled(id string) {
 	s.next = (s.next + 1) % cancelWindow
 }
 
-// serve answers a request. A panic of the answering function ends here.
-func (s *Service) serve(ctx context.Context, e Event[Raw]) {
+// serve answers a request: ctx is the call's, and within what it is told the answer in. A
+// panic of the answering function ends here.
+func (s *Service) serve(ctx, within context.Context, e Event[Raw]) {
 	returned := false
 	defer func() {
 		if cause := recover(); !returned {
@@ -166,7 +186,7 @@ func (s *Service) serve(ctx context.Context, e Event[Raw]) {
 				Kind: FaultPanic, Topic: e.Topic(), Peer: peerID(e.Source),
 				Err: fmt.Errorf("the service panicked: %v", cause), Stack: stack[:runtime.Stack(stack, false)],
 			})
-			s.fail(e, errors.New("internal error"))
+			s.fail(within, e, errors.New("internal error"))
 		}
 		s.mu.Lock()
 		s.calls[e.ID]()
@@ -178,19 +198,19 @@ func (s *Service) serve(ctx context.Context, e Event[Raw]) {
 	switch {
 	case ctx.Err() != nil: // nobody waits
 	case err != nil:
-		s.fail(e, err)
+		s.fail(within, e, err)
 	default:
-		if err := s.reply(e, answered, payload); err != nil && !errors.Is(err, ErrGone) {
-			s.fail(e, err)
+		if err := s.reply(within, e, answered, payload); err != nil && !errors.Is(err, ErrGone) {
+			s.fail(within, e, err)
 		}
 	}
 }
 
 // fail answers with an error.
-func (s *Service) fail(e Event[Raw], cause error) {
+func (s *Service) fail(ctx context.Context, e Event[Raw], cause error) {
 	payload, err := json.Marshal(failure{Error: cause.Error()})
 	if err == nil {
-		err = s.reply(e, failed, payload)
+		err = s.reply(ctx, e, failed, payload)
 	}
 	if err != nil && !errors.Is(err, ErrGone) && s.ctx.Err() == nil {
 		s.report(Fault{Kind: FaultDispatch, Topic: e.Topic(), Peer: peerID(e.Source), Count: 1, Err: err})
@@ -198,12 +218,12 @@ func (s *Service) fail(e Event[Raw], cause error) {
 }
 
 // reply dispatches to the one who asked, or on a bus to all.
-func (s *Service) reply(e Event[Raw], suffix string, payload []byte) error {
+func (s *Service) reply(ctx context.Context, e Event[Raw], suffix string, payload []byte) error {
 	to := s.target
 	if e.Source != nil {
 		to = e.Source
 	}
-	return to.Dispatch(s.ctx, Event[Raw]{Type: s.name + suffix, ID: e.ID, Payload: payload})
+	return to.Dispatch(ctx, Event[Raw]{Type: s.name + suffix, ID: e.ID, Payload: payload})
 }
 
 func (s *Service) report(f Fault) {

@@ -25,7 +25,7 @@ type Config struct {
 
 	Tokens         []Token `key:"tokens" live:"true" doc:"Bearer tokens that are known beforehand. With tokens or jwt, a request without a good one is refused."`
 	JWT            JWT     `key:"jwt" live:"true" doc:"Signed bearer tokens (RFC 7519): the identity is the subject."`
-	TokenParameter string  `key:"token-parameter" live:"true" doc:"Parameter of the URL that a token may stand in too, for browsers, which cannot set a header on a WebSocket." example:"token"`
+	TokenParameter string  `key:"token-parameter" live:"true" doc:"Parameter of the URL that a token may stand in too, for browsers, which cannot set a header on a WebSocket or an EventSource." example:"token"`
 	Anonymous      bool    `key:"anonymous" live:"true" doc:"Let those without a token in too, as nobody; topics says what they may." default:"false"`
 
 	Topics         []Rule   `key:"topics" live:"true" doc:"Who may subscribe to what, and dispatch it. Absent: everyone everything. Otherwise what no rule allows is refused."`

@@ -19,7 +19,7 @@ type Grant struct {
 	Identity string
 	// Values are the first of those that [Spoke.Value] returns.
 	Values map[any]any
-	// Expires is when that holds no longer. Zero: never.
+	// Expires is when that holds no longer. Zero: never. See [Meta].
 	Expires time.Time
 }
 

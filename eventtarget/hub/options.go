@@ -209,7 +209,8 @@ type Meta struct {
 	// a session brings its own, in place of those of the one before.
 	Values map[any]any
 	// Expires is when what the peer proved holds no longer: the spoke is ended then,
-	// with CodeExpired. Zero: never. Of a session's connections the last one's counts.
+	// and its session, with CodeExpired. Zero: never. Of a session's connections the last
+	// one's counts: a peer that connects anew with a new proof before that loses nothing.
 	Expires time.Time
 	// Transport is what the connection is made of, such as "websocket".
 	Transport string

@@ -251,7 +251,13 @@ func (i *interest) answered(id string, refused map[string]string) (untold map[st
 			if !t.Matches(l) || i.asked.covers(l) {
 				continue
 			}
+			if selector, _ := i.lacks(l); selector == l && l != t {
+				continue // it was never asked for itself, and is below
+			}
 			i.refused[l] = reason
+			if l != t { // the reason is of a topic that nobody has heard of
+				i.refused[l] = fmt.Sprintf("more topics than %d, and %s in their place: %s", i.most-1, t, reason)
+			}
 			if n > i.adding[l] {
 				untold[t.String()] = reason
 			}

@@ -318,7 +318,7 @@ func TestSubscribeWiderRefused(t *testing.T) {
 			all = append(all, s.add(eventtarget.T("a", fmt.Sprint(n))))
 		}
 		for _, topic := range []eventtarget.Topic{eventtarget.T("a", "3"), eventtarget.T("b", ""), eventtarget.T("c", "")} {
-			if _, err := s.link.Add(t.Context(), topic, eventtarget.Func(s.handle)); !errors.Is(err, eventtarget.ErrForbidden) {
+			if _, err := s.link.Add(t.Context(), topic, eventtarget.Func(s.handle)); !errors.Is(err, eventtarget.ErrForbidden) || !strings.Contains(err.Error(), "more topics than 3, and ") {
 				t.Errorf("Add of %v: %v", topic, err)
 			}
 			if got := s.subscriptions(); got != "a:0 a:1 a:2" {
@@ -351,6 +351,41 @@ func TestSubscribeWildcardRefused(t *testing.T) {
 		}
 		s.dispatch("a", "1", "1")
 		s.expect("a:1 1")
+	})
+}
+
+// TestSubscribeBesideRefused: what was not asked for because every id of its type was, is
+// asked for itself when the hub refuses that.
+func TestSubscribeBesideRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var s *spokes
+		s = subscribing(t, hub.Options{OnlySubscribed: true, Authorize: func(_ *hub.Spoke, _ hub.Op, topic eventtarget.Topic) error {
+			if topic.ID == eventtarget.Wildcard || topic.ID == "2" {
+				return errors.New("not everything")
+			}
+			return nil
+		}}, link.Options{Setup: func(l *link.Link) {
+			for _, id := range []string{eventtarget.Wildcard, "1", "2", "3"} {
+				if _, err := l.Add(t.Context(), eventtarget.T("a", id), eventtarget.Func(func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) { s.handle(ctx, e) })); err != nil {
+					t.Error(err)
+				}
+			}
+		}})
+		synctest.Wait()
+		if got := s.subscriptions(); got != "a:1 a:3" {
+			t.Errorf("the hub is asked for %q", got)
+		}
+		s.dispatch("a", "1", "1")
+		s.expect("a:1 1", "a:1 1") // the listener on a:* hears what comes
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		told := map[string]bool{}
+		for _, f := range s.faults {
+			told[f.Topic.String()] = errors.Is(f.Err, eventtarget.ErrForbidden)
+		}
+		if len(told) != 2 || !told["a:*"] || !told["a:2"] {
+			t.Errorf("told: %v", s.faults)
+		}
 	})
 }
 

@@ -51,7 +51,8 @@ type Options struct {
 	Subscribe bool
 	// Subscriptions is how many topics the hub is asked for at most, not more than
 	// it allows: a link that needs more asks for every id of a type, or for
-	// everything, and drops the rest. Default 128.
+	// everything, and drops the rest. One place is kept for that, so that it needs more with
+	// the last one. Where the hub allows no wildcard, an Add too many is refused. Default 128.
 	Subscriptions int
 
 	// Echo makes the link hear its own dispatches, once they are accepted.

@@ -118,15 +118,21 @@ func TestJWTOptions(t *testing.T) {
 	}
 }
 
-// TestRenewal: a spoke whose token expires is ended, and comes back with the next
-// token by itself.
+// TestRenewal: who has a token that expires comes back with the next one by itself; with a
+// session it is the same spoke.
 func TestRenewal(t *testing.T) {
+	t.Run("plain", func(t *testing.T) { testRenewal(t, true) })
+	t.Run("session", func(t *testing.T) { testRenewal(t, false) })
+}
+
+func testRenewal(t *testing.T, plain bool) {
 	a, err := auth.JWT(auth.JWTOptions{Methods: []string{"EdDSA"}, Key: func(*jwt.Token) (any, error) { return public, nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
 	connected := make(chan string, 9)
 	reasons := make(chan eventtarget.Reason, 9)
+	resumed := make(chan struct{}, 9)
 	h, err := wsserver.New(&wsserver.Options{Authenticate: a, Options: hub.Options{
 		OnConnect:    func(s *hub.Spoke) { connected <- s.Identity() + " " + auth.Claims(s)["room"].(string) },
 		OnDisconnect: func(_ *hub.Spoke, r eventtarget.Reason) { reasons <- r },
@@ -152,7 +158,12 @@ func TestRenewal(t *testing.T) {
 				return sign(t, jwt.SigningMethodEdDSA, private, jwt.MapClaims{"sub": "ann", "room": "b", "exp": time.Now().Add(time.Hour).Unix()}), nil
 			}
 		},
-		Options: link.Options{Backoff: link.Backoff{Max: 10 * time.Millisecond}, OnFault: func(eventtarget.Fault) {}},
+		Plain: plain,
+		Options: link.Options{Backoff: link.Backoff{Max: 10 * time.Millisecond}, OnFault: func(eventtarget.Fault) {}, OnState: func(c link.Change) {
+			if c.State == eventtarget.StateUp && c.Resumed {
+				resumed <- struct{}{}
+			}
+		}},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -160,6 +171,15 @@ func TestRenewal(t *testing.T) {
 	defer c.Close()
 	if who := <-connected; who != "ann a" {
 		t.Error(who)
+	}
+	if !plain {
+		<-resumed
+		for s := range h.Spokes() {
+			if room := auth.Claims(s)["room"]; room != "b" || h.Len() != 1 || len(reasons)+len(connected) > 0 {
+				t.Errorf("%d spokes, of which one has room %v", h.Len(), room)
+			}
+		}
+		return
 	}
 	if r := <-reasons; r.Code != eventtarget.CodeExpired {
 		t.Error(r)

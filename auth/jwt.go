@@ -29,9 +29,8 @@ type JWTOptions struct {
 type claimsKey struct{}
 
 // JWT knows signed tokens (RFC 7519). The identity is the subject, which a token must
-// have, as an expiry: the spoke is ended then, and its session, so that a client which comes
-// back with a new token has a gap; who listens to a stream of server-sent events goes on
-// without one. [Claims] returns the rest. The error says what is wrong with the options.
+// have, as an expiry: the connection is ended then, and who comes back with a new token of
+// the same subject goes on with the session. [Claims] returns the rest. The error says what is wrong with the options.
 func JWT(o JWTOptions) (Authenticator, error) {
 	if len(o.Methods) == 0 || o.Key == nil {
 		return nil, errors.New("auth: JWT needs Methods and Key")

@@ -228,11 +228,15 @@ func (s *Spoke) expireAt(at time.Time) {
 	}
 }
 
-// expire ends a spoke whose peer is no longer who it was.
+// expire ends the connection of a peer that is no longer who it was. A session waits for a
+// new proof.
 func (s *Spoke) expire() {
-	s.endIf(eventtarget.Reason{Code: eventtarget.CodeExpired}, func() bool {
-		return !s.expires.IsZero() && !s.expires.After(time.Now()) // or it was renewed just now
-	})
+	s.mu.Lock()
+	a, expired := s.att, !s.expires.IsZero() && !s.expires.After(time.Now()) // or it was renewed just now
+	s.mu.Unlock()
+	if a != nil && expired {
+		s.lost(a, eventtarget.Reason{Code: eventtarget.CodeExpired})
+	}
 }
 
 // expectFirst ends a spoke that has not said anything yet.

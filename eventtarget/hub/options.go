@@ -208,9 +208,10 @@ type Meta struct {
 	// Values are the first of those that [Spoke.Value] returns. A connection that resumes
 	// a session brings its own, in place of those of the one before.
 	Values map[any]any
-	// Expires is when what the peer proved holds no longer: the spoke is ended then,
-	// and its session, with CodeExpired. Zero: never. Of a session's connections the last
-	// one's counts: a peer that connects anew with a new proof before that loses nothing.
+	// Expires is when what the peer proved holds no longer: its connection is ended then,
+	// with CodeExpired, and the spoke with it unless it has a session, which waits for a new
+	// proof as for any that is cut. Zero: never. Of a session's connections the last one's
+	// counts.
 	Expires time.Time
 	// Transport is what the connection is made of, such as "websocket".
 	Transport string

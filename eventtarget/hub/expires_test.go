@@ -1,0 +1,109 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+)
+
+// TestSessionRenewed: who resumes a session with another proof is who that one says: its
+// values and its end count, and not those that the session began with.
+func TestSessionRenewed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		type proof struct{}
+		type note struct{}
+		h := sessionHub(t, hub.Options{OnFault: ignore})
+		come := func(id int, expires time.Duration, payload string) (*peer, welcome) {
+			return openAs(t, h, func(c negotiated) link.Conn { return c },
+				hub.Meta{Identity: "ann", Values: map[any]any{proof{}: id}, Expires: time.Now().Add(expires)}, payload)
+		}
+		p, w := come(1, 10*time.Second, "")
+		p.spoke.SetValue(note{}, "mine")
+		p.conn.Cut()
+		synctest.Wait()
+		q, again := come(2, 30*time.Second, resume(w, 0))
+		if !again.Resumed {
+			t.Fatal("the session was not resumed")
+		}
+		if s := q.spoke; s.Value(proof{}) != 2 || s.Value(note{}) != "mine" {
+			t.Errorf("its values are %v and %v", s.Value(proof{}), s.Value(note{}))
+		}
+		<-time.After(20 * time.Second)
+		if r, ended := q.spoke.Reason(); ended {
+			t.Fatalf("ended with the first proof: %v", r)
+		}
+		<-time.After(11 * time.Second)
+		if s := q.spoke.State(); s != eventtarget.StateDown {
+			t.Errorf("behind the end of the second it is %v", s)
+		}
+		q.mu.Lock()
+		if r, _ := errors.AsType[eventtarget.Reason](q.closed); r.Code != eventtarget.CodeExpired {
+			t.Errorf("the peer was told %v", q.closed)
+		}
+		q.mu.Unlock()
+		count(t, h, 0, 2)
+		r, again := come(3, 10*time.Second, resume(w, 0))
+		if !again.Resumed {
+			t.Fatal("the session was not resumed with the third proof")
+		}
+		r.expect(counted(0, 2)...)
+		<-time.After(10*time.Second + time.Minute) // the default SessionTimeout
+		synctest.Wait()
+		if reason, ended := r.spoke.Reason(); !ended || reason.Code != eventtarget.CodeExpired {
+			t.Errorf("nobody came back, and it is ended: %v, %v", ended, reason)
+		}
+	})
+}
+
+// TestExpiredIsNotHeard: what comes over a connection whose proof has ended is not heard, and
+// comes again over the next one.
+func TestExpiredIsNotHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := sessionHub(t, hub.Options{OnFault: ignore})
+		var heard []string
+		if _, err := h.Add(t.Context(), eventtarget.T("*", "*"), eventtarget.Listener[eventtarget.Raw]{Inline: true, Handle: func(_ context.Context, e eventtarget.Event[eventtarget.Raw]) {
+			heard = append(heard, e.Type)
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		lingers := func(c negotiated) link.Conn { return &closesLate{negotiated: c} }
+		p, w := openAs(t, h, lingers, hub.Meta{Identity: "ann", Expires: time.Now().Add(time.Second)}, "")
+		p.send(`{"type":"a","id":""}`)
+		synctest.Wait()
+		<-time.After(1100 * time.Millisecond) // the connection is closed, but not yet at its end
+		p.send(`{"type":"b","id":""}`)
+		synctest.Wait()
+		if fmt.Sprint(heard) != "[a]" {
+			t.Errorf("heard %v", heard)
+		}
+		q, again := openAs(t, h, func(c negotiated) link.Conn { return c }, hub.Meta{Identity: "ann"}, resume(w, 0))
+		if !again.Resumed || again.Received != 1 {
+			t.Fatalf("resuming was welcomed with %+v", again)
+		}
+		q.send(`{"type":"b","id":""}`)
+		synctest.Wait()
+		if fmt.Sprint(heard) != "[a b]" {
+			t.Errorf("heard %v", heard)
+		}
+		<-time.After(time.Second) // until the first connection is at its end
+	})
+}
+
+// closesLate is a connection whose Close takes effect a second later, as it may.
+type closesLate struct {
+	negotiated
+	once sync.Once
+}
+
+func (l *closesLate) Close(r eventtarget.Reason) error {
+	l.once.Do(func() { time.AfterFunc(time.Second, func() { _ = l.negotiated.Close(r) }) })
+	return nil
+}

@@ -39,8 +39,7 @@
 //
 // A request that is not let in is answered with its status and a plain reason. What the
 // log no longer has when a spoke comes back is told as an event of the type "__gap", with
-// the count, or 0 where that is unknown; what is retained, or a snapshot, does not follow it:
-// whoever needs the state asks for it then.
+// the count, or 0 where that is unknown; what is retained, or a snapshot, follows it.
 //
 // # Closing
 //

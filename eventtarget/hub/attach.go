@@ -158,8 +158,9 @@ func (s *Spoke) begin(g greeting) {
 		if s.meta.Resumes {
 			s.resumed.Add(1)
 		}
-		if s.replays && s.left == nil {
-			s.missedSince(u, asked)
+		if s.replays && s.left == nil && s.missedSince(u, asked) { // behind the gap it begins as one that is new
+			s.meta.Resumes, comesBack = false, false
+			s.replays = asked && h.opts.Snapshot == nil
 		}
 		if !unasked {
 			return
@@ -170,7 +171,7 @@ func (s *Spoke) begin(g greeting) {
 		case s.left != nil:
 			s.replayStored(u)
 		case !s.meta.Resumes:
-			h.retained.replay(s, everything, s.meta.Since.at)
+			h.retained.replay(s, everything, s.at)
 		}
 		if s.inbox.overflow() != eventtarget.Conflate {
 			s.shard.follow(s, true)

@@ -226,7 +226,8 @@ type Meta struct {
 	// ReceiveOnly tells that nothing can come from the peer: FirstMessage does not end it.
 	ReceiveOnly bool
 	// Resumes tells that the peer has been connected before and has everything up to
-	// Since: it gets what came after that, or a gap, and no snapshot.
+	// Since: it gets what came after that and no snapshot, or a gap, and behind it what one
+	// that is new gets.
 	Resumes bool
 	// Topics are what the spoke hears, of what is dispatched to all, as if it had
 	// subscribed; one that it may not hear ends it. nil: what the hub sends unasked.

@@ -6,13 +6,13 @@ import (
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
-// missedSince tells a spoke that resumes from a position what the log no longer has.
-// Inside the log's Update.
-func (s *Spoke) missedSince(u framelog.Update, filtered bool) {
+// missedSince tells a spoke that resumes from a position what the log no longer has, if that
+// is anything. Inside the log's Update.
+func (s *Spoke) missedSince(u framelog.Update, filtered bool) bool {
 	since, tail := s.meta.Since, u.Tail()
 	switch {
 	case !since.lost && since.at.Offset >= tail.Offset:
-		return
+		return false
 	case since.lost || filtered: // how much of it the spoke would have heard, nobody knows
 		s.post(item{at: s.at, msg: s.gapMessage(0)})
 	default:
@@ -21,6 +21,7 @@ func (s *Spoke) missedSince(u framelog.Update, filtered bool) {
 	if since.at.Offset < tail.Offset {
 		s.moved(tail)
 	}
+	return true
 }
 
 // replayFirst sends the spoke what its first topics have brought since it was away or, if it is

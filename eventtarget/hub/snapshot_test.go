@@ -35,6 +35,39 @@ func TestRetain(t *testing.T) {
 	})
 }
 
+// TestBehindGap: who comes back and has missed something gets what is retained, or a snapshot,
+// behind the gap, and what has come since; who has missed nothing gets the latter alone.
+func TestBehindGap(t *testing.T) {
+	topics := []eventtarget.Topic{eventtarget.T("n", "*")}
+	for name, c := range map[string]struct {
+		o      hub.Options
+		topics []eventtarget.Topic
+		behind []string
+	}{
+		"retained, for all":        {hub.Options{Retain: func(eventtarget.Topic) bool { return true }}, nil, []string{"n:a 1", "n:b 2"}},
+		"retained, for its topics": {hub.Options{Retain: func(eventtarget.Topic) bool { return true }}, topics, []string{"n:a 1", "n:b 2"}},
+		"snapshot": {hub.Options{Snapshot: func(*hub.Spoke, eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) {
+			return []eventtarget.Event[raw]{event("n", "all", "3")}, hub.Position{}
+		}}, topics, []string{"n:all 3"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHub(t, c.o)
+				dispatch(t, h, "n", "a", "1")
+				since := h.Position()
+				dispatch(t, h, "n", "b", "2")
+				back := attach(t, h, hub.Meta{Since: since, Resumes: true, Topics: c.topics})
+				back.expect("n:b 2")
+				lost := attach(t, h, hub.Meta{Since: h.ParsePosition("before.7"), Resumes: true, Topics: c.topics})
+				lost.expect(append([]string{`__gap: {"count":0}`}, c.behind...)...)
+				dispatch(t, h, "n", "c", "4")
+				back.expect("n:c 4")
+				lost.expect("n:c 4")
+			})
+		})
+	}
+}
+
 // TestRetainPanics: a function that panics keeps nothing, is told, and stops nobody.
 func TestRetainPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

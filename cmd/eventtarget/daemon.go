@@ -116,7 +116,9 @@ func (d *daemon) tell(state string) {
 func (d *daemon) start(ctx context.Context) (err error) {
 	c := d.config
 	options := d.options()
-	d.private.prepare(c)
+	if d.private.prepare(c); d.private.metrics != nil {
+		d.policy.refused = d.private.metrics.Unauthorized
+	}
 	onFault := d.private.faults(warn(d.cmd))
 	if d.store, err = openStore(ctx, c, onFault); err != nil {
 		return err

@@ -142,6 +142,37 @@ func TestFaultsOfTheJoined(t *testing.T) {
 	await(t, metrics, `eventtarget_faults_total{kind="disconnected"} `)
 }
 
+// TestUnauthorizedIsCounted: who guesses tokens is seen, whatever is asked for.
+func TestUnauthorizedIsCounted(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "hub.yaml")
+	if err := os.WriteFile(file, []byte("tokens:\n  - identity: ann\n    token-env: ANN\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	t.Setenv("ANN", "a-good-token-of-ann")
+	urls, _ := startHub(t, "--config", file, "--metrics", "127.0.0.1:0")
+	web, metrics, _ := strings.Cut(urls, " ")
+	base := "http" + strings.TrimSuffix(strings.TrimPrefix(web, "ws"), "/ws")
+	for n, c := range []struct {
+		token string
+		want  int
+	}{{"Bearer guess", http.StatusUnauthorized}, {"", http.StatusUnauthorized}, {"Bearer a-good-token-of-ann", http.StatusOK}} {
+		req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, base+"/sse", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Authorization", c.token)
+		res, err := http.DefaultClient.Do(req)
+		if err != nil {
+			t.Fatal(err)
+		}
+		res.Body.Close()
+		if res.StatusCode != c.want {
+			t.Errorf("request %d: %s", n, res.Status)
+		}
+	}
+	await(t, metrics, "eventtarget_unauthorized_total 2")
+}
+
 // await asks until a page has all of these, at the beginning of a line.
 func await(t *testing.T, url string, want ...string) {
 	t.Helper()

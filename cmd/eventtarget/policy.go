@@ -15,7 +15,10 @@ import (
 )
 
 // policy decides who is let in and what they may, by the configuration of the moment.
-type policy struct{ now atomic.Pointer[terms] }
+type policy struct {
+	now     atomic.Pointer[terms]
+	refused func() // is told of who was not let in; nil: nobody is
+}
 
 // terms are what a configuration says about that. They do not change.
 type terms struct {
@@ -67,10 +70,15 @@ func (p *policy) authenticate(r *http.Request) (hub.Grant, error) {
 	if len(t.ways) == 0 {
 		return hub.Grant{}, nil
 	}
-	if t.parameter == "" {
-		return t.grant(r)
+	authenticate := auth.Authenticator(t.grant)
+	if t.parameter != "" {
+		authenticate = auth.FromQuery(t.parameter, authenticate)
 	}
-	return auth.FromQuery(t.parameter, t.grant)(r)
+	grant, err := authenticate(r)
+	if err != nil && p.refused != nil {
+		p.refused()
+	}
+	return grant, err
 }
 
 func (t *terms) grant(r *http.Request) (grant hub.Grant, err error) {
@@ -90,7 +98,13 @@ func (t *terms) grant(r *http.Request) (grant hub.Grant, err error) {
 }
 
 // allow tells whether a key may connect over QUIC.
-func (p *policy) allow(pin identity.Pin) bool { return p.now.Load().pins[pin] }
+func (p *policy) allow(pin identity.Pin) bool {
+	allowed := p.now.Load().pins[pin]
+	if !allowed && p.refused != nil {
+		p.refused()
+	}
+	return allowed
+}
 
 // authorize tells a hub whether a spoke may do something.
 func (p *policy) authorize(s *hub.Spoke, op hub.Op, topic eventtarget.Topic) error {

@@ -22,7 +22,7 @@ func TestDocumented(t *testing.T) {
 	}
 	m := New()
 	descs := make(chan *prometheus.Desc, 100)
-	for _, c := range []prometheus.Collector{m, m.events, m.faults} {
+	for _, c := range []prometheus.Collector{m, m.events, m.faults, m.unauthorized} {
 		c.Describe(descs)
 	}
 	close(descs)

@@ -23,6 +23,7 @@ const maxTypes = 100
 // Metrics counts what happens on one hub. Its methods may be called from any goroutine.
 type Metrics struct {
 	events, faults *prometheus.CounterVec
+	unauthorized   prometheus.Counter
 
 	mu        sync.Mutex
 	hub       *hub.Hub                // nil until Watch
@@ -50,6 +51,9 @@ func New() *Metrics {
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eventtarget_faults_total", Help: "What went wrong and no call could return.",
 		}, []string{"kind"}),
+		unauthorized: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "eventtarget_unauthorized_total", Help: "Requests and QUIC peers that were not let in for want of a good token or key.",
+		}),
 		spokes: make(map[*hub.Spoke]struct{}), departed: make(map[string]*totals), connects: make(map[string]uint64),
 		farewells: make(map[farewell]uint64),
 	}
@@ -95,6 +99,9 @@ func (m *Metrics) Faults(tell func(eventtarget.Fault)) func(eventtarget.Fault) {
 		tell(f)
 	}
 }
+
+// Unauthorized counts somebody who was not let in.
+func (m *Metrics) Unauthorized() { m.unauthorized.Inc() }
 
 // of returns what the spokes of a transport had that have left. Under mu.
 func (m *Metrics) of(transport string) *totals {
@@ -148,7 +155,7 @@ func (m *Metrics) enter(eventType string) prometheus.Counter {
 // machine by such a name, so that no page of a browser there reads it.
 func (m *Metrics) Handler() http.Handler {
 	registry := prometheus.NewRegistry()
-	registry.MustRegister(m, m.events, m.faults, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	registry.MustRegister(m, m.events, m.faults, m.unauthorized, collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("/debug/pprof/", pprof.Index)

@@ -70,7 +70,7 @@ func (p *policy) authenticate(r *http.Request) (hub.Grant, error) {
 	if len(t.ways) == 0 {
 		return hub.Grant{}, nil
 	}
-	authenticate := auth.Authenticator(t.grant)
+	authenticate := t.grant
 	if t.parameter != "" {
 		authenticate = auth.FromQuery(t.parameter, authenticate)
 	}

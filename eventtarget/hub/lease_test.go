@@ -189,7 +189,7 @@ func TestJoinedUnknownOutcome(t *testing.T) {
 			if heard := len(ear.payloads()); takes != (heard == 3) {
 				t.Errorf("%d events were heard", heard)
 			}
-			for _, n := range strings.Fields(gaps()) {
+			for n := range strings.FieldsSeq(gaps()) {
 				if n != "0" {
 					t.Errorf("a gap of %s was told, which nobody can know", n)
 				}

@@ -37,7 +37,7 @@ func (s *Spoke) read(a *attachment) {
 	}()
 	for reads := true; reads; {
 		msg, err := a.receive()
-		if err == ErrIdle { // another goroutine may read already
+		if errors.Is(err, ErrIdle) { // another goroutine may read already
 			idle, returned = true, true
 			return
 		}

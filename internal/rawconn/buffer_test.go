@@ -30,7 +30,7 @@ func TestFill(t *testing.T) {
 	var got bytes.Buffer
 	for {
 		err := near.Fill(&b, true)
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil || b.Buffered() == 0 {
@@ -45,7 +45,7 @@ func TestFill(t *testing.T) {
 	if got.String() != text {
 		t.Errorf("read %d bytes of %d, or others", got.Len(), len(text))
 	}
-	if err := near.Fill(&b, false); err != io.EOF {
+	if err := near.Fill(&b, false); !errors.Is(err, io.EOF) {
 		t.Errorf("behind the end: %v", err)
 	}
 	if err := conn.SetReadDeadline(time.Unix(1, 0)); err != nil {

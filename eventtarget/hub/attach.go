@@ -236,6 +236,7 @@ func (s *Spoke) expire() {
 	a, expired := s.att, !s.expires.IsZero() && !s.expires.After(time.Now()) // or it was renewed just now
 	s.mu.Unlock()
 	if a != nil && expired {
+		a.expired.Store(true)
 		s.lost(a, eventtarget.Reason{Code: eventtarget.CodeExpired})
 	}
 }

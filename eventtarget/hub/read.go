@@ -88,7 +88,7 @@ func (s *Spoke) receive(a *attachment, m wire.Message, msg []byte) error {
 	s.receiving.Lock()
 	defer s.receiving.Unlock()
 	s.mu.Lock()
-	fenced, ending := s.att != a || a.cause.Load() != nil, s.ending.Load()
+	fenced, ending := s.att != a || a.expired.Load(), s.ending.Load()
 	s.mu.Unlock()
 	if fenced || ending {
 		return nil // what comes after the end is for nobody; a session's peer sends it again

@@ -188,3 +188,19 @@ func TestSpokeGoexit(t *testing.T) {
 		}
 	})
 }
+
+// TestReliefBroken: what had arrived from a peer before nothing more could be written to it is
+// heard, too: it may never come back to send it again.
+func TestReliefBroken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{Heartbeat: time.Second, OnFault: ignore})
+		s := stick(t, h)
+		p, _ := open(t, h, "ada", "")
+		send(p, 0, 5)
+		<-time.After(3 * time.Second)
+		_ = p.conn.Close(eventtarget.Reason{Code: eventtarget.CodeGoingAway})
+		count(t, h, 0, 2) // which cannot be written
+		s.goOn()
+		s.expect(t, upto(5))
+	})
+}

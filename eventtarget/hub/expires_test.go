@@ -97,6 +97,45 @@ func TestExpiredIsNotHeard(t *testing.T) {
 	})
 }
 
+// TestRenewedWithLess: a session does not go on with a proof that does not allow what it hears,
+// which its peer has not asked for anew: that begins with a new one, and hears what it may.
+func TestRenewedWithLess(t *testing.T) {
+	for _, unasked := range []bool{true, false} {
+		t.Run(fmt.Sprintf("unasked %t", unasked), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				type all struct{}
+				h := sessionHub(t, hub.Options{OnFault: ignore, Authorize: func(s *hub.Spoke, op hub.Op, _ eventtarget.Topic) error {
+					if s.Value(all{}) == nil {
+						return errors.New("not any more")
+					}
+					return nil
+				}})
+				come := func(meta hub.Meta, payload string) (*peer, welcome) {
+					meta.Identity = "ann"
+					return openAs(t, h, func(c negotiated) link.Conn { return c }, meta, payload)
+				}
+				payload := ""
+				if !unasked {
+					payload = `,"topics":["n:*"]`
+				}
+				p, w := come(hub.Meta{Values: map[any]any{all{}: true}, Expires: time.Now().Add(time.Second)}, payload)
+				count(t, h, 0, 1)
+				p.expect(counted(0, 1)...)
+				<-time.After(2 * time.Second)
+				count(t, h, 1, 2)
+				q, again := come(hub.Meta{}, resume(w, 1))
+				count(t, h, 2, 3)
+				if q.expect(); again.Resumed {
+					t.Error("the session was resumed")
+				}
+				if r, ended := p.spoke.Reason(); !ended || r.Code != eventtarget.CodeExpired {
+					t.Errorf("the old one is ended: %v, %v", ended, r)
+				}
+			})
+		})
+	}
+}
+
 // closesLate is a connection whose Close takes effect a second later, as it may.
 type closesLate struct {
 	negotiated

@@ -211,7 +211,8 @@ type Meta struct {
 	// Expires is when what the peer proved holds no longer: its connection is ended then,
 	// with CodeExpired, and the spoke with it unless it has a session, which waits for a new
 	// proof as for any that is cut. Zero: never. Of a session's connections the last one's
-	// counts.
+	// counts: what OnConnect made of the first one stays, such as groups, but with one for which
+	// Authorize does not allow all that the session hears its peer begins anew.
 	Expires time.Time
 	// Transport is what the connection is made of, such as "websocket".
 	Transport string

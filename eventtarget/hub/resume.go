@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -141,6 +142,11 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	if fenced != nil {
 		_ = fenced.conn.Close(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "its session goes on over another connection"})
 	}
+	if !s.mayHear() {
+		settled = true
+		s.giveBack(a)
+		return nil, nil
+	}
 	if elsewhere {
 		if err := h.journal.shared.ascertain(s, a, g.hello); err != nil {
 			settled = true
@@ -158,6 +164,34 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	settled = true
 	s.startReading(a)
 	return s, nil
+}
+
+// mayHear tells whether what the peer has proved now allows all that the session hears, and so
+// what waits for it.
+func (s *Spoke) mayHear() bool {
+	if s.hub.opts.Authorize == nil {
+		return true
+	}
+	return !slices.ContainsFunc(s.Subscriptions(), func(t eventtarget.Topic) bool {
+		return s.hub.authorize(s, OpSubscribe, t) != nil
+	})
+}
+
+// giveBack ends the session without a, which it has taken over, and waits for that.
+func (s *Spoke) giveBack(a *attachment) {
+	s.mu.Lock()
+	ending := s.ending.Load() // whoever did that has closed a, and left the rest to its reader
+	if !ending {
+		s.att = nil
+	}
+	s.mu.Unlock()
+	r := eventtarget.Reason{Code: eventtarget.CodeExpired, Text: "what its peer proves now does not allow what it hears"}
+	if ending {
+		s.detach(a, r)
+	} else {
+		s.end(r)
+	}
+	<-s.Done()
 }
 
 // takeOver makes a the spoke's connection: from now on nothing counts that comes over

@@ -158,7 +158,7 @@ func (s *Spoke) begin(g greeting) {
 		if s.meta.Resumes {
 			s.resumed.Add(1)
 		}
-		if s.replays && s.left == nil && s.missedSince(u, asked) { // behind the gap it begins as one that is new
+		if s.replays && s.left == nil && s.missedSince(u, !unasked) { // behind the gap it begins as one that is new
 			s.meta.Resumes, comesBack = false, false
 			s.replays = asked && h.opts.Snapshot == nil
 		}

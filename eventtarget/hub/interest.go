@@ -174,8 +174,9 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		}
 		if s.replays && len(live) > 0 {
 			s.replays = false
-			s.replayFirst(u, live)
-			return
+			if s.replayFirst(u, live) {
+				return
+			}
 		}
 		for _, t := range live {
 			s.hub.retained.replay(s, t, at)

@@ -25,28 +25,37 @@ func (s *Spoke) missedSince(u framelog.Update, filtered bool) bool {
 }
 
 // replayFirst sends the spoke what its first topics have brought since it was away or, if it is
-// new, since it came. Inside the log's Update.
-func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) {
+// new, since it came. It is false if a snapshot is to have that. Inside the log's Update.
+func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) bool {
 	if s.left != nil {
 		s.replayStored(u)
-		return
+		return true
 	}
-	if !s.meta.Resumes {
-		for _, t := range topics {
-			s.hub.retained.replay(s, t, s.at)
+	at, resumes := s.at, s.meta.Resumes
+	if tail := u.Tail(); at.Offset < tail.Offset { // since it began: it asks late, or Authorize takes its time
+		s.post(item{at: at, msg: s.gapMessage(0)})
+		at, resumes = tail, false
+		if s.hub.opts.Snapshot != nil {
+			return false
 		}
 	}
-	s.replay(u)
+	if !resumes {
+		for _, t := range topics {
+			s.hub.retained.replay(s, t, at)
+		}
+	}
+	s.replay(u, at)
+	return true
 }
 
-// replay puts what the spoke's topics brought since it was away into its inbox. Inside
-// the log's Update.
-func (s *Spoke) replay(u framelog.Update) {
+// replay puts what the spoke's topics brought behind a place, which the log has, into its inbox.
+// Inside the log's Update.
+func (s *Spoke) replay(u framelog.Update, at framelog.Position) {
 	var missed []item
-	for at := s.at; at != u.Head(); {
+	for at != u.Head() {
 		run, ok := u.Read(at, u.Head())
 		if !ok {
-			return // missedSince has moved the spoke to the tail
+			return // it cannot be
 		}
 		run.Messages(func(msg []byte, after framelog.Position) bool {
 			from := at

@@ -152,6 +152,19 @@ func (r *Registry[T]) Len() int {
 	return len(r.all)
 }
 
+// Hears tells whether an event on a topic would find a listener.
+func (r *Registry[T]) Hears(t Topic) bool {
+	found := func(in *atomic.Pointer[table[T]], eventType, id string) bool {
+		all := in.Load()
+		if all == nil {
+			return false
+		}
+		l, _, _ := all.find(eventType, id)
+		return l != nil
+	}
+	return found(&r.exact, t.Type, t.ID) || found(&r.wild, t.Type, Wildcard) || found(&r.wild, Wildcard, Wildcard)
+}
+
 // Close ends every registration at once, and never waits. The events that were
 // still waiting are discarded: they are counted and told in one fault.
 func (r *Registry[T]) Close() {

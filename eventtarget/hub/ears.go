@@ -26,10 +26,10 @@ type ears struct {
 	late   uint64                               // for the listeners, which were closed meanwhile
 }
 
-// hear takes an event. As much may wait for listeners that hold up delivery as the hub's
+// hear takes an event that somebody here hears. As much may wait for listeners that hold up delivery as the hub's
 // log has.
 func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
-	if x.hub.registry.Len() == 0 {
+	if !x.hub.registry.Hears(e.Topic()) {
 		return
 	}
 	o := &x.hub.opts

@@ -145,3 +145,40 @@ func TestSharedShutdownHears(t *testing.T) {
 		})
 	}
 }
+
+// TestSharedNobodyHears: what nobody here listens to is not waiting for the listeners: it takes
+// no room from what does, and is not told as discarded when the hub is closed.
+func TestSharedNobodyHears(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		var discarded, lost atomic.Uint64
+		a := sharing(t, log, hub.Options{})
+		b := sharing(t, log, hub.Options{LogEvents: 8, OnFault: func(f eventtarget.Fault) {
+			switch f.Kind {
+			case eventtarget.FaultDiscarded:
+				discarded.Add(f.Count)
+			case eventtarget.FaultGap:
+				lost.Add(f.Count)
+			}
+		}})
+		for _, topic := range []eventtarget.Topic{eventtarget.T("n", "1"), eventtarget.T("w", "*")} {
+			if _, err := b.Add(t.Context(), topic, eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) {
+				time.Sleep(30 * time.Millisecond) // of the bubble's time
+			}}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		p, _ := open(t, a, "", "")
+		for n := range 30 {
+			p.send(fmt.Sprintf(`{"type":"n","id":"%d","payload":1}`, n%15)) // of which 1 and 16 are heard
+		}
+		p.send(`{"type":"w","id":"1","payload":1}`)
+		synctest.Wait()
+		time.Sleep(40 * time.Millisecond) // until the first is heard, and the second is being
+		b.Close()
+		<-b.Done()
+		if discarded.Load() != 1 || lost.Load() != 0 {
+			t.Errorf("%d were told as discarded, and %d as lost", discarded.Load(), lost.Load())
+		}
+	})
+}

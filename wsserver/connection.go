@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"runtime"
 	"time"
 
 	"github.com/coder/websocket"
@@ -36,6 +37,9 @@ func (c *connection) over(conn net.Conn) {
 // reads has messages of up to so many bytes read through the library.
 func (c *connection) reads(ws *websocket.Conn, limit int) {
 	ws.SetReadLimit(int64(limit))
+	// What has a finalizer and is referred to by what it refers to, as by c, is never freed. The
+	// hub closes what it has, and the library has nothing to see to behind that.
+	runtime.SetFinalizer(ws, nil)
 	c.ws, c.budget = ws, 2*limit+framesOverhead
 }
 

@@ -6,6 +6,7 @@ import (
 	"os"
 	"sync"
 	"syscall"
+	"time"
 )
 
 // Watch tells when a socket can be read, where no goroutine waits for that. Each is of one
@@ -93,17 +94,31 @@ func started() (*poll, error) {
 	if err != nil {
 		return nil, err
 	}
+	p, err := newPoll(fd)
+	if err != nil {
+		return nil, err
+	}
+	watching.now = p
+	go p.run()
+	return p, nil
+}
+
+// newPoll returns the poll of an epoll, which it closes if Go's poller does not take it: what
+// would wait for it would end at once, and who is in it would never be called.
+func newPoll(fd int) (*poll, error) {
 	if err := syscall.SetNonblock(fd, true); err != nil { // or it would not be watched
 		_ = syscall.Close(fd)
 		return nil, err
 	}
 	p := &poll{fd: fd, file: os.NewFile(uintptr(fd), "epoll")}
-	if p.raw, err = p.file.SyscallConn(); err != nil {
+	err := p.file.SetReadDeadline(time.Time{}) // NewFile itself does not tell
+	if err == nil {
+		p.raw, err = p.file.SyscallConn()
+	}
+	if err != nil {
 		_ = p.file.Close()
 		return nil, err
 	}
-	watching.now = p
-	go p.run()
 	return p, nil
 }
 
@@ -138,9 +153,8 @@ func (p *poll) run() {
 	for {
 		n := 0
 		err := p.raw.Read(func(fd uintptr) bool {
-			var err error
-			n, err = syscall.EpollWait(int(fd), events, 0)
-			return n > 0 || err != nil && err != syscall.EINTR
+			n, _ = syscall.EpollWait(int(fd), events, 0)
+			return n != 0 // -1: interrupted, and to be called again
 		})
 		if err != nil {
 			return

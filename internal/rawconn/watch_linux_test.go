@@ -5,7 +5,10 @@ package rawconn
 import (
 	"io"
 	"net"
+	"os"
+	"path/filepath"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -145,4 +148,32 @@ func TestAwaitReused(t *testing.T) {
 	if keep.calls.Load() != 0 {
 		t.Error("called for another socket")
 	}
+}
+
+// TestNewPoll: what Go's poller does not take, as it does not take an epoll where the system has
+// no room for another, is an error, and not a poll that nobody waits for.
+func TestNewPoll(t *testing.T) {
+	f, err := os.Create(filepath.Join(t.TempDir(), "file")) // which it never takes
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	fd, err := syscall.Dup(int(f.Fd()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := newPoll(fd); err == nil {
+		t.Error("it takes a file")
+	}
+	if _, err := syscall.Seek(fd, 0, io.SeekCurrent); err != syscall.EBADF {
+		t.Error("the descriptor is open still:", err)
+	}
+	if fd, err = syscall.EpollCreate1(syscall.EPOLL_CLOEXEC); err != nil {
+		t.Fatal(err)
+	}
+	p, err := newPoll(fd)
+	if err != nil {
+		t.Fatal("it does not take an epoll:", err)
+	}
+	_ = p.file.Close()
 }

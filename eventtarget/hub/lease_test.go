@@ -60,6 +60,35 @@ func TestJoinedBusAway(t *testing.T) {
 	})
 }
 
+// TestJoinedBusCut: while a bus tells that it has no connection, but takes what is to go out later,
+// nobody is taken for gone; who gives no sign of life when it is back is.
+func TestJoinedBusCut(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var bus inprocess.Bus
+		var gaps gapCounter
+		var silent atomic.Bool
+		far, here := &badBus{Member: bus.Join(nil), loses: func(eventtarget.Event[raw]) bool { return silent.Load() }}, &flaky{Member: bus.Join(nil)}
+		t.Cleanup(func() { far.Close(); here.Close() })
+		if _, err := newHub(t, hub.Options{}).Join(t.Context(), far, nil); err != nil {
+			t.Fatal(err)
+		}
+		m, err := newHub(t, hub.Options{OnFault: gaps.fault}).Join(t.Context(), here, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		silent.Store(true)
+		here.tell(eventtarget.Fault{Kind: eventtarget.FaultDisconnected})
+		for _, want := range []int{2, 1} {
+			time.Sleep(10 * time.Second) // of the bubble's time
+			if n := len(m.Hubs()); n != want || int(gaps.n.Load()) != 2-want {
+				t.Errorf("it knows of %d hubs, want %d, and %d gaps were told", n, want, gaps.n.Load())
+			}
+			here.tell(eventtarget.Fault{Kind: eventtarget.FaultReconnected})
+		}
+	})
+}
+
 // queued is a bus that brings everything on one goroutine, as one over a network does.
 type queued struct {
 	*inprocess.Member

@@ -111,6 +111,10 @@ func TestSharedShutdownHears(t *testing.T) {
 			return h.Shutdown(ctx)
 		},
 		"Close": func(_ context.Context, h *hub.Hub) error { return h.Close() },
+		"Shutdown, and Close meanwhile": func(ctx context.Context, h *hub.Hub) error {
+			time.AfterFunc(100*time.Millisecond, func() { h.Close() })
+			return h.Shutdown(ctx)
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -138,7 +142,7 @@ func TestSharedShutdownHears(t *testing.T) {
 				if n := heard.Load(); n+discarded.Load() != events || name == "Shutdown" && n != events {
 					t.Errorf("of %d events %d were heard, and %d told as discarded", events, n, discarded.Load())
 				}
-				if (err == nil) != (name != "Shutdown, too short") {
+				if (err == nil) != (name == "Shutdown" || name == "Close") {
 					t.Errorf("%s: %v", name, err)
 				}
 			})

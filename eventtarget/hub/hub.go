@@ -17,7 +17,7 @@ import (
 // called from any goroutine and from inside a listener.
 //
 // Owns: Options.Sweepers goroutines that write, one for heartbeats, one reader for
-// each spoke, two while a listener holds it up, one writer for each spoke whose connection is
+// each spoke, two while a listener holds it up, none while an [Idler] waits, one writer for each spoke whose connection is
 // full at the moment, with a store one for each spoke of which that has something to keep, and
 // its registry's workers.
 type Hub struct {

@@ -30,7 +30,8 @@ type claimsKey struct{}
 
 // JWT knows signed tokens (RFC 7519). The identity is the subject, which a token must
 // have, as an expiry: the connection is ended then, and who comes back with a new token of
-// the same subject goes on with the session. [Claims] returns the rest. The error says what is wrong with the options.
+// the same subject goes on with the session, as [hub.Meta] says. [Claims] returns the rest. The
+// error says what is wrong with the options.
 func JWT(o JWTOptions) (Authenticator, error) {
 	if len(o.Methods) == 0 || o.Key == nil {
 		return nil, errors.New("auth: JWT needs Methods and Key")

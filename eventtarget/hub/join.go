@@ -98,7 +98,8 @@ type Membership struct {
 // where the bus says [eventtarget.ErrUnknownOutcome], and so is
 // what a bus that is an [eventtarget.FaultSource] tells to have lost itself. When a hub
 // vanishes without [Membership.Leave], the others tell a gap of unknown size when its lease
-// has ended: it may have accepted what it never handed over. Sessions end with their hub.
+// has ended: it may have accepted what it never handed over. One that is busy with what the bus
+// brings does so later, for signs of life may wait behind that. Sessions end with their hub.
 // Where that is not enough, let the hubs share a log: see [SharedStore]. With one, Join is
 // for [Membership.Group] and the like alone, nothing of this is a gap, and a hub that
 // vanishes is a FaultDisconnected.

@@ -26,8 +26,8 @@ type ears struct {
 	late   uint64                               // for the listeners, which were closed meanwhile
 }
 
-// hear takes an event that somebody here hears. As much may wait for listeners that hold up delivery as the hub's
-// log has.
+// hear takes an event, if somebody here hears it. As much may wait for listeners that hold up
+// delivery as the hub's log has.
 func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
 	if !x.hub.registry.Hears(e.Topic()) {
 		return

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -134,6 +135,42 @@ func TestRenewedWithLess(t *testing.T) {
 			})
 		})
 	}
+}
+
+// TestRenewedWhileClosed: nor does it wait for a reader that there is not if Authorize closes the
+// spoke itself.
+func TestRenewedWhileClosed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var refuses atomic.Bool
+		var once sync.Once
+		left := make(chan struct{})
+		h := sessionHub(t, hub.Options{
+			OnFault:      ignore,
+			OnDisconnect: func(*hub.Spoke, eventtarget.Reason) { once.Do(func() { close(left) }) },
+			Authorize: func(s *hub.Spoke, _ hub.Op, _ eventtarget.Topic) error {
+				if refuses.CompareAndSwap(true, false) {
+					s.Close()
+					return errors.New("not any more")
+				}
+				return nil
+			},
+		})
+		p, w := open(t, h, "ann", "")
+		p.conn.Cut()
+		synctest.Wait()
+		refuses.Store(true)
+		near, far := link.Pipe()
+		_ = near.Send([]byte(`{"type":"__hello","id":"","payload":{"version":1` + resume(w, 0) + `}}`))
+		_, _ = h.Attach(negotiated{far}, hub.Meta{Identity: "ann"})
+		<-left
+		synctest.Wait()
+		if _, there := h.Spoke(p.spoke.ID()); there {
+			t.Error("the spoke is still there")
+		}
+		_ = near.Close(eventtarget.Reason{})
+		h.Close()
+		<-h.Done()
+	})
 }
 
 // closesLate is a connection whose Close takes effect a second later, as it may.

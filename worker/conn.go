@@ -34,6 +34,7 @@ type pipes struct {
 
 	writing sync.Mutex    // held while something is written
 	now     *rawconn.Pipe // nil: nothing can be written without waiting
+	cut     bool          // a write has ended, perhaps within a message: what followed would be its rest
 
 	mu     sync.Mutex // for deadlines of writes, and the end
 	once   sync.Once
@@ -159,6 +160,9 @@ func (p *pipes) tryWrite(b []byte) bool {
 		return false
 	default:
 	}
+	if p.cut {
+		return false
+	}
 	n, err := p.now.TryWrite(b)
 	return err == nil && n == len(b)
 }
@@ -188,14 +192,20 @@ func (p *pipes) write(b []byte) (n int, err error) {
 		_ = p.out.SetWriteDeadline(time.Now().Add(p.most))
 	}
 	p.mu.Unlock()
-	if err != nil {
+	switch {
+	case err != nil:
 		return 0, err
+	case p.cut:
+		return 0, errCut
 	}
 	if n, err = p.out.Write(b); err != nil {
+		p.cut = true
 		err = p.why(err)
 	}
 	return n, err
 }
+
+var errCut = eventtarget.Reason{Code: eventtarget.CodeLost, Text: "a message was cut short"}
 
 // goodbye is how long the end of an orderly conversation may take to be said. A peer
 // that does not read takes it for a loss.
@@ -228,6 +238,9 @@ func (p *pipes) say(most time.Duration) error {
 	_ = p.out.SetWriteDeadline(time.Now().Add(most))
 	p.writing.Lock()
 	defer p.writing.Unlock()
+	if p.cut {
+		return errCut
+	}
 	_, err := p.out.Write(make([]byte, headerSize))
 	return err
 }

@@ -5,6 +5,7 @@ package worker
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"testing"
 	"time"
@@ -38,5 +39,45 @@ func TestReadLate(t *testing.T) {
 	msg, err := p.Receive()
 	if r, ok := errors.AsType[eventtarget.Reason](err); !ok || r.Code != eventtarget.CodeLost {
 		t.Errorf("then %q, %v", msg, err)
+	}
+}
+
+// TestNothingFollowsACutMessage: where a write has ended in the middle of a message, nothing
+// else is written. The other end would take that for the rest of the message.
+func TestNothingFollowsACutMessage(t *testing.T) {
+	frame := append(appendHeader(nil, 100), make([]byte, 100)...)
+	for name, next := range map[string]func(*pipes){
+		"WriteFrames":    func(p *pipes) { _ = p.WriteFrames(frame) },
+		"TryWriteFrames": func(p *pipes) { _, _, _ = p.TryWriteFrames(frame) },
+		"Close":          func(p *pipes) { _ = p.Close(eventtarget.Reason{Code: eventtarget.CodeNormal}) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			theirs, out, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			in, other, err := os.Pipe()
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer other.Close()
+			p := newPipes(in, out, 1<<30, time.Millisecond)
+			const size = 1 << 20
+			message := append(appendHeader(nil, size), make([]byte, size)...)
+			n, err := p.write(message) // nobody reads
+			if err == nil || n == 0 {
+				t.Fatalf("%d bytes were written, %v", n, err)
+			}
+			if _, err := io.ReadFull(theirs, make([]byte, n)); err != nil { // and so makes room
+				t.Fatal(err)
+			}
+			next(p)
+			if name != "Close" {
+				_ = out.Close()
+			}
+			if rest, err := io.ReadAll(theirs); err != nil || len(rest) > 0 {
+				t.Errorf("%d bytes behind a message that was cut, %v", len(rest), err)
+			}
+		})
 	}
 }

@@ -142,12 +142,16 @@ func (l *Listener) Handle(_ context.Context, e eventtarget.Event[eventtarget.Raw
 	l.reached[r.publisher] = max(l.reached[r.publisher], r.number+1)
 }
 
-// Fault is the OnFault hook of the end at which the listener is.
+// Fault is the OnFault hook of the end at which the listener is. What that could not read counts
+// as heard and corrupted.
 func (l *Listener) Fault(f eventtarget.Fault) {
-	if f.Kind == eventtarget.FaultGap || f.Kind == eventtarget.FaultOverflow {
-		l.history.mu.Lock()
-		defer l.history.mu.Unlock()
+	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
+	switch f.Kind {
+	case eventtarget.FaultGap, eventtarget.FaultOverflow:
 		l.gaps++
+	case eventtarget.FaultDecode:
+		l.heard = append(l.heard, receipt{bad: f.Err.Error(), gapsThen: l.gaps})
 	}
 }
 

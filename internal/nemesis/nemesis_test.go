@@ -49,6 +49,10 @@ func TestCheck(t *testing.T) {
 			hear(l, all, 0, 1, 2, 3)
 			l.Handle(t.Context(), eventtarget.Event[eventtarget.Raw]{Payload: eventtarget.Raw(`{"publisher":"p","number":3,"sum":1}`)})
 		}, Verdict{Heard: 5, Corrupted: 1}},
+		{"not readable", func(l *Listener, all []eventtarget.Event[eventtarget.Raw]) {
+			hear(l, all, 0, 1, 2, 3)
+			l.Fault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Err: errors.New("bad")})
+		}, Verdict{Heard: 5, Corrupted: 1}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			var h History

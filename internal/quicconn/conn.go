@@ -49,6 +49,7 @@ type Conn struct {
 
 	writing sync.Mutex // held by whoever writes to the stream or ends it
 	queued  int        // bytes that may not have left yet
+	cut     error      // why a write ended, perhaps within a message: what followed would be its rest
 	out     []byte
 
 	left   atomic.Bool // the peer has ended its side
@@ -174,6 +175,9 @@ func (c *Conn) Ping() error {
 		return nil
 	}
 	defer c.writing.Unlock()
+	if c.cut != nil {
+		return c.cut
+	}
 	if err := c.stream.TryWriteAll(padding[:]); !errors.Is(err, quic.ErrWouldBlock) {
 		return err
 	}

@@ -63,8 +63,13 @@ func whole(b []byte) (size int) {
 
 // write writes frames. Under writing.
 func (c *Conn) write(frames []byte) error {
-	if n, err := c.stream.Write(frames); err != nil {
-		return &link.ShortWrite{Written: whole(frames[:n]), Err: c.refused(err)}
+	if c.cut != nil {
+		return &link.ShortWrite{Err: c.cut}
+	}
+	n, err := c.stream.Write(frames)
+	if err != nil {
+		c.cut = c.refused(err)
+		return &link.ShortWrite{Written: whole(frames[:n]), Err: c.cut}
 	}
 	c.queued = 0
 	return nil
@@ -77,7 +82,10 @@ func (c *Conn) TryWriteFrames(frames []byte) (n int, blocked bool, err error) {
 		return 0, true, nil
 	}
 	defer c.writing.Unlock()
-	if c.queued >= maxQueued {
+	switch {
+	case c.cut != nil:
+		return 0, false, c.cut
+	case c.queued >= maxQueued:
 		return 0, true, nil
 	}
 	switch err := c.stream.TryWriteAll(frames); {

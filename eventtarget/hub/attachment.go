@@ -19,6 +19,7 @@ type attachment struct {
 	ready   func()          // goes on reading, where the idler has stopped
 	first   <-chan received // nil, or what is read first: see greet
 	cause   atomic.Pointer[eventtarget.Reason]
+	broken  bool         // a write on it has failed: none follows. The writer's
 	expired atomic.Bool  // what the peer proved holds no longer: nothing that it says is heard
 	topics  *wire.Topics // of its events; nil until there is one. Of whoever handles what was read
 

@@ -45,7 +45,7 @@ func (s *Spoke) caughtUp(head framelog.Position) bool {
 func (s *Spoke) writeOut(out *attachment, progress func()) {
 	if out.frames != nil {
 		if err := out.frames.WriteFrames(nil); err != nil { // what the sweeper's last write left
-			s.lost(out, reasonOf(err))
+			s.cut(err)
 			return
 		}
 	}
@@ -56,7 +56,7 @@ func (s *Spoke) writeOut(out *attachment, progress func()) {
 			return
 		}
 		if err := s.write(p, &w, progress); err != nil {
-			s.lost(s.out, reasonOf(err))
+			s.cut(err)
 			return
 		}
 		progress()
@@ -95,6 +95,13 @@ func (s *Spoke) broke(p piece, err error) {
 	if s.session != nil {
 		s.wrote(p, len(p.bytes))
 	}
+	s.cut(err)
+}
+
+// cut ends the connection on which a write has failed, perhaps within a message: what was
+// written behind that, the peer would take for its rest.
+func (s *Spoke) cut(err error) {
+	s.out.broken = true
 	s.lost(s.out, reasonOf(err))
 }
 

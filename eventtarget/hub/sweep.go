@@ -125,7 +125,7 @@ func (sh *shard) advance(s *Spoke, head framelog.Position) {
 	for {
 		p := s.next(head, &sh.w)
 		if p.bytes == nil {
-			if s.waited.Load() && (s.session == nil || s.caughtUp(head)) {
+			if s.waited.Load() && (s.session == nil || s.out.broken || s.caughtUp(head)) {
 				s.hub.pace.unparked(s)
 			}
 			return

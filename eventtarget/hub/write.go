@@ -38,7 +38,7 @@ type writer struct {
 // item that is put in later has a place behind it. Most spokes need what another
 // has read before.
 func (s *Spoke) next(head framelog.Position, w *writer) piece {
-	for !s.ending.Load() {
+	for !s.ending.Load() && !s.out.broken {
 		if s.session != nil {
 			if p, wait := s.first(); wait || p.bytes != nil {
 				return p

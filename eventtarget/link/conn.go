@@ -10,6 +10,10 @@ import "github.com/eventtarget-go/toolkit/eventtarget"
 // Receive from one goroutine at a time, the two concurrently, and Close from any
 // goroutine at any time, more than once. No context of a caller ever reaches a
 // Conn: the engine ends a call that takes too long by closing.
+//
+// Behind a write that failed the engine writes nothing more. Where messages stand one behind the
+// other in a stream of bytes, the Conn sees to it that a ping and what Close writes do not
+// follow a message that was cut short, either: the peer would take them for its rest.
 type Conn interface {
 	// Send sends one message. It may block; it must not keep msg. An error
 	// means that the peer has not got the message and that the connection is

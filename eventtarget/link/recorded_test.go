@@ -17,7 +17,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 )
 
-// TestRecordedHubs plays what hubs of other versions of the protocol have said, and
+// TestRecordedHubs plays what hubs of other versions of the protocol, or slow ones, have said, and
 // compares what they are told, byte for byte, and what is heard.
 func TestRecordedHubs(t *testing.T) {
 	files, err := filepath.Glob("testdata/hub-*.txt")

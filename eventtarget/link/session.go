@@ -102,16 +102,22 @@ func (l *Link) converse(conn Conn) error {
 	}
 	late := true
 	opened.Do(func() {
-		late, l.unanswered = false, 0
+		late = false
+		if known && welcome == nil { // it has not had the greeting in time, and takes us for plain
+			l.unanswered++
+			err = eventtarget.Reason{Code: eventtarget.CodeLost, Text: "the greeting was not answered"}
+			return
+		}
+		l.unanswered = 0
 		err = l.up(conn, welcome)
 	})
 	switch {
 	case late && (known || welcome != nil):
 		return eventtarget.Reason{Code: eventtarget.CodeTimeout, Text: "the answer to the greeting came late"}
+	case !late && err != nil:
+		return err
 	case welcome == nil:
 		l.arrived(conn, frame, nil, false)
-	case err != nil:
-		return err
 	}
 	return l.read(conn)
 }

@@ -30,7 +30,7 @@ type connection struct {
 
 // over makes c a connection over conn. It begins with a call of reads.
 func (c *connection) over(conn net.Conn) {
-	c.Conn, c.raw, c.turn.L = conn, rawconn.NewSocket(conn), &c.mu
+	c.Conn, c.raw = conn, rawconn.NewSocket(conn)
 	c.idle.quiet.Store(c.raw.CanAwait())
 }
 

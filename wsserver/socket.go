@@ -26,7 +26,7 @@ type socket struct {
 	control []byte // control frames that wait
 	rest    []byte // of a frame that was cut short
 
-	turn sync.Cond // signalled when busy ends
+	turn *sync.Cond // signalled when busy ends; nil: nobody has waited for that
 
 	net.Conn
 	heard  atomic.Uint64 // bytes read

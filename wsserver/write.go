@@ -3,6 +3,7 @@ package wsserver
 import (
 	"net"
 	"slices"
+	"sync"
 )
 
 // TryWriteFrames writes frames without waiting; see [hub.FrameWriter].
@@ -72,6 +73,9 @@ func (s *socket) putControl(frame []byte) error {
 func (s *socket) WriteFrames(frames []byte) error {
 	s.mu.Lock()
 	for s.busy {
+		if s.turn == nil {
+			s.turn = sync.NewCond(&s.mu)
+		}
 		s.turn.Wait()
 	}
 	if s.failed != nil || s.closing {
@@ -103,7 +107,9 @@ func (s *socket) flush(frames []byte) error {
 		}
 		if len(next) == 0 {
 			s.busy = false
-			s.turn.Broadcast()
+			if s.turn != nil {
+				s.turn.Broadcast()
+			}
 			err := s.failed
 			s.mu.Unlock()
 			return err

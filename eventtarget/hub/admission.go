@@ -151,12 +151,12 @@ func addrKey(addr string) string {
 func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	id, key := s.meta.Identity, addrKey(s.meta.Addr)
+	id, key := s.identity, addrKey(s.addr)
 	if err := h.admit(key); err != nil {
 		return nil, err
 	}
-	if _, taken := h.spokes[s.meta.ID]; taken {
-		return nil, fmt.Errorf("a spoke with id %q exists", s.meta.ID)
+	if _, taken := h.spokes[s.id]; taken {
+		return nil, fmt.Errorf("a spoke with id %q exists", s.id)
 	}
 	if id != "" && len(h.identities[id]) > 0 {
 		switch h.opts.Duplicates {
@@ -169,7 +169,7 @@ func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 			replaced = slices.Clone(h.identities[id])
 		}
 	}
-	h.spokes[s.meta.ID] = s
+	h.spokes[s.id] = s
 	if s.session != nil {
 		h.sessions[s.session.id] = s
 	}
@@ -192,21 +192,21 @@ func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 func (h *Hub) exit(s *Spoke) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	delete(h.spokes, s.meta.ID)
+	delete(h.spokes, s.id)
 	if s.session != nil && h.sessions[s.session.id] == s {
 		delete(h.sessions, s.session.id)
 		if !s.movedAway {
 			h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})
 		}
 	}
-	if id := s.meta.Identity; id != "" {
+	if id := s.identity; id != "" {
 		rest := slices.DeleteFunc(slices.Clone(h.identities[id]), func(o *Spoke) bool { return o == s })
 		if h.identities[id] = rest; len(rest) == 0 {
 			delete(h.identities, id)
 			h.wants.add(address{Identity: id}.key(), -1)
 		}
 	}
-	if key := addrKey(s.meta.Addr); key != "" {
+	if key := addrKey(s.addr); key != "" {
 		if h.addrs[key]--; h.addrs[key] == 0 {
 			delete(h.addrs, key)
 		}
@@ -251,7 +251,7 @@ type throttle struct {
 
 // wait returns when a message may be handled, or with ctx's cause.
 func (t *throttle) wait(ctx context.Context) error {
-	if t.rate == 0 {
+	if t == nil {
 		return nil
 	}
 	late := t.take(time.Now())

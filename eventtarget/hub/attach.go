@@ -38,7 +38,13 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 			return s, nil
 		}
 	}
-	s := h.newSpoke(newAttachment(conn, g.first), meta)
+	if meta.ID == "" {
+		meta.ID = newID()
+	}
+	if !meta.Since.valid {
+		meta.Since = h.Position()
+	}
+	s := h.newSpoke(newAttachment(conn, g.first), &meta)
 	if g.hello != nil {
 		s.left, s.session = left, h.newSession(g.hello, left)
 		if left == nil {
@@ -62,7 +68,7 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		s.depart()
 		return nil, h.fail("attach", eventtarget.Topic{}, fmt.Errorf("%w: %w", eventtarget.ErrGone, reason))
 	}
-	s.begin(g)
+	s.begin(g, &meta)
 	s.mu.Lock()
 	s.expireAt(meta.Expires)
 	s.mu.Unlock()
@@ -93,22 +99,21 @@ func (h *Hub) goOn(conn link.Conn, meta Meta, g greeting) (s *Spoke, left *retur
 	return nil, left, err
 }
 
-func (h *Hub) newSpoke(a *attachment, meta Meta) *Spoke {
-	if meta.ID == "" {
-		meta.ID = newID()
-	}
-	if !meta.Since.valid {
-		meta.Since = h.Position()
-	}
+func (h *Hub) newSpoke(a *attachment, meta *Meta) *Spoke {
 	now := time.Now()
-	s := &Spoke{hub: h, att: a, out: a, meta: meta, values: maps.Clone(meta.Values), granted: meta.Values, place: -1, since: now}
+	s := &Spoke{
+		hub: h, att: a, out: a, place: -1, since: now.UnixNano(),
+		id: meta.ID, identity: meta.Identity, transport: meta.Transport, addr: meta.Addr, path: meta.Path, headers: meta.Headers,
+		values: maps.Clone(meta.Values), granted: meta.Values, resumes: meta.Resumes,
+	}
 	if h.journal != nil {
 		s.uplink = new(uplink)
 	}
 	s.inbox.policy = h.opts.Overflow
-	s.inbox.bounds = bounds{h.opts.SpokeBytes, h.opts.SpokeEvents, &h.waiting}
-	s.throttle.rate, s.throttle.burst = h.opts.Rate, float64(h.opts.Burst)
-	s.throttle.tokens, s.throttle.last = s.throttle.burst, now
+	s.inbox.bounds = &h.bounds
+	if h.opts.Rate > 0 {
+		s.throttle = &throttle{rate: h.opts.Rate, burst: float64(h.opts.Burst), tokens: float64(h.opts.Burst), last: now}
+	}
 	s.moved(meta.Since.at)
 	s.ctx, s.cancel = context.WithCancelCause(context.Background())
 	return s
@@ -143,11 +148,11 @@ func (s *Spoke) refuse(topics []eventtarget.Topic) {
 
 // begin settles what the spoke hears, once OnConnect has returned, and makes the
 // sweeper see to it.
-func (s *Spoke) begin(g greeting) {
+func (s *Spoke) begin(g greeting, meta *Meta) {
 	h := s.hub
-	asked, revoked := g.hello != nil && g.hello.Topics != nil || s.meta.Topics != nil, s.revoked.Load()
+	asked, revoked := g.hello != nil && g.hello.Topics != nil || meta.Topics != nil, s.revoked.Load()
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
-	comesBack := s.meta.Resumes || s.left != nil
+	comesBack := s.resumes || s.left != nil
 	s.replays = comesBack || asked && h.opts.Snapshot == nil // a snapshot has what came meanwhile
 	welcome := wire.WelcomePayload{Resumed: s.left != nil}
 	h.updateOwn(s, s.inbox.overflow() == eventtarget.Conflate, unasked && s.left == nil, func(u framelog.Update) {
@@ -155,11 +160,11 @@ func (s *Spoke) begin(g greeting) {
 		s.ready = true
 		s.mu.Unlock()
 		welcome.Place = h.journal.place()
-		if s.meta.Resumes {
+		if s.resumes {
 			s.resumed.Add(1)
 		}
-		if s.replays && s.left == nil && s.missedSince(u, !unasked) { // behind the gap it begins as one that is new
-			s.meta.Resumes, comesBack = false, false
+		if s.replays && s.left == nil && s.missedSince(u, meta.Since, !unasked) { // behind the gap it begins as one that is new
+			s.resumes, comesBack = false, false
 			s.replays = asked && h.opts.Snapshot == nil
 		}
 		if !unasked {
@@ -170,7 +175,7 @@ func (s *Spoke) begin(g greeting) {
 		switch {
 		case s.left != nil:
 			s.replayStored(u)
-		case !s.meta.Resumes:
+		case !s.resumes:
 			h.retained.replay(s, everything, s.at)
 		}
 		if s.inbox.overflow() != eventtarget.Conflate {
@@ -182,7 +187,7 @@ func (s *Spoke) begin(g greeting) {
 	})
 	h.recheckSince(s, revoked)
 	if asked {
-		welcome.Refused = s.hear(append(g.topics, s.meta.Topics...), nil)
+		welcome.Refused = s.hear(append(g.topics, meta.Topics...), nil)
 		s.replays = s.replays && comesBack // what a newcomer asks for later begins then
 	}
 	s.awaitBus()
@@ -217,10 +222,11 @@ func (s *Spoke) expireAt(at time.Time) {
 	if s.keep != nil {
 		s.keep()
 	}
-	s.expires, s.keep = at, nil
+	s.expires, s.keep = 0, nil
 	if at.IsZero() {
 		return
 	}
+	s.expires = at.UnixMilli()
 	expiry := time.AfterFunc(time.Until(at), s.expire)
 	release := context.AfterFunc(s.ctx, func() { expiry.Stop() })
 	s.keep = func() {
@@ -233,7 +239,7 @@ func (s *Spoke) expireAt(at time.Time) {
 // new proof.
 func (s *Spoke) expire() {
 	s.mu.Lock()
-	a, expired := s.att, !s.expires.IsZero() && !s.expires.After(time.Now()) // or it was renewed just now
+	a, expired := s.att, s.expires != 0 && s.expires <= time.Now().UnixMilli() // or it was renewed just now
 	s.mu.Unlock()
 	if a != nil && expired {
 		a.expired.Store(true)
@@ -326,7 +332,7 @@ func (s *Spoke) endIf(reason eventtarget.Reason, holds func() bool) (first bool)
 	first = !s.ending.Load() && holds()
 	att := s.att
 	if first {
-		s.reason = reason
+		s.reason = &reason
 		s.ending.Store(true)
 	}
 	s.mu.Unlock()

@@ -14,9 +14,7 @@ type attachment struct {
 	conn    link.Conn
 	frames  FrameWriter     // conn, if it is one
 	encoder Encoder         // conn, if it is one
-	pinger  link.Pinger     // conn, if it is one
-	idler   Idler           // conn, if it is one
-	ready   func()          // goes on reading, where the idler has stopped
+	ready   func()          // goes on reading, where conn, an Idler, has stopped; nil: it is none
 	first   <-chan received // nil, or what is read first: see greet
 	cause   atomic.Pointer[eventtarget.Reason]
 	broken  bool         // a write on it has failed: none follows. The writer's
@@ -44,8 +42,6 @@ func newAttachment(conn link.Conn, first <-chan received) *attachment {
 	a := &attachment{conn: conn, first: first}
 	a.frames, _ = conn.(FrameWriter)
 	a.encoder, _ = conn.(Encoder)
-	a.pinger, _ = conn.(link.Pinger)
-	a.idler, _ = conn.(Idler)
 	return a
 }
 
@@ -56,8 +52,8 @@ func (a *attachment) receive() ([]byte, error) {
 		a.first = nil
 		return r.msg, r.err
 	}
-	if a.idler != nil {
-		return a.idler.ReceiveIdle(a.ready)
+	if a.ready != nil {
+		return a.conn.(Idler).ReceiveIdle(a.ready)
 	}
 	return a.conn.Receive()
 }

@@ -170,7 +170,7 @@ func (s *Spoke) Join(group string) bool {
 	h := s.hub
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if _, member := s.groups[group]; member || group == "" || h.spokes[s.meta.ID] != s {
+	if _, member := s.groups[group]; member || group == "" || h.spokes[s.id] != s {
 		return false
 	}
 	if s.groups == nil {

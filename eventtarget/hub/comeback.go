@@ -26,7 +26,7 @@ func (s *Spoke) replayStored(u framelog.Update) {
 			continue // somebody else has written it into the store
 		}
 		topic := eventtarget.Topic{Type: m.Type, ID: m.ID}
-		if e.to == (address{}) && (s.everything || s.wants(topic)) || e.to.Identity != "" && e.to.Identity == s.meta.Identity {
+		if e.to == (address{}) && (s.everything || s.wants(topic)) || e.to.Identity != "" && e.to.Identity == s.identity {
 			missed = append(missed, item{at: s.at, msg: s.hub.message(topic, e.msg)})
 		}
 	}

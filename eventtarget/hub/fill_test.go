@@ -12,7 +12,7 @@ import (
 // it was there, and is waited for from then on.
 func TestFillIsWaitedFor(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := &inbox{policy: eventtarget.Disconnect, bounds: bounds{bytes: 100, count: 100, all: &budget{most: 1000}}}
+		b := &inbox{policy: eventtarget.Disconnect, bounds: &bounds{bytes: 100, count: 100, all: budget{most: 1000}}}
 		hold := &step{kind: doHold}
 		if err := b.put(item{do: hold}); err != nil {
 			t.Fatal(err)

@@ -172,12 +172,12 @@ func (s *Spoke) wantsAny(types []string) bool {
 // an audience that the spoke is in, whatever it hears.
 func (s *Spoke) isAddressed(types []string) bool {
 	if len(types) == 0 {
-		return s.meta.Identity != "" || len(s.Groups()) > 0
+		return s.identity != "" || len(s.Groups()) > 0
 	}
 	if !slices.ContainsFunc(types, func(t string) bool { return strings.HasPrefix(t, toType) }) {
 		return false
 	}
-	if id := s.meta.Identity; id != "" && slices.Contains(types, address{Identity: id}.key()) {
+	if id := s.identity; id != "" && slices.Contains(types, address{Identity: id}.key()) {
 		return true
 	}
 	return slices.ContainsFunc(s.Groups(), func(g string) bool { return slices.Contains(types, address{Group: g}.key()) })

@@ -29,7 +29,7 @@ type Hub struct {
 	stats     counters
 	late      atomic.Uint64 // events of plain spokes that came too late to be relayed
 	discarded atomic.Bool   // Close has ended a spoke before it had everything
-	waiting   budget
+	bounds    bounds        // of the spokes' inboxes
 
 	epoch    string   // names this log among others
 	journal  *journal // nil without a store
@@ -86,7 +86,7 @@ func New(opts Options) (*Hub, error) {
 	})
 	h.ctx, h.cancel = context.WithCancelCause(context.Background())
 	h.pace.init(h)
-	h.waiting.most = int64(opts.InboxBytes)
+	h.bounds = bounds{bytes: opts.SpokeBytes, count: opts.SpokeEvents, all: budget{most: int64(opts.InboxBytes)}}
 	h.retained.hub = h
 	if opts.Bridged {
 		h.bridged = newBridged(opts)

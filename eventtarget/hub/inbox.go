@@ -68,10 +68,10 @@ type inbox struct {
 	some   atomic.Bool // there are items, or losses to be told: the writer looks at no more
 	mu     sync.Mutex
 	items  []item
-	bounds bounds
+	bounds *bounds
+	bytes  int // of messages
+	count  int // of messages
 	policy eventtarget.Overflow
-	bytes  int  // of messages
-	count  int  // of messages
 	ended  bool // a close was put in: nothing is written behind it
 
 	lost      uint64 // messages that were dropped, ever
@@ -91,10 +91,10 @@ type inbox struct {
 	foldAt int               // with how many items to fold skips; 0: foldAfter
 }
 
-// bounds is what may wait in an inbox, and in all of a hub's together.
+// bounds is what may wait in an inbox of a hub, and in all of them together.
 type bounds struct {
 	bytes, count int
-	all          *budget
+	all          budget
 }
 
 // unlock is for whoever may have changed whether there is something.

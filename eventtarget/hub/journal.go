@@ -448,5 +448,5 @@ func (j *journal) opened(s *Spoke) {
 	// Before the peer knows of it, but for a store that is stuck: see Options.WriteTimeout.
 	ctx, cancel := context.WithTimeout(j.hub.ctx, j.hub.opts.WriteTimeout)
 	defer cancel()
-	_ = j.keep(ctx, entry{record: Record{Kind: RecordOpened, Session: s.session.id, Name: s.meta.Identity}})
+	_ = j.keep(ctx, entry{record: Record{Kind: RecordOpened, Session: s.session.id, Name: s.identity}})
 }

@@ -7,13 +7,14 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
 	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // startReading has what the peer sends over one connection delivered until that ends.
 func (s *Spoke) startReading(a *attachment) {
-	if a.idler != nil {
+	if _, ok := a.conn.(Idler); ok {
 		a.ready = func() { s.read(a) }
 	}
 	s.hub.wg.Add(1)
@@ -153,7 +154,7 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 		err = h.relay(s, m, msg)
 	}
 	if err == nil {
-		h.forward(s.ctx, p.dispatcher(s.meta.ID), fromSpoke, &e)
+		h.forward(s.ctx, p.dispatcher(s.id), fromSpoke, &e)
 	}
 	p.accepted(err)
 	switch {
@@ -278,14 +279,15 @@ func (s *Spoke) beat() {
 		return // nobody can have heard anything meanwhile
 	}
 	turn := a.turn.Load()
-	if a.idler != nil && turn == a.stuck {
-		a.idler.Quiet()
+	if idler, ok := a.conn.(Idler); ok && turn == a.stuck {
+		idler.Quiet()
 	}
 	a.stuck = turn
-	if a.pinger == nil {
+	pinger, ok := a.conn.(link.Pinger)
+	if !ok {
 		return
 	}
-	if now := a.pinger.Heard(); now != a.heard {
+	if now := pinger.Heard(); now != a.heard {
 		a.heard, a.misses = now, 0
 		return
 	}
@@ -293,5 +295,5 @@ func (s *Spoke) beat() {
 		s.lost(a, eventtarget.Reason{Code: eventtarget.CodeTimeout})
 		return
 	}
-	_ = a.pinger.Ping() // an error is the reader's to see
+	_ = pinger.Ping() // an error is the reader's to see
 }

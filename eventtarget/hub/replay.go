@@ -8,8 +8,8 @@ import (
 
 // missedSince tells a spoke that resumes from a position what the log no longer has, if that
 // is anything. Inside the log's Update.
-func (s *Spoke) missedSince(u framelog.Update, filtered bool) bool {
-	since, tail := s.meta.Since, u.Tail()
+func (s *Spoke) missedSince(u framelog.Update, since Position, filtered bool) bool {
+	tail := u.Tail()
 	switch {
 	case !since.lost && since.at.Offset >= tail.Offset:
 		return false
@@ -31,7 +31,7 @@ func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) bool 
 		s.replayStored(u)
 		return true
 	}
-	at, resumes := s.at, s.meta.Resumes
+	at, resumes := s.at, s.resumes
 	if tail := u.Tail(); at.Offset < tail.Offset { // since it began: it asks late, or Authorize takes its time
 		s.post(item{at: at, msg: s.gapMessage(0)})
 		at, resumes = tail, false

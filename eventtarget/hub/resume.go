@@ -125,7 +125,7 @@ func (h *Hub) resume(conn link.Conn, meta Meta, g greeting) (*Spoke, error) {
 	h.mu.Lock()
 	s := h.sessions[g.hello.Session]
 	h.mu.Unlock()
-	if s == nil || s.meta.Identity != meta.Identity { // whose it is, is nobody else's to know
+	if s == nil || s.identity != meta.Identity { // whose it is, is nobody else's to know
 		return nil, nil
 	}
 	a, elsewhere := newAttachment(conn, nil), h.sharesLog() && g.hello.Try > s.session.try.Load()+1

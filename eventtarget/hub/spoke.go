@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
@@ -39,77 +38,81 @@ type Spoke struct {
 
 	hub    *Hub
 	shard  *shard
-	meta   Meta
 	ctx    context.Context // ends with the spoke
 	cancel context.CancelCauseFunc
+
+	// See Meta.
+	id, identity, transport, addr, path string
+	headers                             map[string]string
 
 	registry atomic.Pointer[eventtarget.Registry[eventtarget.Raw]] // made by the first Add
 
 	// Under shard.mu.
-	swept   bool // the sweeper visits it
-	follows bool // whenever something is appended
-	place   int  // in shard.followers; -1: not there
-	dirty   bool // in shard.dirty
+	place   int32 // in shard.followers; -1: not there
+	swept   bool  // the sweeper visits it
+	follows bool  // whenever something is appended
+	dirty   bool  // in shard.dirty
+
+	// Under hub.mu.
+	movedAway bool // its session has gone on at another hub: its end is not the session's
+	groups    map[string]struct{}
 
 	// Interest, inside the log's Update.
 	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
+	left       *returning                     // what another process has left of it
+	resumes    bool                           // see Meta
 	replays    bool                           // its first topics begin in the past: see replayFirst
 	everything bool                           // it gets all that is dispatched to all
-	left       *returning                     // what another process has left of it
 
 	unanswered atomic.Int32 // requests that wait for the bus: see answerLate
 
-	groups map[string]struct{} // under hub.mu
-
-	since     time.Time
-	lastHeard atomic.Int64 // Unix nanoseconds
+	since     int64        // Unix nanoseconds, as lastHeard
+	lastHeard atomic.Int64 // 0: never
 	received  atomic.Uint64
+	throttle  *throttle // nil: it may send as fast as it can
+	uplink    *uplink   // nil without a store
 	gaps      atomic.Uint32
 	resumed   atomic.Uint32
 	revoked   atomic.Uint32 // calls of Revoke
-	movedAway bool          // its session has gone on at another hub: its end is not the session's. Under hub.mu
-	throttle  throttle
-
-	receiving sync.Mutex // held while a message is handled
-	uplink    *uplink    // nil without a store
+	receiving sync.Mutex    // held while a message is handled
 
 	mu      sync.Mutex
-	att     *attachment // nil while the spoke is down
-	values  map[any]any
-	granted map[any]any // those of them that the connection came with
-	expires time.Time   // zero: never
-	keep    func()      // calls that off; nil: there is nothing to
 	ready   bool        // OnConnect has returned
 	begun   bool        // it is settled what it hears
-	late    []*step     // that come behind what was dispatched before it had begun
 	gone    bool        // OnDisconnect has returned
-	reason  eventtarget.Reason
-	done    bool          // it has left
-	release chan struct{} // closed when done; nil: nobody has asked
+	done    bool        // it has left
+	att     *attachment // nil while the spoke is down
+	values  map[any]any
+	granted map[any]any         // those of them that the connection came with
+	expires int64               // Unix milliseconds; 0: never
+	keep    func()              // calls that off; nil: there is nothing to
+	late    []*step             // that come behind what was dispatched before it had begun
+	reason  *eventtarget.Reason // why it ends; nil while it does not
+	release chan struct{}       // closed when done; nil: nobody has asked
 }
 
 // ID names the spoke among those of its hub.
-func (s *Spoke) ID() string { return s.meta.ID }
+func (s *Spoke) ID() string { return s.id }
 
 // Identity is who the peer proved to be, or empty.
-func (s *Spoke) Identity() string { return s.meta.Identity }
+func (s *Spoke) Identity() string { return s.identity }
 
 // Transport is what its connection is made of, such as "websocket", or empty.
-func (s *Spoke) Transport() string { return s.meta.Transport }
+func (s *Spoke) Transport() string { return s.transport }
 
 // Addr is the peer's network address, as far as known.
-func (s *Spoke) Addr() string { return s.meta.Addr }
+func (s *Spoke) Addr() string { return s.addr }
 
 // Path is the path of the request that the connection began with, or empty.
-func (s *Spoke) Path() string { return s.meta.Path }
+func (s *Spoke) Path() string { return s.path }
 
 // Header returns a header of that request, if the adapter was told to keep it. Its name is
 // compared as HTTP does, without regard to case.
 func (s *Spoke) Header(name string) string {
-	if value, found := s.meta.Headers[name]; found {
+	if value, found := s.headers[name]; found {
 		return value
 	}
-	for kept, value := range s.meta.Headers {
+	for kept, value := range s.headers {
 		if strings.EqualFold(kept, name) {
 			return value
 		}
@@ -151,7 +154,10 @@ func (s *Spoke) Done() <-chan struct{} {
 func (s *Spoke) Reason() (reason eventtarget.Reason, ok bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reason, s.ending.Load()
+	if s.reason == nil {
+		return eventtarget.Reason{}, false
+	}
+	return *s.reason, true
 }
 
 // Add makes l hear what this spoke dispatches on topic.
@@ -174,7 +180,7 @@ func (s *Spoke) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget.
 // ReportFault hands f to the hub's OnFault hook, as one of this peer's.
 func (s *Spoke) ReportFault(f eventtarget.Fault) {
 	if f.Peer == "" {
-		f.Peer = s.meta.ID
+		f.Peer = s.id
 	}
 	s.hub.ReportFault(f)
 }

@@ -44,7 +44,7 @@ type SpokeStats struct {
 
 // Stats returns how the spoke stands.
 func (s *Spoke) Stats() SpokeStats {
-	st := SpokeStats{Connected: s.since, Received: s.received.Load(), Sent: s.sent.Load(), Waiting: s.undelivered(),
+	st := SpokeStats{Connected: time.Unix(0, s.since), Received: s.received.Load(), Sent: s.sent.Load(), Waiting: s.undelivered(),
 		Gaps: uint64(s.gaps.Load()), Resumed: uint64(s.resumed.Load())}
 	if ns := s.lastHeard.Load(); ns != 0 {
 		st.LastHeard = time.Unix(0, ns)

@@ -185,7 +185,7 @@ func (sh *shard) follow(s *Spoke, follows bool) {
 // enlist and delist see to the followers. Under mu.
 func (sh *shard) enlist(s *Spoke) {
 	if s.place < 0 {
-		s.place = len(sh.followers)
+		s.place = int32(len(sh.followers)) //nolint:gosec // so many connections there are not
 		sh.followers = append(sh.followers, s)
 	}
 }

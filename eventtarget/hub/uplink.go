@@ -127,7 +127,7 @@ func (s *Spoke) pass(p *passing) {
 	var to handed
 	if err == nil {
 		to = p.to
-		s.hub.forward(s.ctx, s.meta.ID, fromSpoke, &p.event)
+		s.hub.forward(s.ctx, s.id, fromSpoke, &p.event)
 	}
 	s.bring(p.event, func() { s.bringHere(p.event, to) })
 	if s.session != nil {

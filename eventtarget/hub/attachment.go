@@ -14,11 +14,11 @@ type attachment struct {
 	conn    link.Conn
 	frames  FrameWriter     // conn, if it is one
 	encoder Encoder         // conn, if it is one
+	broken  bool            // a write on it has failed: none follows. The writer's
+	expired atomic.Bool     // what the peer proved holds no longer: nothing that it says is heard
 	ready   func()          // goes on reading, where conn, an Idler, has stopped; nil: it is none
 	first   <-chan received // nil, or what is read first: see greet
 	cause   atomic.Pointer[eventtarget.Reason]
-	broken  bool         // a write on it has failed: none follows. The writer's
-	expired atomic.Bool  // what the peer proved holds no longer: nothing that it says is heard
 	topics  *wire.Topics // of its events; nil until there is one. Of whoever handles what was read
 
 	// turn counts what was read and what of that was handled: it is odd while something

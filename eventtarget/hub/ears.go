@@ -14,16 +14,22 @@ type ears struct {
 	hub *Hub
 
 	mu    sync.Mutex
-	queue []eventtarget.Event[eventtarget.Raw]
+	queue []said
 	bytes int    // of queue
 	lost  uint64 // how many found no room behind the queue: what comes now is lost, too
 	runs  bool
 	idle  chan struct{} // closed when it does not run any more; nil: nobody waits
 
 	// Of the goroutine that delivers:
-	batch  []eventtarget.Event[eventtarget.Raw] // taken out of queue
-	missed uint64                               // lost behind it
-	late   uint64                               // for the listeners, which were closed meanwhile
+	batch  []said // taken out of queue
+	missed uint64 // lost behind it
+	late   uint64 // for the listeners, which were closed meanwhile
+}
+
+// said is an event, or an uplink: what waits there comes first.
+type said struct {
+	event eventtarget.Event[eventtarget.Raw]
+	first *uplink
 }
 
 // hear takes an event, if somebody here hears it. As much may wait for listeners that hold up
@@ -39,8 +45,21 @@ func (x *ears) hear(e eventtarget.Event[eventtarget.Raw]) {
 		x.lost++
 		return
 	}
-	x.queue = append(x.queue, e)
+	x.put(said{event: e})
 	x.bytes += size(&e)
+}
+
+// behind has what comes now wait until what a spoke has sent to this hub has been heard: the
+// spoke's peer says more at another one.
+func (x *ears) behind(first *uplink) {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	x.put(said{first: first})
+}
+
+// put adds to the queue. Under mu.
+func (x *ears) put(s said) {
+	x.queue = append(x.queue, s)
 	if !x.runs {
 		x.runs = true
 		x.hub.wg.Go(x.run)
@@ -58,9 +77,11 @@ func (x *ears) run() {
 	}()
 	for x.next() {
 		for len(x.batch) > 0 {
-			e := x.batch[0]
+			s := x.batch[0]
 			x.batch = x.batch[1:]
-			if err := x.hub.registry.Deliver(x.hub.ctx, e); errors.Is(err, eventtarget.ErrClosed) {
+			if s.first != nil {
+				s.first.settle()
+			} else if err := x.hub.registry.Deliver(x.hub.ctx, s.event); errors.Is(err, eventtarget.ErrClosed) {
 				x.late++
 			}
 		}

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -163,7 +164,7 @@ func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 	case p.byLog() && kept: // which brings it to the hub's listeners
 		s.bring(e, func() {})
 	default:
-		s.bring(e, func() { s.bringHere(e, to) })
+		s.bring(e, func() { s.bringHere(e, to, kept && err == nil) })
 	}
 	if err == nil && !kept {
 		err = s.takeIn()
@@ -185,13 +186,41 @@ func (s *Spoke) bring(e eventtarget.Event[eventtarget.Raw], here func()) {
 	}
 }
 
-// bringHere brings an event to the hub's listeners. to is what they are to have handled.
-func (s *Spoke) bringHere(e eventtarget.Event[eventtarget.Raw], to handed) {
-	if to.by == nil {
-		_ = s.hub.registry.Deliver(s.ctx, e) // as above
-	} else { // also when the spoke has gone
+// bringHere brings an event to the hub's listeners. to is what they are to have handled; kept
+// tells that the store has it.
+func (s *Spoke) bringHere(e eventtarget.Event[eventtarget.Raw], to handed, kept bool) {
+	switch {
+	case to.by != nil: // also when the spoke has gone
 		_ = s.hub.registry.DeliverThen(s.hub.ctx, e, to.done)
+	case kept && s.hub.sharesLog():
+		ctx, release := s.movesOn()
+		defer release()
+		_ = s.hub.registry.Deliver(ctx, e)
+	default:
+		_ = s.hub.registry.Deliver(s.ctx, e) // ErrClosed: nobody is there to hear it
 	}
+}
+
+// movesOn returns a context that ends with the spoke, but not because its session goes on at
+// another hub: there what the log has counts as received, and is not sent again.
+func (s *Spoke) movesOn() (ctx context.Context, release func()) {
+	if s.ctx.Err() != nil && !s.hasMoved() { // in this order: it ends behind that
+		return s.ctx, func() {}
+	}
+	ctx, cancel := context.WithCancelCause(s.hub.ctx)
+	stop := context.AfterFunc(s.ctx, func() {
+		if !s.hasMoved() {
+			cancel(context.Cause(s.ctx))
+		}
+	})
+	return ctx, func() { stop(); cancel(nil) }
+}
+
+// hasMoved tells whether the spoke ends because its session goes on at another hub.
+func (s *Spoke) hasMoved() bool {
+	s.hub.mu.Lock()
+	defer s.hub.mu.Unlock()
+	return s.movedAway
 }
 
 // mayDispatch tells whether the spoke may dispatch on a topic; the peer is told if not.

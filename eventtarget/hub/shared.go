@@ -183,6 +183,7 @@ func (x *shared) movedAway(r Record) {
 	if s.session.newer(r.Try) {
 		reason.Code = eventtarget.CodeTryLater
 	}
+	x.ears.behind(s.uplink)
 	s.end(reason)
 }
 

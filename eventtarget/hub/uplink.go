@@ -120,7 +120,8 @@ func (s *Spoke) passOn() {
 }
 
 // pass waits until an event is kept, and brings it to the listeners here, unless the spoke has
-// ended: it was closed, or its session goes on at another hub, where its peer sends it again.
+// ended: it was closed, or its session goes on at another hub, where its peer sends it again. But
+// what a log in common has counts there, too.
 func (s *Spoke) pass(p *passing) {
 	defer s.uplink.leave() // whatever its listeners do
 	err := s.awaitStored(p.stored)
@@ -129,7 +130,7 @@ func (s *Spoke) pass(p *passing) {
 		to = p.to
 		s.hub.forward(s.ctx, s.id, fromSpoke, &p.event)
 	}
-	s.bring(p.event, func() { s.bringHere(p.event, to) })
+	s.bring(p.event, func() { s.bringHere(p.event, to, err == nil) })
 	if s.session != nil {
 		s.tookUnless(err)
 	}

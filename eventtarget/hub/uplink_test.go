@@ -228,6 +228,35 @@ func TestUplinkMovesAway(t *testing.T) {
 	}
 }
 
+// What a session sent to a hub that it has left, and the log had by then, its peer does not send
+// again: it is heard, also where a listener is behind.
+func TestUplinkMovesAwayBehind(t *testing.T) {
+	for name, o := range map[string]hub.Options{"at once": {}, "one by one": {Bridged: true}} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				log := newSharedLog()
+				a, _, heard := storing(t, log, o)
+				b := sharing(t, log, o)
+				gate := make(chan struct{})
+				if _, err := a.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(context.Context, eventtarget.Event[raw]) { <-gate }}); err != nil {
+					t.Fatal(err)
+				}
+				p, w := open(t, a, "", "")
+				p.sendNumbers(0, 5)
+				q, again := open(t, b, "", resumeAt(w, 0, w.Place.Seq))
+				if !again.Resumed {
+					t.Fatalf("welcomed with %+v", again)
+				}
+				close(gate)
+				q.sendNumbers(int(again.Received), 7)
+				if got := heard(); !slices.Equal(got, upto(7)) {
+					t.Errorf("%d were received, and heard are %v", again.Received, got)
+				}
+			})
+		})
+	}
+}
+
 // An Inline listener that ends its goroutine ends the spoke, and the others miss nothing of
 // what that had sent.
 func TestUplinkGoexit(t *testing.T) {

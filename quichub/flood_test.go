@@ -72,7 +72,7 @@ func TestRetry(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			h := newHub(t, quichub.Options{
 				Options:         hub.Options{OnFault: quiet},
-				ListenerOptions: quichub.ListenerOptions{RetryAbove: c.above},
+				ListenerOptions: quichub.ListenerOptions{RetryAbove: c.above, HandshakeTimeout: time.Minute}, // none is given up before the last has come
 			})
 			wait(t, h.Addr(), c.waiting)
 			conn, retried, err := dialFrom(t, "127.0.0.1", h.Addr())

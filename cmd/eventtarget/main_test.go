@@ -322,7 +322,7 @@ func TestConform(t *testing.T) {
 // TestConformSilent: that a hub does not relay is told once, before any law.
 func TestConformSilent(t *testing.T) {
 	hub := runHub(t, t.TempDir(), "relay: false\n")
-	if out, errs, err := run(t, "", "conform", "--wait", "1s", hub.urls[0]); err == nil || out != "" || !strings.Contains(errs, "does the hub relay?") {
+	if out, errs, err := run(t, "", "conform", "--wait", "5s", hub.urls[0]); err == nil || out != "" || !strings.Contains(errs, "does the hub relay?") {
 		t.Errorf("%v, %s%s", err, out, errs)
 	}
 }

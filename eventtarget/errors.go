@@ -26,8 +26,8 @@ var (
 	ErrForbidden = errors.New("forbidden")
 	// ErrGone: the peer that the event was meant for has left.
 	ErrGone = errors.New("peer is gone")
-	// ErrLimit: a count is over its limit: headers, connections, bridges. A hub that has
-	// granted as many subscriptions as it does tells its spoke so by ErrForbidden.
+	// ErrLimit: a count is over its limit: headers, nesting, connections, bridges. A hub that
+	// has granted as many subscriptions as it does tells its spoke so by ErrForbidden.
 	ErrLimit = errors.New("limit reached")
 	// ErrUnknownOutcome: whether the event was accepted cannot be known.
 	ErrUnknownOutcome = errors.New("outcome unknown")

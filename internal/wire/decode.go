@@ -28,8 +28,7 @@ type Topics struct {
 
 // Decode is the function [Decode] for a message of the conversation.
 func (t *Topics) Decode(frame []byte, l eventtarget.Limits) (Message, error) {
-	// One level more, for the envelope itself.
-	d := decoder{scanner: scanner{b: frame, maxDepth: l.Depth + 1}, limits: l, topics: t}
+	d := decoder{scanner: scanner{b: frame, maxDepth: l.Depth}, limits: l, topics: t}
 	m, err := d.decode()
 	switch {
 	case err == nil:
@@ -80,7 +79,7 @@ func (d *decoder) decode() (m Message, err error) {
 		case havePayload:
 			d.space()
 			from := d.i
-			err = d.value(1)
+			err = d.value(0)
 			m.Payload = frameOf(d.b, from, d.i)
 		case haveHeaders:
 			m.Headers, m.headers, err = d.readHeaders()
@@ -88,13 +87,13 @@ func (d *decoder) decode() (m Message, err error) {
 			m.stamped = true
 			d.space()
 			from := d.i
-			err = d.value(1)
+			err = d.value(0)
 			m.Seq, _ = strconv.ParseUint(string(d.b[from:d.i]), 10, 64) // anything else is an unknown member
 		default:
 			if !d.others.add(name) {
 				return m, d.fail("a duplicate member")
 			}
-			err = d.value(1)
+			err = d.value(0)
 		}
 		if err != nil {
 			return m, err

@@ -7,6 +7,8 @@ import (
 	"math/bits"
 	"unicode/utf16"
 	"unicode/utf8"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
 )
 
 // scanner reads JSON text strictly, without building anything.
@@ -108,7 +110,7 @@ func (s *scanner) literal(text string) error {
 
 func (s *scanner) tooDeep(depth int) error {
 	if depth > s.maxDepth {
-		return fmt.Errorf("nested deeper than %d", s.maxDepth)
+		return fmt.Errorf("%w: nested deeper than %d", eventtarget.ErrLimit, s.maxDepth)
 	}
 	return nil
 }

@@ -2,7 +2,6 @@ package hub_test
 
 import (
 	"bytes"
-	"runtime"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -22,10 +21,12 @@ func (w *written) TryWriteFrames(frames []byte) (int, bool, error) {
 	return len(frames), false, nil
 }
 
+const sweepers = 2 // of the hub that writing returns
+
 // writing returns a hub with n spokes, and what it writes to any of them.
 func writing(t *testing.T, n int) (*hub.Hub, <-chan []byte) {
 	t.Helper()
-	h := newHub(t, hub.Options{Heartbeat: -1, OnFault: func(eventtarget.Fault) {}})
+	h := newHub(t, hub.Options{Sweepers: sweepers, Heartbeat: -1, OnFault: func(eventtarget.Fault) {}})
 	writes := make(chan []byte)
 	for range n {
 		if _, err := h.Attach(&written{newSink(`{"type":"hello","id":""}`), writes}, hub.Meta{}); err != nil {
@@ -58,8 +59,7 @@ func TestOneWrite(t *testing.T) {
 // with what they lack anyway.
 func TestLaterWrite(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		sweepers := runtime.GOMAXPROCS(0)
-		spokes := 100 * sweepers
+		const spokes = 100 * sweepers
 		h, writes := writing(t, spokes)
 		dispatch(t, h, "n", "", "0")
 		synctest.Wait() // every sweeper is in its first write

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 )
@@ -148,6 +149,7 @@ func lawShutdownDrains(t *T, r *rig, i, j int) {
 	for range 3 {
 		t.shutdownUnderDispatch(i, j)
 	}
+	t.shutdownHeldUp(i, j)
 }
 
 // shutdownUnderDispatch shuts i down while it dispatches: each event is either
@@ -179,6 +181,39 @@ func (t *T) shutdownUnderDispatch(i, j int) {
 			t.Errorf("Dispatch during Shutdown: %v", refusal)
 		}
 	}
+	t.heardAll(rec, accepted)
+}
+
+// shutdownHeldUp is the same, while a listener that does not return keeps Shutdown waiting, if
+// it waits for listeners: however many processors there are, both run then.
+func (t *T) shutdownHeldUp(i, j int) {
+	const most = 100
+	r := t.rig(3)
+	topic := eventtarget.T(t.name(), "")
+	rec := r.listen(j, topic)
+	release := sync.OnceFunc(r.blocked(i, j, eventtarget.T(t.name(), ""), eventtarget.DropNewest))
+	result := make(chan error, 1)
+	go func() { result <- r.Endpoints[i].Shutdown(t.ctx) }()
+	defer time.AfterFunc(time.Second, release).Stop() // Dispatch may wait for Shutdown, too
+	accepted := 0
+	for ; accepted < most; accepted++ {
+		if err := r.Endpoints[i].Dispatch(t.ctx, event{Type: topic.Type, Payload: raw(strconv.Itoa(accepted))}); err != nil {
+			if !errors.Is(err, eventtarget.ErrClosed) {
+				t.Errorf("Dispatch during Shutdown: %v", err)
+			}
+			break
+		}
+		<-time.After(time.Millisecond)
+	}
+	release()
+	if err := <-result; err != nil {
+		t.Errorf("Shutdown while a listener runs and events are dispatched: %v", err)
+	}
+	t.heardAll(rec, accepted)
+}
+
+// heardAll checks what was heard of events that were dispatched during a Shutdown.
+func (t *T) heardAll(rec *record, accepted int) {
 	for n, p := range payloads(rec.wait(accepted))[:accepted] {
 		if p != strconv.Itoa(n) {
 			t.Fatalf("of events dispatched during Shutdown, event %d is %s", n, p)

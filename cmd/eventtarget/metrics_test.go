@@ -139,7 +139,7 @@ func TestFaultsOfTheJoined(t *testing.T) {
 	urls, _ := startHub(t, "--config", file, "--metrics", "127.0.0.1:0")
 	_, metrics, _ := strings.Cut(urls, " ")
 	way.Cut()
-	await(t, metrics, `eventtarget_faults_total{kind="disconnected"} `)
+	await(t, metrics, `eventtarget_faults_total{adapter="wsclient",kind="disconnected"} `)
 }
 
 // TestUnauthorizedIsCounted: who guesses tokens is seen, whatever is asked for.

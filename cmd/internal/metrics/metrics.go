@@ -50,7 +50,7 @@ func New() *Metrics {
 		}, []string{"type"}),
 		faults: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "eventtarget_faults_total", Help: "What went wrong and no call could return.",
-		}, []string{"kind"}),
+		}, []string{"adapter", "kind"}),
 		unauthorized: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "eventtarget_unauthorized_total", Help: "Requests and QUIC peers that were not let in for want of a good token or key.",
 		}),
@@ -95,7 +95,7 @@ func (m *Metrics) Options(o hub.Options) hub.Options {
 // is joined with.
 func (m *Metrics) Faults(tell func(eventtarget.Fault)) func(eventtarget.Fault) {
 	return func(f eventtarget.Fault) {
-		m.faults.WithLabelValues(f.Kind.String()).Inc()
+		m.faults.WithLabelValues(f.Adapter, f.Kind.String()).Inc()
 		tell(f)
 	}
 }

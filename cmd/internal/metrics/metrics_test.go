@@ -139,7 +139,7 @@ func TestSlow(t *testing.T) {
 	<-left
 	seen = scrape(t, m)
 	if seen[`eventtarget_drops_total{transport="websocket"}`] != drops || seen[`eventtarget_connections{state="up",transport="websocket"}`] != "0" ||
-		seen[`eventtarget_disconnects_total{reason="connection lost",transport="websocket"}`] != "1" || seen[`eventtarget_faults_total{kind="disconnected"}`] != "1" {
+		seen[`eventtarget_disconnects_total{reason="connection lost",transport="websocket"}`] != "1" || seen[`eventtarget_faults_total{adapter="wsserver",kind="disconnected"}`] != "1" {
 		t.Errorf("after it has left: %v", seen)
 	}
 }

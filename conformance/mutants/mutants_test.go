@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"maps"
+	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -79,6 +80,17 @@ func TestMutantsDie(t *testing.T) {
 	for _, law := range conformance.Laws() {
 		if law.Class == conformance.Must && len(killers[law.ID]) == 0 {
 			t.Errorf("no mutant dies of law %s (%s)", law.ID, law.Name)
+		}
+	}
+}
+
+// TestOneProcessor: a law about what happens at the same time sees to it that it does, on a
+// single processor, too.
+func TestOneProcessor(t *testing.T) {
+	defer runtime.GOMAXPROCS(runtime.GOMAXPROCS(1))
+	for _, m := range mutants.All() {
+		if slices.Contains(m.Caught, "A30") && conformance.Check(t.Context(), m.Harness, "A30").OK() {
+			t.Errorf("%s: law A30 does not catch it", m.Name)
 		}
 	}
 }

@@ -33,15 +33,20 @@ func (w *workers[T]) init(onIdle func()) {
 // push asks for a visit to l.
 func (w *workers[T]) push(l *listener[T]) {
 	w.mu.Lock()
-	if w.head > len(w.ready)/2 && len(w.ready) == cap(w.ready) { // it may never be empty
-		w.ready, w.head = slices.Delete(w.ready, 0, w.head), 0
-	}
-	w.ready = append(w.ready, l)
+	w.await(l)
 	start := w.needLooker()
 	w.mu.Unlock()
 	if start {
 		go w.work()
 	}
+}
+
+// await puts l behind those that wait for a visit. Under mu.
+func (w *workers[T]) await(l *listener[T]) {
+	if w.head > len(w.ready)/2 && len(w.ready) == cap(w.ready) { // it may never be empty
+		w.ready, w.head = slices.Delete(w.ready, 0, w.head), 0
+	}
+	w.ready = append(w.ready, l)
 }
 
 // needLooker reserves a worker if nobody is looking for work. Under mu.
@@ -94,21 +99,19 @@ func (w *workers[T]) next() *listener[T] {
 // visit lets l handle what waits for it, and comes back for more later. A
 // listener that ends its goroutine ends this worker: another takes its place.
 func (w *workers[T]) visit(l *listener[T]) {
-	finished := false
+	again, unwound := true, true
 	defer func() {
 		w.mu.Lock()
 		w.looking++
+		if again {
+			w.await(l)
+		}
 		w.mu.Unlock()
-		if !finished {
-			w.push(l)
+		if unwound {
 			go w.work()
 		}
 	}()
-	again := l.drainHand()
-	finished = true
-	if again {
-		w.push(l)
-	}
+	again, unwound = l.drainHand(), false
 }
 
 func (w *workers[T]) idle() bool {

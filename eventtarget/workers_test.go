@@ -40,3 +40,31 @@ func TestReadyBounded(t *testing.T) {
 		t.Errorf("room for %d listeners of %d", n, listeners)
 	}
 }
+
+// TestOneWorker: a listener with much to do, which comes back for more again and again, takes
+// one worker, and each time starts none that finds nothing to do.
+func TestOneWorker(t *testing.T) {
+	const events = 1000
+	r := NewRegistry[int](RegistryOptions{})
+	queued := make(chan struct{})
+	most := 0
+	_, err := r.Add(t.Context(), T("a", ""), Func(func(context.Context, Event[int]) {
+		<-queued
+		r.workers.mu.Lock()
+		most = max(most, r.workers.running)
+		r.workers.mu.Unlock()
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range events {
+		if err := r.Deliver(t.Context(), Event[int]{Type: "a"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	close(queued)
+	<-r.Idle()
+	if most != 1 {
+		t.Errorf("%d workers for one listener", most)
+	}
+}

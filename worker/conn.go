@@ -43,7 +43,7 @@ type pipes struct {
 }
 
 func newPipes(in, out *os.File, limit int, most time.Duration) *pipes {
-	from := &input{File: in, rest: pipeHolds}
+	from := &input{File: in, reader: rawconn.NewReader(in), rest: pipeHolds}
 	return &pipes{
 		in: from, out: out, limit: limit, most: most, r: bufio.NewReaderSize(from, 64<<10), now: rawconn.NewPipe(out), closed: make(chan struct{}),
 	}
@@ -53,8 +53,9 @@ func newPipes(in, out *os.File, limit int, most time.Duration) *pipes {
 // read, however late; whoever holds the pipe open beyond that is waited for for a grace.
 type input struct {
 	*os.File
-	over atomic.Bool // the writer has ended
-	rest int         // how much is read after the grace; the reader's
+	reader io.Reader   // of the file
+	over   atomic.Bool // the writer has ended
+	rest   int         // how much is read after the grace; the reader's
 }
 
 // pipeHolds is the most that a pipe holds, unless the administrator says otherwise (pipe(7)).
@@ -67,13 +68,13 @@ func (in *input) end() {
 }
 
 func (in *input) Read(b []byte) (n int, err error) {
-	n, err = in.File.Read(b)
+	n, err = in.reader.Read(b)
 	if !errors.Is(err, os.ErrDeadlineExceeded) || !in.over.Load() {
 		return n, err
 	}
 	if in.rest > 0 { // nobody may have read before that deadline
 		_ = in.SetReadDeadline(time.Now().Add(grace))
-		n, err = in.File.Read(b[:min(len(b), in.rest)])
+		n, err = in.reader.Read(b[:min(len(b), in.rest)])
 		in.rest -= n
 	}
 	if errors.Is(err, os.ErrDeadlineExceeded) {

@@ -3,6 +3,7 @@
 package rawconn
 
 import (
+	"io"
 	"net"
 	"os"
 )
@@ -31,3 +32,6 @@ func NewPipe(*os.File) *Pipe { return nil }
 
 // TryWrite writes nothing.
 func (*Pipe) TryWrite([]byte) (int, error) { return 0, nil }
+
+// NewReader returns the file.
+func NewReader(f *os.File) io.Reader { return f }

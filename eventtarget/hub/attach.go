@@ -153,12 +153,12 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 	asked, revoked := g.hello != nil && g.hello.Topics != nil || meta.Topics != nil, s.revoked.Load()
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
 	comesBack := s.resumes || s.left != nil
-	s.replays = comesBack || asked && h.opts.Snapshot == nil // a snapshot has what came meanwhile
 	welcome := wire.WelcomePayload{Resumed: s.left != nil}
 	h.updateOwn(s, s.inbox.overflow() == eventtarget.Conflate, unasked && s.left == nil, func(u framelog.Update) {
 		s.mu.Lock()
 		s.ready = true
 		s.mu.Unlock()
+		s.replays = comesBack || asked && h.opts.Snapshot == nil // a snapshot has what came meanwhile
 		welcome.Place = h.journal.place()
 		if s.resumes {
 			s.resumed.Add(1)
@@ -188,7 +188,6 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 	h.recheckSince(s, revoked)
 	if asked {
 		welcome.Refused = s.hear(append(g.topics, meta.Topics...), nil)
-		s.replays = s.replays && comesBack // what a newcomer asks for later begins then
 	}
 	s.awaitBus()
 	if g.hello != nil {
@@ -199,7 +198,10 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 			s.out.fail(reasonOf(err))
 		}
 	}
-	h.log.Update(s.settled)
+	h.log.Update(func(u framelog.Update) {
+		s.replays = s.replays && !asked && !unasked // else what it asks for later begins then
+		s.settled(u)
+	})
 	s.shard.add(s)
 }
 
@@ -302,7 +304,8 @@ func (s *Spoke) Close() error {
 }
 
 // Disconnect ends the spoke behind everything that was dispatched so far, and does
-// not wait for that. The peer is told the reason. A spoke that is down ends at once.
+// not wait for that: a session ends when its peer has acknowledged it. Of what is dispatched
+// from now on the peer hears nothing. It is told the reason. A spoke that is down ends at once.
 func (s *Spoke) Disconnect(reason eventtarget.Reason) {
 	s.disconnect(reason, func(u framelog.Update, d *step) error {
 		return s.inbox.put(item{at: s.placeFor(u.Head()), do: d})

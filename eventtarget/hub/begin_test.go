@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 
@@ -71,4 +72,82 @@ func TestAuthorizeBehindTail(t *testing.T) {
 			p.expect(append([]string{`__gap: {"count":0}`}, counted(5, 9)...)...)
 		})
 	}
+}
+
+// TestExceptInOnConnect: what OnConnect dispatches to all but the spoke that comes it does not
+// hear, whatever it asks for and when.
+func TestExceptInOnConnect(t *testing.T) {
+	n := []eventtarget.Topic{eventtarget.T("n", "*")}
+	for name, c := range map[string]struct {
+		policy eventtarget.Overflow
+		topics []eventtarget.Topic
+	}{
+		"asks for nothing":            {},
+		"asks for nothing, conflated": {policy: eventtarget.Conflate},
+		"asks":                        {topics: n},
+		"asks, conflated":             {policy: eventtarget.Conflate, topics: n},
+		"asks for everything":         {topics: []eventtarget.Topic{{Type: "*", ID: "*"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var h *hub.Hub
+				h = newHub(t, hub.Options{Overflow: c.policy, OnConnect: func(s *hub.Spoke) {
+					for i := range 6 {
+						var but []*hub.Spoke
+						if i != 2 && i != 5 {
+							but = []*hub.Spoke{s}
+						}
+						e := event("n", strconv.Itoa(i), strconv.Itoa(i))
+						if err := h.DispatchExcept(t.Context(), e, but...); err != nil {
+							t.Error(err)
+						}
+					}
+				}})
+				p := attach(t, h, hub.Meta{Topics: c.topics})
+				p.expect("n:2 2", "n:5 5")
+				count(t, h, 6, 8)
+				p.expect(counted(6, 8)...)
+			})
+		})
+	}
+}
+
+// TestAsksLater: a session that came back from another process with no topics hears what it
+// asks for from then on, and nothing of its own.
+func TestAsksLater(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		store := &memory{}
+		o := hub.Options{Relay: true}
+		p, w := open(t, storedHub(t, store, o), "", `,"topics":[]`)
+		p.conn.Cut()
+		h := storedHub(t, store.crash(), o)
+		p, again := open(t, h, "", resumeAt(w, 0, w.Place.Seq)+`,"topics":[]`)
+		if !again.Resumed {
+			t.Fatalf("resuming was welcomed with %+v", again)
+		}
+		p.send(`{"type":"n","id":"own","payload":0}`)
+		count(t, h, 1, 3)
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["n:*"]}}`)
+		p.expect("__subscribed:1 {}")
+		count(t, h, 3, 5)
+		p.expect(counted(3, 5)...)
+	})
+}
+
+// TestNarrowsBehind: who came back, hears everything and asks for less hears once what had been
+// dispatched until then.
+func TestNarrowsBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{})
+		since := h.Position()
+		count(t, h, 0, 2)
+		p := attach(t, h, hub.Meta{Since: since, Resumes: true})
+		p.expect(counted(0, 2)...)
+		p.conn.Stall()
+		count(t, h, 2, 100)
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["n:*"]}}`)
+		synctest.Wait()
+		p.conn.Resume()
+		p.expect(append(counted(2, 100), "__subscribed:1 {}")...)
+	})
 }

@@ -172,7 +172,7 @@ func (k *stored) await(ctx context.Context) error {
 func (h *Hub) append(u framelog.Update, topic eventtarget.Topic, msg []byte, except []*Spoke, retain bool) (crowd []*Spoke) {
 	from, to := u.Append(msg)
 	for _, s := range except {
-		if _, byInbox := h.interest.all[s]; s.everything && !byInbox {
+		if _, byInbox := h.interest.all[s]; s.everything && !byInbox || s.replays || !s.isReady() {
 			s.inbox.skip(from, to, u.Tail())
 		}
 	}

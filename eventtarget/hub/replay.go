@@ -64,7 +64,7 @@ func (s *Spoke) replay(u framelog.Update, at framelog.Position) {
 			if err != nil {
 				return true // it cannot be: it was encoded or checked here
 			}
-			if topic := (eventtarget.Topic{Type: m.Type, ID: m.ID}); s.wants(topic) {
+			if topic := (eventtarget.Topic{Type: m.Type, ID: m.ID}); s.wants(topic) && !s.inbox.passesOver(from) {
 				m := s.hub.message(topic, msg)
 				m.after = after
 				missed = append(missed, item{at: from, msg: m})

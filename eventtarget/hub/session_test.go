@@ -133,6 +133,31 @@ func TestSessionResume(t *testing.T) {
 	})
 }
 
+// TestSessionDisconnect: a session ends behind what had been dispatched: it waits for that to
+// be acknowledged, over another connection if need be, and hears nothing of what follows.
+func TestSessionDisconnect(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := sessionHub(t, hub.Options{})
+		p, w := open(t, h, "", "")
+		count(t, h, 0, 3)
+		p.spoke.Disconnect(eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "enough"})
+		count(t, h, 3, 6)
+		p.expect(counted(0, 3)...)
+		p.conn.Cut()
+		synctest.Wait()
+		q, again := open(t, h, "", resume(w, 2))
+		if !again.Resumed {
+			t.Fatalf("resuming was welcomed with %+v", again)
+		}
+		count(t, h, 6, 9)
+		q.expect(counted(2, 3)...)
+		q.ack(3)
+		if r := q.reason(); r.Code != eventtarget.CodePolicy || r.Text != "enough" {
+			t.Errorf("ended with %v", r)
+		}
+	})
+}
+
 // TestSessionBack: a session that is resumed at once, again and again, without an
 // acknowledgement in between.
 func TestSessionBack(t *testing.T) {

@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"slices"
+
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/framelog"
 )
@@ -25,6 +27,15 @@ func (b *inbox) skip(from, to, tail framelog.Position) {
 		b.fold(tail)
 		b.foldAt = 2 * len(b.items) // so that each item is looked at a few times only
 	}
+}
+
+// passesOver tells whether the message at a place is one to skip.
+func (b *inbox) passesOver(at framelog.Position) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return slices.ContainsFunc(b.items, func(i item) bool {
+		return i.skips() && i.at.Offset <= at.Offset && at.Offset < i.do.to.Offset
+	})
 }
 
 func (i *item) skips() bool { return i.do != nil && i.do.kind == doSkip }

@@ -61,7 +61,7 @@ type Spoke struct {
 	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
 	left       *returning                     // what another process has left of it
 	resumes    bool                           // see Meta
-	replays    bool                           // its first topics begin in the past: see replayFirst
+	replays    bool                           // its first topics begin in the past: see replayFirst. Inside the log's Update
 	everything bool                           // it gets all that is dispatched to all
 
 	unanswered atomic.Int32 // requests that wait for the bus: see answerLate
@@ -253,11 +253,8 @@ func (s *Spoke) tooSlow() {
 // Conflate. It is to be called in OnConnect; later calls, and other policies, are an
 // error.
 func (s *Spoke) SetOverflow(o eventtarget.Overflow) error {
-	s.mu.Lock()
-	ready := s.ready
-	s.mu.Unlock()
 	switch {
-	case ready:
+	case s.isReady():
 		return s.hub.fail("set overflow", eventtarget.Topic{}, errors.New("OnConnect has returned"))
 	case o != eventtarget.Disconnect && o != eventtarget.DropOldest && o != eventtarget.Conflate:
 		return s.hub.fail("set overflow", eventtarget.Topic{}, fmt.Errorf("a spoke cannot have Overflow %v", o))
@@ -268,12 +265,18 @@ func (s *Spoke) SetOverflow(o eventtarget.Overflow) error {
 	return nil
 }
 
+// isReady tells whether OnConnect has returned. Until then nobody knows what of the log the
+// spoke will hear.
+func (s *Spoke) isReady() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.ready
+}
+
 // placeFor returns the place of an item that is dispatched now: the head, and
 // before everything as long as OnConnect runs.
 func (s *Spoke) placeFor(head framelog.Position) framelog.Position {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.ready {
+	if !s.isReady() {
 		return s.at
 	}
 	return head

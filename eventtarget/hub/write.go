@@ -100,13 +100,13 @@ func (s *Spoke) do(d *step) {
 			s.moved(d.to)
 		}
 	case doLeave:
-		s.following.Store(false)
-		s.hub.pace.unparked(s)
+		s.leaveLog()
 	case doClose:
 		if s.session == nil {
 			s.end(d.reason)
 			return
 		}
+		s.leaveLog() // what is dispatched from now on is not for it
 		// Once all is acknowledged: what the peer has not taken in by then is lost.
 		s.session.note(sent{mark: func() { s.end(d.reason) }})
 		s.watch(func() bool { return true }, d.reason)
@@ -118,6 +118,11 @@ func (s *Spoke) do(d *step) {
 			s.session.note(sent{mark: mark})
 		}
 	}
+}
+
+func (s *Spoke) leaveLog() {
+	s.following.Store(false)
+	s.hub.pace.unparked(s)
 }
 
 // stretch returns a stretch of the log. It is false when the spoke's place has left

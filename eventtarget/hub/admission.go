@@ -188,14 +188,15 @@ func (h *Hub) enter(s *Spoke) (replaced []*Spoke, err error) {
 }
 
 // exit takes s out of the set and of all that it is counted in. Its session ends, unless
-// that has moved away, or has another spoke by now, or is about to: see disown.
+// that has moved away, or has another spoke by now, or is about to: see disown. A hub that ends
+// leaves it to the next one.
 func (h *Hub) exit(s *Spoke) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	delete(h.spokes, s.id)
 	if s.session != nil && h.sessions[s.session.id] == s {
 		delete(h.sessions, s.session.id)
-		if !s.movedAway {
+		if !s.movedAway && h.accepting {
 			h.journal.note(Record{Kind: RecordEnded, Session: s.session.id})
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"runtime"
 	"slices"
 	"sync"
 	"testing"
@@ -351,4 +352,51 @@ type unreadable struct{ memory }
 
 func (*unreadable) Restore() iter.Seq2[hub.Record, error] {
 	return func(yield func(hub.Record, error) bool) { yield(hub.Record{}, errUnreadable) }
+}
+
+// TestStoreKeepsAtTheEnd: a hub that ends leaves its sessions to the next one, also those whose
+// connection is cut at that moment.
+func TestStoreKeepsAtTheEnd(t *testing.T) {
+	for n := range 60 {
+		synctest.Test(t, func(t *testing.T) {
+			m := &memory{}
+			h := storedHub(t, m, hub.Options{})
+			const sessions = 50
+			var all []*peer
+			for range sessions {
+				p, _ := open(t, h, "", "")
+				all = append(all, p)
+			}
+			begin := make(chan struct{})
+			for i, p := range all {
+				go func() {
+					<-begin
+					for range i + n {
+						runtime.Gosched()
+					}
+					p.conn.Cut()
+				}()
+			}
+			for range 8 {
+				go func() {
+					<-begin
+					for range 50 { // which makes the end take longer
+						_ = h.Dispatch(t.Context(), event("n", "", "1"))
+					}
+				}()
+			}
+			synctest.Wait()
+			close(begin)
+			for range sessions / 2 {
+				runtime.Gosched()
+			}
+			h.Close()
+			synctest.Wait()
+			for r := range m.Restore() {
+				if r.Kind == hub.RecordEnded {
+					t.Fatal("a session is over")
+				}
+			}
+		})
+	}
 }

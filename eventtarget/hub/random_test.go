@@ -1,0 +1,281 @@
+package hub_test
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/inprocess"
+)
+
+// TestRandom: whatever is done to one hub, to three on a bus, to one with a store that dies, and
+// to three that share a log, of which some die: everyone hears all that is for them, once, in
+// the order of each dispatcher, and nothing else.
+func TestRandom(t *testing.T) {
+	random(t, []string{"one hub", "three hubs", "a store", "a log"}, func(t *testing.T, kind string, seed uint64) {
+		w := newWalk(t, kind, seed)
+		for i := range w.hubs {
+			w.listen(^i)
+		}
+		if w.stores != nil {
+			w.must(w.hubs[0].Redeliver(t.Context()))
+		}
+		for range 3 {
+			w.connect()
+			w.settle()
+		}
+		for range 150 {
+			w.step()
+		}
+		w.settle()
+		w.check()
+		for _, s := range w.spokes {
+			s.Close()
+			<-s.Done()
+		}
+	})
+}
+
+// random runs a test of each kind several times, each time differently. What failed is done again
+// with its seed in EVENTTARGET_SEED.
+func random(t *testing.T, kinds []string, walk func(t *testing.T, kind string, seed uint64)) {
+	times := 5
+	if n, err := strconv.Atoi(os.Getenv("EVENTTARGET_WALKS")); err == nil {
+		times = n
+	}
+	for _, kind := range kinds {
+		for range times {
+			seed := rand.Uint64()
+			if n, err := strconv.ParseUint(os.Getenv("EVENTTARGET_SEED"), 10, 64); err == nil {
+				seed = n
+			}
+			if !t.Run(fmt.Sprintf("%s/seed=%d", kind, seed), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) { walk(t, kind, seed) })
+			}) {
+				break
+			}
+		}
+	}
+}
+
+func newWalk(t *testing.T, kind string, seed uint64) *walk {
+	w := &walk{t: t, rng: rand.New(rand.NewPCG(seed, 0)), sent: make(map[string][]sending)}
+	o := hub.Options{Relay: true, OnFault: w.lost}
+	w.asks = w.one(3)
+	o.OnlySubscribed = w.asks
+	if kind == "one hub" || kind == "three hubs" {
+		if w.keeps = w.one(3); w.keeps { // a gap is told of it after a restart
+			o.Retain = func(eventtarget.Topic) bool { return true }
+		}
+		if w.one(2) {
+			o.OnConnect = w.comes
+		}
+	}
+	switch kind {
+	case "one hub":
+		w.hubs = []*hub.Hub{newHub(t, o)}
+	case "three hubs":
+		w.hubs, _ = joined(t, new(inprocess.Bus), 3, o)
+	case "a store":
+		w.start = func(m *memory) *hub.Hub { return storedHub(t, m, o) }
+		w.stores = []*memory{{}}
+		w.hubs = []*hub.Hub{w.start(w.stores[0])}
+	case "a log":
+		w.moves = true
+		log := newSharedLog()
+		w.start = func(*memory) *hub.Hub { return sharing(t, log, o) }
+		w.hubs = []*hub.Hub{w.start(nil), w.start(nil), w.start(nil)}
+	}
+	return w
+}
+
+// comes is an OnConnect that tells the others, and the spoke.
+func (w *walk) comes(s *hub.Spoke) {
+	n, h := len(w.spokes), w.coming.at
+	who := "comer" + strconv.Itoa(n)
+	others := func(ctx context.Context, e eventtarget.Event[raw]) error { return h.DispatchExcept(ctx, e, s) }
+	w.dispatch(who, w.present(), others)
+	w.dispatch(who, append(w.present(), n), h.Dispatch)
+	w.dispatch(who, w.present(), others)
+	w.dispatch(who+"'s own", []int{n}, s.Dispatch)
+}
+
+func (w *walk) step() {
+	switch r := w.rng.IntN(100); {
+	case r < 45:
+		w.fromHub()
+	case r < 65:
+		n := w.anyone()
+		to := w.present(n)
+		for i := range w.hubs {
+			to = append(to, ^i)
+		}
+		w.dispatch("spoke"+strconv.Itoa(n), to, w.spokes[n].Dispatch)
+	case r < 75:
+		s := w.spokes[w.anyone()]
+		w.note("cut %d", s.n)
+		s.mu.Lock()
+		s.near.Cut()
+		s.mu.Unlock()
+	case r < 82:
+		place := w.anyone()
+		if w.one(4) {
+			place = ^w.rng.IntN(len(w.hubs))
+		}
+		w.listen(place)
+	case r < 88:
+		e := w.ears[w.rng.IntN(len(w.ears))]
+		if e.until == nil {
+			w.target(e.place).Remove(e.reg)
+			e.until = w.position()
+			w.note("%d listens no more to %v", e.place, e.topic)
+		}
+	case r < 91:
+		w.regroup()
+	case r < 93 && len(w.present()) < 6:
+		w.settle()
+		w.connect()
+		w.settle()
+	case r < 95 && len(w.present()) > 2:
+		w.leave(w.spokes[w.anyone()])
+	case r < 97 && w.start != nil:
+		w.die(w.rng.IntN(len(w.hubs)))
+	default:
+		time.Sleep(time.Duration(w.rng.IntN(300)) * time.Millisecond)
+	}
+}
+
+func (w *walk) fromHub() {
+	i := w.rng.IntN(len(w.hubs))
+	h, who, n := w.hubs[i], "hub"+strconv.Itoa(i), w.anyone()
+	what := w.rng.IntN(6)
+	switch {
+	case w.stores != nil && what != 5: // what is for some alone does not outlive a hub
+		what = 0
+	case w.moves && (what == 2 || what == 3): // nor does it, and a group, that a spoke moves
+		what = 0
+	}
+	switch what {
+	default:
+		w.dispatch(who, w.present(), h.Dispatch)
+	case 2:
+		if w.at(n) == h {
+			w.dispatch(who, []int{n}, w.spoke(n).Dispatch)
+		}
+	case 3:
+		group := []string{"g", "h"}[w.rng.IntN(2)]
+		w.dispatch(who, w.members(func(s *walker) bool { return s.groups[group] }), h.Group(group).Dispatch)
+	case 4:
+		identity := "who" + strconv.Itoa(w.rng.IntN(2))
+		w.dispatch(who, w.members(func(s *walker) bool { return s.identity == identity }), h.Identity(identity).Dispatch)
+	case 5:
+		if w.start != nil { // else it may not be where it is said to be
+			w.settle()
+		}
+		if w.at(n) == h {
+			s := w.spoke(n)
+			w.dispatch(who, w.present(n), func(ctx context.Context, e eventtarget.Event[raw]) error { return h.DispatchExcept(ctx, e, s) })
+		}
+	}
+}
+
+// regroup changes who is in a group, which others learn of behind it.
+func (w *walk) regroup() {
+	if w.start != nil {
+		return
+	}
+	w.settle()
+	n, group := w.anyone(), []string{"g", "h"}[w.rng.IntN(2)]
+	s := w.spokes[n]
+	if s.groups[group] = !s.groups[group]; s.groups[group] {
+		w.spoke(n).Join(group)
+	} else {
+		w.spoke(n).Leave(group)
+	}
+	w.note("group %s of %d: %v", group, n, s.groups[group])
+	w.settle()
+}
+
+// leave ends a spoke in order: from its own end, or from its hub's.
+func (w *walk) leave(s *walker) {
+	all := ""
+	byHub := w.one(2)
+	if byHub {
+		w.settle()
+		for range 5 {
+			w.fromHub()
+		}
+		if !w.moves { // else the log brings it only now
+			all = "hub" + strconv.Itoa(slices.Index(w.hubs, w.at(s.n)))
+		}
+	}
+	for _, e := range w.ears {
+		if e.place == s.n && e.until == nil {
+			e.until, e.all = w.position(), all
+		}
+	}
+	s.gone = true
+	if !byHub {
+		w.note("%d shuts down", s.n)
+		w.must(s.Shutdown(w.t.Context()))
+		w.settle()
+		return
+	}
+	w.note("%d is disconnected", s.n)
+	s.mu.Lock()
+	s.out = true
+	s.mu.Unlock()
+	w.spoke(s.n).Disconnect(eventtarget.Reason{Code: eventtarget.CodeNormal})
+	for range 5 {
+		w.fromHub()
+	}
+	w.settle()
+}
+
+// die ends a hub as the end of its process does, and begins another one in its place.
+func (w *walk) die(i int) {
+	w.note("hub %d dies", i)
+	old := w.hubs[i]
+	var here []*walker
+	for _, s := range w.spokes {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if s.at == old {
+			here = append(here, s)
+			s.near.Cut() // before it is known what the store has: nothing comes out that it has not
+		}
+	}
+	var store *memory
+	if w.stores != nil {
+		store = w.stores[i].crash()
+		w.stores[i] = store
+	}
+	old.Close()
+	w.hubs[i] = w.start(store)
+	for _, e := range w.ears {
+		switch {
+		case e.place != ^i || e.until != nil:
+		case w.stores == nil:
+			e.until = w.position()
+		default: // it hears what its predecessor may have heard
+			var err error
+			e.reg, err = w.hubs[i].Add(w.t.Context(), e.topic, eventtarget.Func(e.handle))
+			w.must(err)
+			e.again = true
+		}
+	}
+	if w.stores != nil {
+		w.must(w.hubs[i].Redeliver(w.t.Context()))
+	}
+	for _, s := range here {
+		s.at = w.hubs[i]
+	}
+}

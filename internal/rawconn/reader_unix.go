@@ -13,13 +13,13 @@ import (
 // reader reads from a pipe. Where what it waits for mostly comes soon, it looks for it for a
 // while before it waits.
 type reader struct {
-	file  *os.File
-	conn  syscall.RawConn
-	eager eager
-	call  func(fd uintptr) bool // made once, since every one is on the heap
-	b     []byte
-	n     int
-	err   error
+	file    *os.File
+	conn    syscall.RawConn
+	eager   eager
+	call    func(fd uintptr) bool // made once, since every one is on the heap
+	b       []byte
+	n       int
+	nothing bool // was there, and nothing is wrong
 }
 
 // NewReader returns a reader of a pipe for one goroutine at a time. f must be set not to block,
@@ -31,7 +31,8 @@ func NewReader(f *os.File) io.Reader {
 	}
 	r := &reader{file: f, conn: conn}
 	r.call = func(fd uintptr) bool {
-		r.n, r.err = syscall.Read(int(fd), r.b)
+		n, err := syscall.Read(int(fd), r.b)
+		r.n, r.nothing = n, err == syscall.EAGAIN || err == syscall.EINTR
 		return true
 	}
 	return r
@@ -73,10 +74,10 @@ func (r *reader) look(b []byte, end time.Time) (found bool) {
 
 // try reads without waiting. It is false when there is nothing, and nothing wrong, either.
 func (r *reader) try(b []byte) (done bool) {
-	r.b, r.n, r.err = b, 0, nil
+	r.b, r.n, r.nothing = b, 0, false
 	err := r.conn.Read(r.call)
 	r.b = nil
-	return err != nil || r.err != syscall.EAGAIN && r.err != syscall.EINTR
+	return err != nil || !r.nothing
 }
 
 // read returns what was tried. The end, and what is wrong, is for the file to say.

@@ -64,7 +64,7 @@ func TestReader(t *testing.T) {
 		t.Errorf("looking saved %v, with %d processors", found, runtime.GOMAXPROCS(0))
 	}
 	out.Close()
-	if n, err := answers.Read(b); n != 0 || err != io.EOF {
+	if n, err := answers.Read(b); n != 0 || !errors.Is(err, io.EOF) {
 		t.Errorf("behind the end %d bytes, %v", n, err)
 	}
 	if n := looking.Load(); n != 0 {

@@ -113,9 +113,16 @@ func (w *walk) connect() {
 	s := &walker{n: n, at: w.hubs[w.rng.IntN(len(w.hubs))], identity: "who" + strconv.Itoa(n%2), groups: make(map[string]bool)}
 	w.coming = s
 	var err error
-	s.Link, err = link.New(link.Options{
+	o := link.Options{
 		Subscribe: w.asks || w.one(2), OnFault: w.lost, Dial: func(context.Context) (link.Conn, error) { return w.dial(s) },
-	})
+	}
+	if w.one(2) { // it asks for more than its listeners hear
+		o.Subscriptions = 2 + w.rng.IntN(3)
+	}
+	if w.one(2) {
+		o.LogEvents, o.Overflow = 2+w.rng.IntN(5), eventtarget.Block
+	}
+	s.Link, err = link.New(o)
 	w.must(err)
 	w.must(s.Ready(w.t.Context()))
 	w.spokes = append(w.spokes, s)

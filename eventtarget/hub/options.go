@@ -69,7 +69,8 @@ type Options struct {
 	Subscriptions int
 	// Snapshot returns what a spoke that subscribes to t is to hear first, and the
 	// position that this belongs to: what [Hub.Position] returned while the state
-	// could not change. What is dispatched from there on follows, once. It is called
+	// could not change. What is dispatched from there on follows, once; what was before, and
+	// is not out yet, the snapshot has, also for whom another topic brings it. It is called
 	// on the spoke's reader; what is dispatched meanwhile waits.
 	Snapshot func(s *Spoke, t eventtarget.Topic) ([]eventtarget.Event[eventtarget.Raw], Position)
 	// Retain tells for which topics the last event is kept, for those who subscribe

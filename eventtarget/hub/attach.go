@@ -152,19 +152,18 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 	h := s.hub
 	asked, revoked := g.hello != nil && g.hello.Topics != nil || meta.Topics != nil, s.revoked.Load()
 	unasked := !asked && !h.opts.OnlySubscribed && h.authorize(s, OpSubscribe, everything) == nil
-	comesBack := s.resumes || s.left != nil
 	welcome := wire.WelcomePayload{Resumed: s.left != nil}
 	h.updateOwn(s, s.inbox.overflow() == eventtarget.Conflate, unasked && s.left == nil, func(u framelog.Update) {
 		s.mu.Lock()
 		s.ready = true
 		s.mu.Unlock()
-		s.replays = comesBack || asked && h.opts.Snapshot == nil // a snapshot has what came meanwhile
+		s.replays = s.resumes || s.left != nil || asked && h.opts.Snapshot == nil // a snapshot has what came meanwhile
 		welcome.Place = h.journal.place()
 		if s.resumes {
 			s.resumed.Add(1)
 		}
 		if s.replays && s.left == nil && s.missedSince(u, meta.Since, !unasked) { // behind the gap it begins as one that is new
-			s.resumes, comesBack = false, false
+			s.resumes = false
 			s.replays = asked && h.opts.Snapshot == nil
 		}
 		if !unasked {

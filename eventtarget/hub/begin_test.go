@@ -151,3 +151,24 @@ func TestNarrowsBehind(t *testing.T) {
 		p.expect(append(counted(2, 100), "__subscribed:1 {}")...)
 	})
 }
+
+// TestExceptBehind: who comes back and asks for something later hears all that it missed, whatever
+// was for all but it meanwhile.
+func TestExceptBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var h *hub.Hub
+		h = newHub(t, hub.Options{OnlySubscribed: true, OnConnect: func(s *hub.Spoke) {
+			if err := h.DispatchExcept(t.Context(), event("m", "", "0"), s); err != nil {
+				t.Error(err)
+			}
+		}})
+		since := h.Position()
+		count(t, h, 0, 3)
+		p := attach(t, h, hub.Meta{Since: since, Resumes: true})
+		dispatch(t, p.spoke, "own", "", "1")
+		p.expect("own: 1")
+		count(t, h, 3, 5)
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["n:*"]}}`)
+		p.expect(append([]string{"__subscribed:1 {}"}, counted(0, 5)...)...)
+	})
+}

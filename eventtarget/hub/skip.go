@@ -107,6 +107,7 @@ func (b *inbox) fellBehind(at, tail framelog.Position) {
 // skip goes on behind a skip.
 func (s *Spoke) skip(d *step) {
 	switch {
+	case !s.following.Load(): // what it asks for one day may begin before
 	case d.to.Offset <= s.at.Offset: // the log has lost it, and more
 	case d.lost > 0 && s.mustNotFall():
 	default:

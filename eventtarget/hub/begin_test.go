@@ -75,7 +75,7 @@ func TestAuthorizeBehindTail(t *testing.T) {
 }
 
 // TestExceptInOnConnect: what OnConnect dispatches to all but the spoke that comes it does not
-// hear, whatever it asks for and when.
+// hear, whatever it asks for.
 func TestExceptInOnConnect(t *testing.T) {
 	n := []eventtarget.Topic{eventtarget.T("n", "*")}
 	for name, c := range map[string]struct {

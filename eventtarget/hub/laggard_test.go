@@ -163,15 +163,27 @@ func lag(t *testing.T, rng *rand.Rand, h *hub.Hub, all []*laggard) (ids []int) {
 			end.Resume()
 			end.Cut()
 		default:
-			time.Sleep(time.Second)
+			ready(t, all[i])
 		}
 	}
 	for _, l := range all {
 		l.end().Resume()
 	}
-	time.Sleep(time.Minute)
+	ready(t, all...)
+	<-time.After(time.Minute) // for what nobody is to hear any more
 	synctest.Wait()
 	return ids
+}
+
+// ready waits until some are connected, and everything has arrived.
+func ready(t *testing.T, some ...*laggard) {
+	synctest.Wait() // who is cut off knows
+	for _, l := range some {
+		if err := l.Ready(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	synctest.Wait()
 }
 
 // checkTold compares what is missing with what was told. A gap without a count is for any number.

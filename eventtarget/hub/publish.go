@@ -171,7 +171,7 @@ func (k *stored) await(ctx context.Context) error {
 // append is publish inside the log's Update. It returns whose inboxes are getting full.
 func (h *Hub) append(u framelog.Update, topic eventtarget.Topic, msg []byte, except []*Spoke, retain bool) (crowd []*Spoke) {
 	from, to := u.Append(msg)
-	for _, s := range except {
+	for _, s := range except { // who reads the log, or may yet hear what stands there
 		if _, byInbox := h.interest.all[s]; s.everything && !byInbox || s.replays || !s.isReady() {
 			s.inbox.skip(from, to, u.Tail())
 		}

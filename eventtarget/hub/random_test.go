@@ -148,8 +148,10 @@ func (w *walk) step() {
 		w.leave(w.spokes[w.anyone()])
 	case r < 97 && w.start != nil:
 		w.die(w.rng.IntN(len(w.hubs)))
-	default:
-		time.Sleep(time.Duration(w.rng.IntN(300)) * time.Millisecond)
+	default: // somebody waits to be connected, but not for long
+		ctx, cancel := context.WithTimeout(w.t.Context(), time.Duration(w.rng.IntN(300))*time.Millisecond)
+		defer cancel()
+		_ = w.spokes[w.anyone()].Ready(ctx)
 	}
 }
 

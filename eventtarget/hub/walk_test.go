@@ -217,18 +217,18 @@ func (w *walk) dispatch(who string, to []int, send func(context.Context, eventta
 
 // settle waits until everyone is connected and everything has arrived.
 func (w *walk) settle() {
-	time.Sleep(time.Minute)
+	synctest.Wait() // who is cut off knows
+	for _, n := range w.present() {
+		w.must(w.spokes[n].Ready(w.t.Context()))
+	}
 	synctest.Wait()
 	w.note("settled")
-	for _, n := range w.present() {
-		if s := w.spokes[n].State(); s != eventtarget.StateUp {
-			w.t.Fatalf("spoke %d is %v", n, s)
-		}
-	}
 }
 
 // check compares what everyone heard of everyone with what was dispatched.
 func (w *walk) check() {
+	<-time.After(time.Minute) // for what nobody is to hear any more
+	synctest.Wait()
 	for _, e := range w.ears {
 		e.mu.Lock()
 		for who, sent := range w.sent {

@@ -24,10 +24,10 @@ const (
 	wake, credit = 20 * time.Microsecond, 5 * look
 )
 
-// eager decides whether to look. In the long run that takes no more of a processor than to wake
-// up would, and one look in over a hundred waits where it does not pay: because there is no
-// processor for both, because the other one thinks, or because what comes is no answer, but a
-// stream with pauses.
+// eager decides whether to look. In the long run a look takes no longer than it does to wake up,
+// and where it does not pay there is one in over a hundred waits: because there is no processor
+// for both, because the other one thinks, or because what comes is no answer, but a stream with
+// pauses.
 type eager struct {
 	short   int           // waits in a row that ended soon
 	needs   int           // so many to look; 0 is trust

@@ -13,11 +13,8 @@ import (
 // sleeps are the test files that may call time.Sleep outside a synctest bubble,
 // each with the reason. Elsewhere a test waits for what it wants to see.
 var sleeps = map[string]string{
-	"wsserver/nemesis_test.go":        "the times of the faults are random",
-	"eventtarget/hub/walk_test.go":    "in the bubbles of random_test.go",
-	"eventtarget/hub/random_test.go":  "in its bubbles, from functions that they call",
-	"eventtarget/hub/laggard_test.go": "in the bubbles of random_test.go",
-	"wsserver/conformance_test.go":    "polls for a plain WebSocket peer, which nothing tells that the hub has it",
+	"wsserver/nemesis_test.go":     "the times of the faults are random",
+	"wsserver/conformance_test.go": "polls for a plain WebSocket peer, which nothing tells that the hub has it",
 }
 
 func TestFileSizes(t *testing.T) {

@@ -248,25 +248,26 @@ func (b *inbox) pop() item {
 	return i
 }
 
-// next returns the place of the first item if it is not behind head.
-func (b *inbox) next(head framelog.Position) (at framelog.Position, found bool) {
+// next returns the place of the first item if it is not behind head, and how much was lost that
+// is to be told before it.
+func (b *inbox) next(head framelog.Position) (at framelog.Position, found bool, untold uint64) {
 	b.mu.Lock()
 	defer b.unlock()
 	b.trim()
 	if len(b.items) == 0 || b.items[0].at.Offset > head.Offset {
-		return framelog.Position{}, false
+		return framelog.Position{}, false, b.untold
 	}
-	return b.items[0].at, true
+	return b.items[0].at, true, b.untold
 }
 
 // take takes messages out, those not behind due, until there are batch bytes of
 // them or a step stands in the way; if there is no message to take, the step, which
 // stays if it is a hold. There may be neither: what next has seen may have been
-// superseded or dropped since.
+// superseded, or dropped, and then that is to be told first.
 func (b *inbox) take(into []*message, due framelog.Position, batch int) ([]*message, *step) {
 	b.mu.Lock()
 	defer b.unlock()
-	for n := 0; n < batch; {
+	for n := 0; n < batch && b.untold == 0; {
 		b.trim()
 		if len(b.items) == 0 || b.items[0].at.Offset > due.Offset {
 			break

@@ -2,9 +2,12 @@ package hub_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strconv"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -381,4 +384,73 @@ func TestFlush(t *testing.T) {
 			}
 		}
 	})
+}
+
+// teller compares what arrives with what was told to be missing until then.
+type teller struct {
+	nopConn
+	closed           chan struct{}
+	once             sync.Once
+	next, told, late int
+}
+
+func (c *teller) Receive() ([]byte, error) {
+	<-c.closed
+	return nil, io.EOF
+}
+
+func (c *teller) Close(eventtarget.Reason) error {
+	c.once.Do(func() { close(c.closed) })
+	return nil
+}
+
+func (c *teller) Send(msg []byte) error {
+	var n int
+	var m message
+	err := json.Unmarshal(msg, &m)
+	if m.Type == "__gap" {
+		var p struct{ Count int }
+		err = errors.Join(err, json.Unmarshal(m.Payload, &p))
+		c.told += p.Count
+		return err
+	}
+	err = errors.Join(err, json.Unmarshal(m.Payload, &n))
+	c.told -= n - c.next
+	c.next = n + 1
+	if c.told < 0 {
+		c.late++
+	}
+	return err
+}
+
+// TestGapBefore: what is dropped while the hub writes is told before what follows it.
+func TestGapBefore(t *testing.T) {
+	h := newHub(t, hub.Options{Overflow: eventtarget.DropOldest, SpokeEvents: 16, Heartbeat: -1, Echo: true})
+	c := &teller{closed: make(chan struct{})}
+	s, err := h.Attach(c, hub.Meta{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	const events = 50_000
+	// An Inline listener waits for nobody.
+	if _, err := h.Add(t.Context(), eventtarget.T("go", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(ctx context.Context, _ eventtarget.Event[raw]) {
+		for n := range events {
+			if err := s.Dispatch(ctx, event("n", "", strconv.Itoa(n))); err != nil {
+				t.Error(err)
+			}
+		}
+	}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.DispatchExcept(t.Context(), event("go", "", "0"), s); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := h.Flush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.Close()
+	<-s.Done()
+	if c.late > 0 || c.next+c.told != events {
+		t.Errorf("%d events came before what was missing was told; %d told and not missing, up to %d", c.late, c.told, c.next)
+	}
 }

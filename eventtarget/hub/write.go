@@ -50,12 +50,12 @@ func (s *Spoke) next(head framelog.Position, w *writer) piece {
 		var at framelog.Position
 		found := false
 		if s.inbox.some.Load() {
-			if n := s.inbox.gap(); n > 0 {
-				s.inbox.told(n)
-				s.taken = append(s.taken, s.gapMessage(n))
+			var untold uint64
+			if at, found, untold = s.inbox.next(head); untold > 0 {
+				s.inbox.told(untold)
+				s.taken = append(s.taken, s.gapMessage(untold))
 				continue
 			}
-			at, found = s.inbox.next(head)
 		}
 		if s.following.Load() {
 			upto := head

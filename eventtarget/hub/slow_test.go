@@ -388,7 +388,6 @@ func TestFlush(t *testing.T) {
 
 // teller compares what arrives with what was told to be missing until then.
 type teller struct {
-	nopConn
 	closed           chan struct{}
 	once             sync.Once
 	next, told, late int

@@ -21,7 +21,7 @@ func TestFillIsWaitedFor(t *testing.T) {
 			t.Fatal(err)
 		}
 		time.Sleep(time.Minute) // of the bubble's time
-		b.fill(hold, []*message{{bytes: make([]byte, 80)}}, func(item) bool { return false })
+		b.fill(hold, []*message{{bytes: make([]byte, 80)}}, nil, func(item) bool { return false })
 		if _, most := b.wait(time.Now()); most != stallAfter {
 			t.Errorf("it is waited for %v, want %v", most, stallAfter)
 		}

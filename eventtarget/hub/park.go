@@ -99,10 +99,13 @@ func (s *Spoke) broke(p piece, err error) {
 }
 
 // cut ends the connection on which a write has failed, perhaps within a message: what was
-// written behind that, the peer would take for its rest.
+// written behind that, the peer would take for its rest. When the peer has closed it, the
+// reader will notice by itself, behind what the peer sent before.
 func (s *Spoke) cut(err error) {
 	s.out.broken = true
-	s.lost(s.out, reasonOf(err))
+	if r := reasonOf(err); !r.Remote {
+		s.lost(s.out, r)
+	}
 }
 
 // send writes a piece on a connection that takes messages one by one.

@@ -2,13 +2,10 @@ package hub_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"testing"
-	"testing/synctest"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -44,30 +41,8 @@ func TestRandom(t *testing.T) {
 	})
 }
 
-// random runs a test of each kind several times, each time differently. What failed is done again
-// with its seed in EVENTTARGET_SEED.
-func random(t *testing.T, kinds []string, walk func(t *testing.T, kind string, seed uint64)) {
-	times := 5
-	if n, err := strconv.Atoi(os.Getenv("EVENTTARGET_WALKS")); err == nil {
-		times = n
-	}
-	for _, kind := range kinds {
-		for range times {
-			seed := rand.Uint64()
-			if n, err := strconv.ParseUint(os.Getenv("EVENTTARGET_SEED"), 10, 64); err == nil {
-				seed = n
-			}
-			if !t.Run(fmt.Sprintf("%s/seed=%d", kind, seed), func(t *testing.T) {
-				synctest.Test(t, func(t *testing.T) { walk(t, kind, seed) })
-			}) {
-				break
-			}
-		}
-	}
-}
-
 func newWalk(t *testing.T, kind string, seed uint64) *walk {
-	w := &walk{t: t, rng: rand.New(rand.NewPCG(seed, 0)), sent: make(map[string][]sending)}
+	w := &walk{diary: diary{t: t}, rng: rand.New(rand.NewPCG(seed, 0)), sent: make(map[string][]sending)}
 	o := hub.Options{Relay: true, OnFault: w.lost}
 	w.asks = w.one(3)
 	o.OnlySubscribed = w.asks

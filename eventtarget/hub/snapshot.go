@@ -15,11 +15,13 @@ import (
 type hold struct {
 	topic eventtarget.Topic
 	step  *step
+	at    framelog.Position
+	log   bool // the spoke follows the log
 }
 
 // hold puts one in. Inside the log's Update.
 func (s *Spoke) hold(t eventtarget.Topic, at framelog.Position) hold {
-	h := hold{topic: t, step: &step{kind: doHold}}
+	h := hold{topic: t, step: &step{kind: doHold}, at: at, log: s.everything}
 	_ = s.inbox.put(item{at: at, do: h.step}) // ErrGone: it ends
 	return h
 }
@@ -35,10 +37,33 @@ func (s *Spoke) fill(h hold) {
 		}
 		messages = append(messages, s.hub.message(events[i].Topic(), wire.Append(nil, &events[i])))
 	}
-	s.inbox.fill(h.step, messages, func(i item) bool {
+	s.inbox.fill(h.step, messages, s.covered(h, since), func(i item) bool {
 		return i.msg != nil && !i.msg.own && !i.msg.control() && since.valid && i.at.Offset < since.at.Offset && h.topic.Matches(i.msg.topic)
 	})
 	s.shard.mark(s)
+}
+
+// covered returns the skips over what the snapshot already has in the log, where s follows that.
+func (s *Spoke) covered(h hold, since Position) (skips []item) {
+	if !h.log || !since.valid {
+		return nil
+	}
+	for at := h.at; at.Offset < since.at.Offset; {
+		run, ok := s.hub.log.Read(at, since.at)
+		if !ok {
+			return nil // the log has lost it, and the spoke will
+		}
+		run.Messages(func(msg []byte, after framelog.Position) bool {
+			from := at
+			at = after
+			m, err := wire.Decode(msg, s.hub.opts.Limits)
+			if err == nil && h.topic.Matches(eventtarget.Topic{Type: m.Type, ID: m.ID}) && !s.inbox.passesOver(from) {
+				skips = append(skips, item{at: from, do: &step{kind: doSkip, to: after}})
+			}
+			return true
+		})
+	}
+	return skips
 }
 
 // snapshot calls the user's function. One that panics has no snapshot.
@@ -54,8 +79,8 @@ func (s *Spoke) snapshot(t eventtarget.Topic) (events []eventtarget.Event[eventt
 	return events, since
 }
 
-// fill replaces an item by messages and takes out those behind it that drop says.
-func (b *inbox) fill(at *step, messages []*message, drop func(item) bool) {
+// fill replaces an item by messages, puts skips in and takes out those behind it that drop says.
+func (b *inbox) fill(at *step, messages []*message, skips []item, drop func(item) bool) {
 	b.mu.Lock()
 	defer b.unlock()
 	n := slices.IndexFunc(b.items, func(i item) bool { return i.do == at })
@@ -68,6 +93,9 @@ func (b *inbox) fill(at *step, messages []*message, drop func(item) bool) {
 		b.charge(len(m.bytes), 1)
 	}
 	for _, i := range b.items[n+1:] {
+		for len(skips) > 0 && skips[0].at.Offset < i.at.Offset {
+			items, skips = append(items, skips[0]), skips[1:]
+		}
 		if drop(i) {
 			b.charge(-len(i.msg.bytes), -1)
 			i.msg = nil
@@ -75,7 +103,7 @@ func (b *inbox) fill(at *step, messages []*message, drop func(item) bool) {
 		}
 		items = append(items, i)
 	}
-	b.items = items
+	b.items = append(items, skips...)
 	b.took = time.Now() // nobody could take anything before
 	b.compact()
 }

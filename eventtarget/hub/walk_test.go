@@ -8,7 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"testing"
 	"testing/synctest"
 	"time"
 
@@ -20,14 +19,13 @@ import (
 // walk does at random what can be done to hubs and their sessions, and knows who is to hear
 // what. A place is the number of a spoke, or ^ that of a hub.
 type walk struct {
-	t      *testing.T
+	diary
 	rng    *rand.Rand
 	hubs   []*hub.Hub
 	spokes []*walker
 	coming *walker // for which there may be an OnConnect
 	sent   map[string][]sending
 	ears   []*ear
-	trace  []string
 
 	start  func(*memory) *hub.Hub // another hub, in the place of one that dies; nil: none does
 	stores []*memory              // of the hubs
@@ -82,16 +80,6 @@ func (e *ear) handle(_ context.Context, ev eventtarget.Event[raw]) {
 type is struct{}
 
 func (w *walk) one(of int) bool { return w.rng.IntN(of) == 0 }
-
-func (w *walk) note(format string, args ...any) {
-	w.trace = append(w.trace, fmt.Sprintf(format, args...))
-}
-
-func (w *walk) must(err error) {
-	if err != nil {
-		w.t.Fatalf("%v, after\n%s", err, strings.Join(w.trace, "\n"))
-	}
-}
 
 func (w *walk) lost(f eventtarget.Fault) {
 	if f.Kind == eventtarget.FaultGap || f.Kind == eventtarget.FaultOverflow || f.Kind == eventtarget.FaultPanic {
@@ -236,9 +224,7 @@ func (w *walk) check() {
 		}
 		e.mu.Unlock()
 	}
-	if w.t.Failed() {
-		w.t.Log(strings.Join(w.trace, "\n"))
-	}
+	w.tell()
 }
 
 func (w *walk) compare(e *ear, who string, sent []sending) {

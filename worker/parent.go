@@ -103,23 +103,23 @@ type inbound struct {
 	link *link.Link
 
 	delivered atomic.Uint64 // messages for which that is over, but for queued listeners
-	begun     bool          // the next one was returned
 	telling   atomic.Bool   // somebody is about to tell
 }
 
 // tellAfter is how long what was handled may go untold.
 const tellAfter = 20 * time.Millisecond
 
-// Receive returns the next message. The link delivers one before it asks for the next.
-func (c *inbound) Receive() ([]byte, error) {
-	if c.begun {
-		c.delivered.Add(1)
-		if !c.telling.Load() && c.telling.CompareAndSwap(false, true) {
-			time.AfterFunc(tellAfter, c.tell)
-		}
+// Delivered counts a message, and sees to it that the parent is told.
+func (c *inbound) Delivered() {
+	c.delivered.Add(1)
+	if !c.telling.Load() && c.telling.CompareAndSwap(false, true) {
+		time.AfterFunc(tellAfter, c.tell)
 	}
+}
+
+// Receive returns the next message.
+func (c *inbound) Receive() ([]byte, error) {
 	msg, err := c.pipes.Receive()
-	c.begun = err == nil
 	if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code == eventtarget.CodeNormal && r.Remote {
 		go c.finish()
 		<-c.closed

@@ -313,23 +313,6 @@ func TestShutdownTells(t *testing.T) {
 	}
 }
 
-// TestExit: the last message is heard, then the end is told with status and last words.
-func TestExit(t *testing.T) {
-	w, s := start(t, "works", worker.Options{})
-	tell(t, w, "exit", "7")
-	if s.next("last") != "word" {
-		t.Error("the last word was not heard")
-	}
-	exit := s.exit(1)
-	if exit.State.ExitCode() != 7 || exit.Stderr != "about to exit\n" {
-		t.Errorf("the end was told as %v, %q", exit, exit.Stderr)
-	}
-	<-w.Done()
-	if err := w.Ready(t.Context()); !errors.Is(err, eventtarget.ErrClosed) || !strings.Contains(err.Error(), "exit status 7") {
-		t.Errorf("Ready of a worker that has ended: %v", err)
-	}
-}
-
 func TestHandshake(t *testing.T) {
 	for what, want := range map[string]string{
 		"not a worker":           "does not say that it is a worker",

@@ -77,6 +77,16 @@ type Pinger interface {
 	Heard() uint64
 }
 
+// Acknowledger is implemented by a Conn that tells the other end in its own way what was
+// delivered, without a session.
+type Acknowledger interface {
+	// Delivered is called before the next Receive when what the last one returned has been
+	// delivered: Inline listeners have handled it, queued ones have it, and [Link.Idle] tells
+	// when they are through with that. It is not called for what nobody hears because the
+	// link is about to end.
+	Delivered()
+}
+
 // Negotiated is implemented by a Conn whose transport lets both ends agree on sessions
 // when the connection is made, as with a subprotocol of WebSocket (RFC 6455 §1.9).
 // Without it both ends are plain: what is under way when the connection breaks is lost.

@@ -177,18 +177,21 @@ func (l *Link) down(cause error) {
 // read delivers what arrives until the connection ends.
 func (l *Link) read(conn Conn) error {
 	queued, topics := l.sessionActive(), new(wire.Topics)
+	acks, _ := conn.(Acknowledger)
 	for {
 		frame, err := conn.Receive()
 		if err != nil {
 			return err
 		}
-		l.arrived(conn, frame, topics, queued)
+		if l.arrived(conn, frame, topics, queued) && acks != nil {
+			acks.Delivered()
+		}
 	}
 }
 
 // arrived takes a message in: a session's waits to be delivered, a plain one holds up
-// the reader, and so the other end.
-func (l *Link) arrived(conn Conn, frame []byte, topics *wire.Topics, queued bool) {
+// the reader, and so the other end, and is delivered then, unless it comes too late.
+func (l *Link) arrived(conn Conn, frame []byte, topics *wire.Topics, queued bool) (delivered bool) {
 	m, err := topics.Decode(frame, l.opts.Limits)
 	if err != nil {
 		l.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDecode, Peer: l.opts.ID, Count: 1, Err: err})
@@ -199,8 +202,9 @@ func (l *Link) arrived(conn Conn, frame []byte, topics *wire.Topics, queued bool
 	case queued: // a bad one has a number too
 		l.receive(conn, m, len(frame))
 	default:
-		_ = l.handle(m)
+		return !errors.Is(l.handle(m), eventtarget.ErrClosed)
 	}
+	return false
 }
 
 // handle brings a message to listeners. The error is ErrClosed, for what comes too late.

@@ -3,6 +3,7 @@ package link_test
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -62,5 +63,43 @@ func TestOverAdd(t *testing.T) {
 		}
 		close(free)
 		<-l.Done()
+	})
+}
+
+// acknowledging is a connection that counts what was delivered.
+type acknowledging struct {
+	*link.PipeConn
+	delivered atomic.Int32
+}
+
+func (a *acknowledging) Delivered() { a.delivered.Add(1) }
+
+// TestAcknowledger: what nobody hears, because the link waits for its listeners to end, does not
+// count as delivered.
+func TestAcknowledger(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		near, far := link.Pipe()
+		conn, free := &acknowledging{PipeConn: near}, make(chan struct{})
+		l := start(t, link.Options{Conn: conn, Heartbeat: -1, Setup: func(l *link.Link) {
+			if _, err := l.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) { <-free })); err != nil {
+				t.Error(err)
+			}
+		}})
+		send := func(msg string) {
+			if err := far.Send([]byte(msg)); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		send(`{"type":"n","id":""}`)
+		send(`nonsense`)
+		go l.Shutdown(context.WithoutCancel(t.Context()))
+		synctest.Wait()
+		send(`{"type":"n","id":""}`)
+		close(free)
+		<-l.Done()
+		if n := conn.delivered.Load(); n != 2 {
+			t.Errorf("%d messages count as delivered, not 2", n)
+		}
 	})
 }

@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strconv"
 	"testing"
@@ -10,19 +11,21 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub/filestore"
 	"github.com/eventtarget-go/toolkit/inprocess"
 )
 
-// TestRandom: whatever is done to one hub, to three on a bus, to one with a store that dies, and
-// to three that share a log, of which some die: everyone hears all that is for them, once, in
+// TestRandom: whatever is done to one hub, to three on a bus, to three in a ring of bridges that are
+// cut, to one with a store, in memory and in files, that dies, and to three that share a log, of which
+// some die: everyone hears all that is for them, once, in
 // the order of each dispatcher, and nothing else.
 func TestRandom(t *testing.T) {
-	random(t, []string{"one hub", "three hubs", "a store", "a log"}, func(t *testing.T, kind string, seed uint64) {
+	random(t, []string{"one hub", "three hubs", "a ring", "a store", "files", "a log"}, func(t *testing.T, kind string, seed uint64) {
 		w := newWalk(t, kind, seed)
 		for i := range w.hubs {
 			w.listen(^i)
 		}
-		if w.stores != nil {
+		if w.store != nil {
 			w.must(w.hubs[0].Redeliver(t.Context()))
 		}
 		for range 3 {
@@ -39,6 +42,17 @@ func TestRandom(t *testing.T) {
 			<-s.Done()
 		}
 	})
+}
+
+// openFiles opens a store in a folder that is small enough to have several files.
+func openFiles(t *testing.T, dir string) hub.Store {
+	t.Helper()
+	s, err := filestore.Open(dir, &filestore.Options{Bytes: 64 << 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
 }
 
 func newWalk(t *testing.T, kind string, seed uint64) *walk {
@@ -59,15 +73,33 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		w.hubs = []*hub.Hub{newHub(t, o)}
 	case "three hubs":
 		w.hubs, _ = joined(t, new(inprocess.Bus), 3, o)
-	case "a store":
-		w.start = func(m *memory) *hub.Hub { return storedHub(t, m, o) }
-		w.stores = []*memory{{}}
-		w.hubs = []*hub.Hub{w.start(w.stores[0])}
+	case "a ring":
+		o.Bridged = true
+		w.hubs = newHubs(t, 3, o)
+		for i := range w.hubs {
+			w.bridge(i)
+		}
+	case "a store", "files":
+		w.start = func() *hub.Hub { return storedHub(t, w.store, o) }
+		if kind == "files" {
+			dir := t.TempDir()
+			w.store = openFiles(t, dir)
+			w.crash = func() {
+				before := dir
+				dir = t.TempDir()
+				w.must(os.CopyFS(dir, os.DirFS(before)))
+				w.store = openFiles(t, dir)
+			}
+		} else {
+			m := new(memory)
+			w.store, w.crash = m, func() { m = m.crash(); w.store = m }
+		}
+		w.hubs = []*hub.Hub{w.start()}
 	case "a log":
 		w.moves = true
 		log := newSharedLog()
-		w.start = func(*memory) *hub.Hub { return sharing(t, log, o) }
-		w.hubs = []*hub.Hub{w.start(nil), w.start(nil), w.start(nil)}
+		w.start = func() *hub.Hub { return sharing(t, log, o) }
+		w.hubs = []*hub.Hub{w.start(), w.start(), w.start()}
 	}
 	return w
 }
@@ -96,6 +128,9 @@ func (w *walk) step() {
 		w.dispatch("spoke"+strconv.Itoa(n), to, w.spokes[n].Dispatch)
 	case r < 75:
 		s := w.spokes[w.anyone()]
+		if w.bridges != nil && w.one(3) {
+			s = w.bridges[w.rng.IntN(len(w.bridges))]
+		}
 		w.note("cut %d", s.n)
 		s.mu.Lock()
 		s.near.Cut()
@@ -135,7 +170,16 @@ func (w *walk) fromHub() {
 	h, who, n := w.hubs[i], "hub"+strconv.Itoa(i), w.anyone()
 	what := w.rng.IntN(6)
 	switch {
-	case w.stores != nil && what != 5: // what is for some alone does not outlive a hub
+	case w.bridges != nil: // what is for some alone no bridge carries
+		to := w.present()
+		for j := range w.hubs {
+			if j != i {
+				to = append(to, ^j)
+			}
+		}
+		w.dispatch(who, to, h.Dispatch)
+		return
+	case w.store != nil && what != 5: // what is for some alone does not outlive a hub
 		what = 0
 	case w.moves && (what == 2 || what == 3): // nor does it, and a group, that a spoke moves
 		what = 0
@@ -230,17 +274,15 @@ func (w *walk) die(i int) {
 			s.near.Cut() // before it is known what the store has: nothing comes out that it has not
 		}
 	}
-	var store *memory
-	if w.stores != nil {
-		store = w.stores[i].crash()
-		w.stores[i] = store
+	if w.store != nil {
+		w.crash()
 	}
 	old.Close()
-	w.hubs[i] = w.start(store)
+	w.hubs[i] = w.start()
 	for _, e := range w.ears {
 		switch {
 		case e.place != ^i || e.until != nil:
-		case w.stores == nil:
+		case w.store == nil:
 			e.until = w.position()
 		default: // it hears what its predecessor may have heard
 			var err error
@@ -249,7 +291,7 @@ func (w *walk) die(i int) {
 			e.again = true
 		}
 	}
-	if w.stores != nil {
+	if w.store != nil {
 		w.must(w.hubs[i].Redeliver(w.t.Context()))
 	}
 	for _, s := range here {

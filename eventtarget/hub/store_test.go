@@ -62,9 +62,9 @@ func (m *memory) crash() *memory {
 	return &memory{records: slices.Clone(m.records)}
 }
 
-func storedHub(t *testing.T, m *memory, o hub.Options) *hub.Hub {
+func storedHub(t *testing.T, s hub.Store, o hub.Options) *hub.Hub {
 	t.Helper()
-	o.Store, o.Heartbeat = m, -1
+	o.Store, o.Heartbeat = s, -1
 	if o.OnFault == nil {
 		o.OnFault = func(eventtarget.Fault) {}
 	}

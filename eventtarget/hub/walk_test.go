@@ -20,18 +20,20 @@ import (
 // what. A place is the number of a spoke, or ^ that of a hub.
 type walk struct {
 	diary
-	rng    *rand.Rand
-	hubs   []*hub.Hub
-	spokes []*walker
-	coming *walker // for which there may be an OnConnect
-	sent   map[string][]sending
-	ears   []*ear
+	rng     *rand.Rand
+	hubs    []*hub.Hub
+	spokes  []*walker
+	bridges []*walker // clients of the hubs, each bridged to the hub before
+	coming  *walker   // for which there may be an OnConnect
+	sent    map[string][]sending
+	ears    []*ear
 
-	start  func(*memory) *hub.Hub // another hub, in the place of one that dies; nil: none does
-	stores []*memory              // of the hubs
-	moves  bool                   // each connection of a spoke is to another hub
-	asks   bool                   // who asks for nothing hears nothing
-	keeps  bool                   // the last event of each topic is kept
+	start func() *hub.Hub // another hub, in the place of one that dies; nil: none does
+	store hub.Store       // the hub's, if it has one
+	crash func()          // makes of it what another process finds
+	moves bool            // each connection of a spoke is to another hub
+	asks  bool            // who asks for nothing hears nothing
+	keeps bool            // the last event of each topic is kept
 }
 
 // walker is a link, whose session outlives its connections.
@@ -203,11 +205,28 @@ func (w *walk) dispatch(who string, to []int, send func(context.Context, eventta
 	w.must(send(w.t.Context(), event(topic.Type, topic.ID, fmt.Sprintf("%q", fmt.Sprint(who, " ", n)))))
 }
 
+// bridge joins a hub with the next one.
+func (w *walk) bridge(i int) {
+	b := &walker{n: ^i, at: w.hubs[(i+1)%len(w.hubs)]}
+	var err error
+	b.Link, err = link.New(link.Options{Subscribe: true, OnFault: w.lost, Dial: func(context.Context) (link.Conn, error) { return w.dial(b) }})
+	w.must(err)
+	w.must(b.Ready(w.t.Context()))
+	w.t.Cleanup(func() { b.Close(); <-b.Done() })
+	g, err := eventtarget.Bridge(w.t.Context(), w.hubs[i], b, &eventtarget.BridgeOptions{OnFault: w.lost})
+	w.must(err)
+	w.t.Cleanup(func() { g.Close() })
+	w.bridges = append(w.bridges, b)
+}
+
 // settle waits until everyone is connected and everything has arrived.
 func (w *walk) settle() {
 	synctest.Wait() // who is cut off knows
 	for _, n := range w.present() {
 		w.must(w.spokes[n].Ready(w.t.Context()))
+	}
+	for _, b := range w.bridges {
+		w.must(b.Ready(w.t.Context()))
 	}
 	synctest.Wait()
 	w.note("settled")

@@ -62,6 +62,7 @@ func newPart(t *Target, channel string) *part {
 		a := &appender{target: t, most: strconv.Itoa(t.opts.LogEvents)}
 		p.publisher.command, p.publisher.retryFor = a.command, t.opts.RetryFor
 		p.publisher.prepare, p.publisher.passing = a.prepare, a.passing
+		p.publisher.whole = t.sink != nil
 		p.from = &logReader{part: p}
 		if t.opts.Group != "" {
 			t.member = newMember(p)

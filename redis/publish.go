@@ -40,6 +40,9 @@ type publisher struct {
 	// nil: after none. It is not asked about success.
 	passing  func(error) bool
 	retryFor time.Duration
+	// whole has messages that are sent together accepted together, so that one that Redis
+	// refuses for now does not come to stand behind those that it had room for.
+	whole bool
 
 	mu      sync.Mutex
 	node    *node // the one to send to from now on, which it uses
@@ -251,15 +254,10 @@ func (p *publisher) send(batch []*message) (again []*message) {
 	for i, m := range batch {
 		commands[i] = p.command(client.B(), m)
 	}
-	results := make([]rueidis.RedisResult, 1)
-	if len(batch) == 1 {
-		results[0] = client.Do(context.Background(), commands[0])
-	} else {
-		results = client.DoMulti(context.Background(), commands...)
-	}
+	errs := p.do(client, commands)
 	accepted, now := false, time.Now()
 	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
-		err := outcome(results[i].Error())
+		err := outcome(errs[i])
 		accepted = accepted || err == nil
 		if err != nil && now.Before(m.until) && !closed && p.passing != nil && p.passing(err) {
 			m.held = true
@@ -282,6 +280,43 @@ func (p *publisher) send(batch []*message) (again []*message) {
 	}
 	slices.Reverse(again)
 	return again
+}
+
+// do has Redis do some commands, and returns the error of each.
+func (p *publisher) do(client rueidis.Client, commands rueidis.Commands) []error {
+	errs := make([]error, len(commands))
+	switch {
+	case len(commands) == 1:
+		errs[0] = client.Do(context.Background(), commands[0]).Error()
+	case p.whole:
+		doWhole(client, commands, errs)
+	default:
+		for i, r := range client.DoMulti(context.Background(), commands...) {
+			errs[i] = r.Error()
+		}
+	}
+	return errs
+}
+
+// doWhole has Redis do all of some commands, or none. Where it does not allow that, it does each
+// by itself.
+func doWhole(client rueidis.Client, commands rueidis.Commands, errs []error) {
+	all := append(rueidis.Commands{client.B().Multi().Build()}, commands...)
+	answers := client.DoMulti(context.Background(), append(all, client.B().Exec().Build())...)
+	begun := answers[0].Error() == nil
+	done, err := answers[len(answers)-1].ToArray()
+	for i := range errs {
+		errs[i] = answers[i+1].Error()
+		switch {
+		case errs[i] != nil || !begun:
+		case err != nil:
+			errs[i] = err
+		case i >= len(done):
+			errs[i] = errors.New("EXEC has another answer than asked for")
+		default:
+			errs[i] = done[i].Error()
+		}
+	}
 }
 
 // use has messages sent to another node from now on, which it releases in its turn.
@@ -352,9 +387,9 @@ func isNotSent(err error) bool {
 // notYet tells whether an error reply says that the same may succeed later, or at
 // another node of a cluster.
 func notYet(err *rueidis.RedisError) bool {
-	// The last two are those of a server that takes no command while a script runs, and of one
-	// that has no room for a connection.
-	for _, code := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ", "max number of clients"} {
+	// The last three are those of a server that takes no command while a script runs, of one
+	// that has no room for a connection, and of one that has refused another command of several.
+	for _, code := range []string{"READONLY", "OOM", "MISCONF", "NOREPLICAS", "MASTERDOWN", "BUSY ", "max number of clients", "EXECABORT"} {
 		if strings.HasPrefix(err.Error(), code) {
 			return true
 		}

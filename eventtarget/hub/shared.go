@@ -325,6 +325,9 @@ func (x *shared) abandoned(here map[string]struct{}) (ids []string) {
 
 // comesBack takes a session over from the hub that it was at.
 func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returning, error) {
+	if err := x.lookUp(hello.Session); err != nil {
+		return nil, err
+	}
 	x.mu.Lock()
 	s := x.returning[hello.Session]
 	possible := s != nil && s.identity == identity // whose it is, is nobody else's to know
@@ -352,6 +355,20 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returnin
 	left := *s
 	left.place = hello.Place.Seq
 	return &left, nil
+}
+
+// lookUp waits, where a session is not known, until all is applied that others have said before:
+// it may have begun just now, and this hub be behind.
+func (x *shared) lookUp(session string) error {
+	x.mu.Lock()
+	known := x.returning[session] != nil
+	x.mu.Unlock()
+	if known {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(x.hub.ctx, helloTimeout)
+	defer cancel()
+	return x.keep(ctx, entry{record: Record{Kind: RecordAlive}})
 }
 
 // claim says that a session goes on at this hub, and waits until that is applied, and so all

@@ -251,9 +251,11 @@ func (w *walk) shake() {
 		key := w.options.Prefix + ":log"
 		switch {
 		case w.refuses && (w.options.Durable || w.crew != nil) && w.one(2):
-			w.note("no memory for a moment")
-			node.Do("CONFIG", "SET", "maxmemory", "1")
-			node.Do("CONFIG", "SET", "maxmemory", "0")
+			w.note("no memory now and then")
+			for range 10 {
+				node.Do("CONFIG", "SET", "maxmemory", "1")
+				node.Do("CONFIG", "SET", "maxmemory", "0")
+			}
 		case w.cluster != nil:
 			name := w.options.Prefix + ":" + strconv.Itoa(w.rng.IntN(w.options.Shards))
 			if w.cluster.Owner(name) != node {

@@ -176,6 +176,29 @@ func TestAnswers(t *testing.T) {
 	}
 }
 
+// TestCutBetweenLines: what ends before the empty line behind it was never there (WHATWG HTML
+// §9.2.6), so that the hub sends it again: its id does not count, nor its data.
+func TestCutBetweenLines(t *testing.T) {
+	const first, second = "id: 1\nevent: n\ndata: {\"type\":\"n\",\"id\":\"\",\"payload\":1}\n\n", "id: 2\nevent: n\ndata: {\"type\":\"n\",\"id\":\"\",\"payload\":2}\n"
+	for cut := range len(second) + 1 {
+		requests, heard := make(chan *http.Request, 10), make(chan string, 10)
+		url, begin := server(t, requests, first+second[:cut], second+"\n")
+		c := client(t, url, sseclient.Options{Options: link.Options{OnFault: func(eventtarget.Fault) {}}})
+		if _, err := c.Add(t.Context(), eventtarget.T("n", ""), eventtarget.Func(func(_ context.Context, e event) { heard <- string(e.Payload) })); err != nil {
+			t.Fatal(err)
+		}
+		begin()
+		next(t, requests)
+		if last := next(t, requests).Header.Get("Last-Event-ID"); last != "1" {
+			t.Errorf("cut behind %q it goes on behind %q", second[:cut], last)
+		}
+		if a, b := next(t, heard), next(t, heard); a != "1" || b != "2" || len(heard) > 0 {
+			t.Errorf("cut behind %q it heard %s, %s and %d more", second[:cut], a, b, len(heard))
+		}
+		c.Close()
+	}
+}
+
 // TestTooLarge: an event over the limit ends the connection, and the next one begins anew,
 // which is told: behind what came before, the same event would come for ever.
 func TestTooLarge(t *testing.T) {

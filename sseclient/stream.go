@@ -37,15 +37,21 @@ func newStream(body io.ReadCloser, cancel func(), d *dialer) *stream {
 	return s
 }
 
-// counting counts what is read.
+// counting counts what is read. The end of the stream is an error: behind io.EOF the parser would
+// bring what the end has cut short, with an id behind which the hub would not send it again.
 type counting struct {
 	io.Reader
 	n *atomic.Uint64
 }
 
+var errEnded = errors.New("the stream ended")
+
 func (c counting) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n.Add(uint64(n))
+	if err == io.EOF { //nolint:errorlint // as an io.Reader has to return it
+		err = errEnded
+	}
 	return n, err
 }
 
@@ -78,7 +84,7 @@ func (s *stream) why(err error) error {
 	}
 	switch {
 	case err == nil:
-		err = errors.New("the stream ended")
+		err = errEnded
 	case errors.Is(err, bufio.ErrTooLong):
 		return eventtarget.Reason{Code: eventtarget.CodeTooLarge, Text: "the event is over the limit"}
 	}

@@ -24,7 +24,8 @@
 // envelope. What waits for a spoke goes out in one write. An EventSource that lost its
 // connection says the id of what it heard last (Last-Event-ID, or the parameter
 // lastEventId) and goes on behind it. What is dispatched to one spoke alone has no id,
-// and is lost with the connection.
+// and is lost with the connection. Nor has what is retained, or a snapshot, with which a
+// stream begins: it comes again to who comes back before it heard anything else.
 //
 // # Ordering
 //

@@ -157,6 +157,7 @@ func (h *handler) listen(w http.ResponseWriter, r *http.Request) error {
 	begin := h.hub.Position()
 	meta.Since, meta.ReceiveOnly = begin, true
 	if id := lastEventID(r); id != "" {
+		id, meta.HeardNothing = strings.CutSuffix(id, heardNothing)
 		meta.Since, meta.Resumes = h.hub.ParsePosition(id), true
 	}
 	c := newStream(h, r.URL.Query().Get("event") == unnamedEvents)
@@ -229,6 +230,10 @@ func checkParameters(r *http.Request, read []string) error {
 
 // unnamedEvents is the name that a client gives an event without one.
 const unnamedEvents = "message"
+
+// heardNothing stands behind the id with which a stream begins. What is retained, or a snapshot,
+// has no id: who comes back with this one may not have got it.
+const heardNothing = ".new"
 
 // lastEventID is where the client was: what its EventSource sends by itself, or the
 // parameter for one that is made anew.

@@ -283,6 +283,45 @@ func TestResume(t *testing.T) {
 	}
 }
 
+// TestCutBeforeFirst: who was cut before anything reached it comes back with the id with which
+// its stream began, and gets what is retained or a snapshot, as it would have.
+func TestCutBeforeFirst(t *testing.T) {
+	snapshot := func(_ *hub.Spoke, topic eventtarget.Topic) ([]event, hub.Position) {
+		return []event{{Type: "n", ID: "0", Payload: eventtarget.Raw("0")}}, hub.Position{}
+	}
+	for name, o := range map[string]hub.Options{"retain": {Retain: func(eventtarget.Topic) bool { return true }}, "snapshot": {Snapshot: snapshot}} {
+		for _, query := range []string{"?topic=n:*", "?topic=n:*&event=message"} {
+			t.Run(name+query, func(t *testing.T) {
+				h, url := serve(t, ssehub.Options{Options: o})
+				dispatch(t, h, "n", "0", "0")
+				s := listen(t, url+query, "")
+				begin, _ := strings.CutPrefix(s.block()[1], "id: ")
+				s.stop()
+				for range 2 { // it may be cut again
+					s = listen(t, url+query, begin)
+					s.block()
+					if id, rest := s.event(); id != "" || !strings.HasSuffix(rest, `data: {"type":"n","id":"0","payload":0}`) {
+						t.Errorf("back at %s, heard %s with the id %q", begin, rest, id)
+					}
+					s.stop()
+				}
+				s = listen(t, url+query, begin)
+				s.block()
+				s.event()
+				dispatch(t, h, "n", "1", "0")
+				heard, _ := s.event()
+				s.stop()
+				dispatch(t, h, "n", "2", "0")
+				s = listen(t, url+query, heard)
+				s.block()
+				if _, rest := s.event(); !strings.HasSuffix(rest, `data: {"type":"n","id":"2","payload":0}`) {
+					t.Errorf("back at %s, heard %s", heard, rest)
+				}
+			})
+		}
+	}
+}
+
 // TestBadOptions: what would refuse every request, or end it at its first byte, is told
 // before there is one.
 func TestBadOptions(t *testing.T) {

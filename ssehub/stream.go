@@ -44,7 +44,7 @@ func newStream(h *handler, unnamed bool) *stream {
 func (s *stream) answer(w http.ResponseWriter, r *http.Request, at hub.Position, resumes bool) {
 	opening := fmt.Appendf(nil, "retry: %d\n", s.handler.opts.Retry.Milliseconds())
 	if !resumes { // otherwise it knows where it is, and what is between comes now
-		opening = fmt.Appendf(opening, "id: %s\n", s.handler.hub.FormatPosition(at))
+		opening = fmt.Appendf(opening, "id: %s%s\n", s.handler.hub.FormatPosition(at), heardNothing)
 		if s.unnamed { // a script sees the id of what has data only
 			opening = fmt.Appendf(opening, "data: {\"type\":%q,\"id\":\"\"}\n", wire.Welcome)
 		}

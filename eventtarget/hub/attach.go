@@ -162,7 +162,7 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 		if s.resumes {
 			s.resumed.Add(1)
 		}
-		if s.replays && s.left == nil && s.missedSince(u, meta.Since, !unasked) { // behind the gap it begins as one that is new
+		if s.replays && s.left == nil && (s.missedSince(u, meta.Since, !unasked) || meta.HeardNothing) { // it begins as one that is new, behind a gap if there is one
 			s.resumes = false
 			s.replays = asked && h.opts.Snapshot == nil
 		}

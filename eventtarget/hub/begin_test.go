@@ -24,8 +24,11 @@ func TestBehindTail(t *testing.T) {
 				count(t, h, 0, 8)
 				p := attach(t, h, hub.Meta{Since: since, Resumes: true, Topics: c.topics})
 				p.expect(append([]string{c.gap}, counted(0, 8)...)...)
+				anew := attach(t, h, hub.Meta{Since: since, Resumes: true, HeardNothing: true, Topics: c.topics})
+				anew.expect(append([]string{c.gap}, counted(0, 8)...)...)
 				count(t, h, 8, 9)
 				p.expect(counted(8, 9)...)
+				anew.expect(counted(8, 9)...)
 			})
 		}
 	}

@@ -231,6 +231,9 @@ type Meta struct {
 	// Since: it gets what came after that and no snapshot, or a gap, and behind it what one
 	// that is new gets.
 	Resumes bool
+	// HeardNothing tells, with Resumes, that nothing has reached the peer over the connection
+	// that began at Since: it gets what one that is new gets there, before what came after that.
+	HeardNothing bool
 	// Topics are what the spoke hears, of what is dispatched to all, as if it had
 	// subscribed; one that it may not hear ends it. nil: what the hub sends unasked.
 	Topics []eventtarget.Topic

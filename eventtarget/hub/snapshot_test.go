@@ -36,19 +36,22 @@ func TestRetain(t *testing.T) {
 }
 
 // TestBehindGap: who comes back and has missed something gets what is retained, or a snapshot,
-// behind the gap, and what has come since; who has missed nothing gets the latter alone.
+// behind the gap, and what has come since; who has missed nothing gets the latter alone, and who
+// has heard nothing both.
 func TestBehindGap(t *testing.T) {
 	topics := []eventtarget.Topic{eventtarget.T("n", "*")}
 	for name, c := range map[string]struct {
 		o      hub.Options
 		topics []eventtarget.Topic
 		behind []string
+		anew   []string
 	}{
-		"retained, for all":        {hub.Options{Retain: func(eventtarget.Topic) bool { return true }}, nil, []string{"n:a 1", "n:b 2"}},
-		"retained, for its topics": {hub.Options{Retain: func(eventtarget.Topic) bool { return true }}, topics, []string{"n:a 1", "n:b 2"}},
+		"retained, for all":        {hub.Options{Retain: func(eventtarget.Topic) bool { return true }}, nil, []string{"n:a 1", "n:b 2"}, []string{"n:a 1", "n:b 2"}},
+		"retained, for its topics": {hub.Options{Retain: func(eventtarget.Topic) bool { return true }}, topics, []string{"n:a 1", "n:b 2"}, []string{"n:a 1", "n:b 2"}},
 		"snapshot": {hub.Options{Snapshot: func(*hub.Spoke, eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) {
 			return []eventtarget.Event[raw]{event("n", "all", "3")}, hub.Position{}
-		}}, topics, []string{"n:all 3"}},
+		}}, topics, []string{"n:all 3"}, []string{"n:all 3"}},
+		"nothing": {hub.Options{}, topics, nil, []string{"n:b 2"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -60,9 +63,12 @@ func TestBehindGap(t *testing.T) {
 				back.expect("n:b 2")
 				lost := attach(t, h, hub.Meta{Since: h.ParsePosition("before.7"), Resumes: true, Topics: c.topics})
 				lost.expect(append([]string{`__gap: {"count":0}`}, c.behind...)...)
+				anew := attach(t, h, hub.Meta{Since: since, Resumes: true, HeardNothing: true, Topics: c.topics})
+				anew.expect(c.anew...)
 				dispatch(t, h, "n", "c", "4")
 				back.expect("n:c 4")
 				lost.expect("n:c 4")
+				anew.expect("n:c 4")
 			})
 		})
 	}

@@ -172,11 +172,11 @@ export class RemoteEventTarget extends EventTarget {
     url.searchParams.append("event", "message");
     url.searchParams.append("lastEventId", this.#lastEventId);
     const source = (this.#socket = new (this.#options.EventSource ?? EventSource)(url));
-    source.onopen = () => this.#opened(true);
     source.onmessage = ({ data, lastEventId }) => {
-      this.#lastEventId = lastEventId;
+      if (lastEventId) this.#lastEventId = lastEventId; // it knows none before one came
       this.#hear(data, (message) => this.#message(message));
     };
+    source.onopen = () => this.#opened(true);
     source.onerror = () => this.#end({});
   }
 

@@ -175,14 +175,14 @@ func (s *script) behind(skip string, want ...string) {
 
 // TestRaces: what comes between two steps of the module's: a listener between the greeting
 // and its answer is told to the hub, and what is closed stays closed. What is no message ends
-// the connection, and not the process.
+// the connection, and not the process. Over a stream of events it goes on behind the last id.
 func TestRaces(t *testing.T) {
 	s := node(t, "races.js")
 	s.says("__hello before:*, __subscribe between:*, __unsubscribe before:*, __subscribe behind:*", "closed 1", "closed 0")
 	for _, bad := range []string{"null", "5", "{}", `{"type":5}`, `{"type":"__ack"}`} {
 		s.says(bad+" 1007", bad+" 1007")
 	}
-	s.says("stream 1007")
+	s.says("stream 1007", "behind ,log.7,log.7,log.9,log.9")
 }
 
 // TestSilent: who loses a stream of events before one was heard goes on where that began.

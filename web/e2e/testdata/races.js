@@ -85,18 +85,37 @@ for (const bad of [null, 5, {}, { type: 5 }, { type: "__ack" }]) {
 }
 
 // And over a stream of events.
-{
-  class Source {
-    constructor() {
-      sockets.push(this);
-    }
-    close() {}
+class Source {
+  constructor(url) {
+    this.url = url;
+    sockets.push(this);
   }
+  close() {}
+}
+{
   const target = new RemoteEventTarget("http://nowhere/", { sse: true, EventSource: Source });
   target.addEventListener("a:*", () => {});
   target.addEventListener("down", ({ detail }) => detail.code == 1000 || console.log("stream", detail.code));
   await turn();
   await turn();
-  sockets[0].onmessage({ data: "null" });
+  sockets.pop().onmessage({ data: "null" });
+  target.close();
+}
+
+// An EventSource that is new does not know an id before one came: what has none, such as a gap,
+// does not change where the target goes on.
+{
+  const target = new RemoteEventTarget("http://nowhere/", { sse: true, EventSource: Source, backoff: 1 });
+  target.addEventListener("a:*", () => {});
+  const behind = [];
+  for (const [type, id, lastEventId] of [["a", "1", "log.7"], ["__gap", "", ""], ["a", "1", "log.9"], ["a", "2", ""], ["a", "3", ""]]) {
+    await turn();
+    await turn();
+    const source = sockets.pop();
+    behind.push(source.url.searchParams.get("lastEventId"));
+    source.onmessage({ data: JSON.stringify({ type, id, payload: { count: 0 } }), lastEventId });
+    target.addEventListener(`b:${behind.length}`, () => {}); // for which it connects anew
+  }
+  console.log("behind", behind.join());
   target.close();
 }

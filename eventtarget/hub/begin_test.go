@@ -2,6 +2,7 @@ package hub_test
 
 import (
 	"strconv"
+	"strings"
 	"testing"
 	"testing/synctest"
 
@@ -31,6 +32,45 @@ func TestBehindTail(t *testing.T) {
 				anew.expect(counted(8, 9)...)
 			})
 		}
+	}
+}
+
+// TestBehindMuch: who comes back to more than there is room for gets the last of it, behind a gap
+// and what is retained up to there, or a snapshot; it is not ended for that, to come back to
+// the same.
+func TestBehindMuch(t *testing.T) {
+	retain := func(eventtarget.Topic) bool { return true }
+	snapshot := func(*hub.Spoke, eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) {
+		return []eventtarget.Event[raw]{event("n", "all", "3")}, hub.Position{}
+	}
+	large := strings.Repeat("9", 950)
+	for name, c := range map[string]struct {
+		o      hub.Options
+		counts int
+		large  bool
+		want   []string
+	}{
+		"nothing retained":  {hub.Options{SpokeEvents: 8}, 8, false, append([]string{`__gap: {"count":4}`}, counted(4, 8)...)},
+		"retained":          {hub.Options{SpokeEvents: 8, Retain: retain}, 6, false, append([]string{`__gap: {"count":2}`}, counted(0, 6)...)},
+		"too much retained": {hub.Options{SpokeEvents: 8, Retain: retain}, 16, false, append([]string{`__gap: {"count":0}`}, counted(10, 16)...)},
+		"snapshot":          {hub.Options{SpokeEvents: 8, Snapshot: snapshot}, 8, false, []string{`__gap: {"count":0}`, "n:all 3"}},
+		"a large one":       {hub.Options{SpokeBytes: 1000}, 1, true, append([]string{`__gap: {"count":1}`}, counted(0, 1)...)},
+		"a large one alone": {hub.Options{SpokeBytes: 900}, 0, true, []string{"n:large " + large}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				h := newHub(t, c.o)
+				since := h.Position()
+				if c.large {
+					dispatch(t, h, "n", "large", large)
+				}
+				count(t, h, 0, c.counts)
+				p := attach(t, h, hub.Meta{Since: since, Resumes: true, Topics: []eventtarget.Topic{eventtarget.T("n", "*")}})
+				p.expect(c.want...)
+				count(t, h, 20, 21)
+				p.expect(counted(20, 21)...)
+			})
+		})
 	}
 }
 

@@ -44,18 +44,18 @@ func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) bool 
 			s.hub.retained.replay(s, t, at)
 		}
 	}
-	s.replay(u, at)
-	return true
+	return s.replay(u, at, topics)
 }
 
-// replay puts what the spoke's topics brought behind a place, which the log has, into its inbox.
-// Inside the log's Update.
-func (s *Spoke) replay(u framelog.Update, at framelog.Position) {
+// replay puts what the spoke's topics brought behind a place, which the log has, into its inbox. It
+// is false if that is too much, and a snapshot is to have it. Inside the log's Update.
+func (s *Spoke) replay(u framelog.Update, at framelog.Position, topics []eventtarget.Topic) bool {
+	begin := at
 	var missed []item
 	for at != u.Head() {
 		run, ok := u.Read(at, u.Head())
 		if !ok {
-			return // it cannot be
+			return true // it cannot be
 		}
 		run.Messages(func(msg []byte, after framelog.Position) bool {
 			from := at
@@ -72,7 +72,37 @@ func (s *Spoke) replay(u framelog.Update, at framelog.Position) {
 			return true
 		})
 	}
-	for _, i := range s.fitting(missed) {
+	cut := s.tooMany(missed, 2)
+	if cut > 0 && s.hub.opts.Snapshot != nil {
+		s.post(item{at: begin, msg: s.gapMessage(0)})
+		return false
+	}
+	if cut > 0 {
+		s.beginBehind(missed[:cut], missed[cut:], topics)
+	}
+	for _, i := range missed[cut:] {
+		s.post(i)
+	}
+	return true
+}
+
+// beginBehind tells a spoke that comes back what it has no room for, and what is retained up to
+// the rest, as one gets that is new there.
+func (s *Spoke) beginBehind(lost, rest []item, topics []eventtarget.Topic) {
+	at := lost[len(lost)-1].msg.after
+	if len(rest) > 0 {
+		at = rest[0].at
+	}
+	var kept []item
+	for _, t := range topics {
+		kept = append(kept, s.hub.retained.before(t, at)...)
+	}
+	count, cut := uint64(len(lost)), s.tooMany(kept, 4)
+	if cut > 0 {
+		count = 0
+	}
+	s.post(item{at: lost[0].at, msg: s.gapMessage(count)})
+	for _, i := range kept[cut:] {
 		s.post(i)
 	}
 }
@@ -80,15 +110,26 @@ func (s *Spoke) replay(u framelog.Update, at framelog.Position) {
 // fitting returns the last items that find room in the inbox with some to spare, behind
 // a gap for the others.
 func (s *Spoke) fitting(missed []item) []item {
-	bytes, first := 0, len(missed)
-	for first > 0 && len(missed)-first < s.hub.opts.SpokeEvents/2 && bytes < s.hub.opts.SpokeBytes/2 {
-		first--
-		bytes += len(missed[first].msg.bytes)
-	}
-	if first == 0 {
+	cut := s.tooMany(missed, 2)
+	if cut == 0 {
 		return missed
 	}
-	return append([]item{{at: missed[0].at, msg: s.gapMessage(uint64(first))}}, missed[first:]...)
+	return append([]item{{at: missed[0].at, msg: s.gapMessage(uint64(cut))}}, missed[cut:]...)
+}
+
+// tooMany returns how many items there are before the last ones that find room in a part of the
+// inbox. A single one has room in any that is empty.
+func (s *Spoke) tooMany(items []item, part int) (cut int) {
+	if len(items) == 1 {
+		return 0
+	}
+	count, bytes := s.hub.opts.SpokeEvents/part, s.hub.opts.SpokeBytes/part
+	for cut = len(items); cut > 0; cut-- {
+		if count, bytes = count-1, bytes-len(items[cut-1].msg.bytes); count < 0 || bytes < 0 {
+			break
+		}
+	}
+	return cut
 }
 
 // wants tells whether the spoke has subscribed to an event's topic. Inside the log's

@@ -158,15 +158,23 @@ func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Positio
 // replay puts what was retained before a position into the spoke's inbox there, the
 // oldest first.
 func (r *retained) replay(s *Spoke, t eventtarget.Topic, at framelog.Position) {
+	for _, i := range r.before(t, at) {
+		s.post(i)
+	}
+}
+
+// before returns what was retained before a position, there, the oldest first.
+func (r *retained) before(t eventtarget.Topic, at framelog.Position) (items []item) {
 	if t.ID != eventtarget.Wildcard {
 		if e, found := r.topics[t]; found && e.Value.(*kept).at.Offset < at.Offset {
-			s.post(item{at: at, msg: e.Value.(*kept).msg})
+			items = append(items, item{at: at, msg: e.Value.(*kept).msg})
 		}
-		return
+		return items
 	}
 	for e := r.order.Back(); e != nil; e = e.Prev() {
 		if k := e.Value.(*kept); t.Matches(k.msg.topic) && k.at.Offset < at.Offset {
-			s.post(item{at: at, msg: k.msg})
+			items = append(items, item{at: at, msg: k.msg})
 		}
 	}
+	return items
 }

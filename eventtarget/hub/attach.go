@@ -175,7 +175,7 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 		case s.left != nil:
 			s.replayStored(u)
 		case !s.resumes:
-			h.retained.replay(s, everything, s.at)
+			s.beginWith([]eventtarget.Topic{everything}, s.at)
 		}
 		if s.inbox.overflow() != eventtarget.Conflate {
 			s.shard.follow(s, true)

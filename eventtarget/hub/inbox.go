@@ -156,6 +156,13 @@ func (b *inbox) over(n int) bool {
 	return b.count >= b.bounds.count || b.bytes+n > b.bounds.bytes
 }
 
+// waiting returns how many messages wait, and their bytes.
+func (b *inbox) waiting() (count, bytes int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.count, b.bytes
+}
+
 // charge accounts for messages that came, or with negative numbers went.
 func (b *inbox) charge(bytes, count int) {
 	b.bytes += bytes

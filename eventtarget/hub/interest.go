@@ -178,11 +178,12 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 				return
 			}
 		}
+		s.beginWith(live, at)
+		if s.hub.opts.Snapshot == nil {
+			return
+		}
 		for _, t := range live {
-			s.hub.retained.replay(s, t, at)
-			if s.hub.opts.Snapshot != nil {
-				holds = append(holds, s.hold(t, at))
-			}
+			holds = append(holds, s.hold(t, at))
 		}
 	})
 	s.hub.recheckSince(s, revoked)

@@ -79,7 +79,8 @@ type Options struct {
 	// and that is a [eventtarget.FaultPanic]. nil: for none.
 	Retain func(t eventtarget.Topic) bool
 	// RetainTopics bounds those: the least recently dispatched one gives way.
-	// Default 65536.
+	// Default 65536. Who asks for more of them than SpokeBytes and SpokeEvents allow is told a
+	// gap, and gets the last of them.
 	RetainTopics int
 
 	// Authorize is asked for each topic that a spoke subscribes to and for each

@@ -40,9 +40,7 @@ func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) bool 
 		}
 	}
 	if !resumes {
-		for _, t := range topics {
-			s.hub.retained.replay(s, t, at)
-		}
+		s.beginWith(topics, at)
 	}
 	return s.replay(u, at, topics)
 }
@@ -93,10 +91,7 @@ func (s *Spoke) beginBehind(lost, rest []item, topics []eventtarget.Topic) {
 	if len(rest) > 0 {
 		at = rest[0].at
 	}
-	var kept []item
-	for _, t := range topics {
-		kept = append(kept, s.hub.retained.before(t, at)...)
-	}
+	kept := s.hub.retained.before(topics, at)
 	count, cut := uint64(len(lost)), s.tooMany(kept, 4)
 	if cut > 0 {
 		count = 0
@@ -118,12 +113,13 @@ func (s *Spoke) fitting(missed []item) []item {
 }
 
 // tooMany returns how many items there are before the last ones that find room in a part of the
-// inbox. A single one has room in any that is empty.
+// inbox, beside what waits there. A single one has room in any that is empty.
 func (s *Spoke) tooMany(items []item, part int) (cut int) {
-	if len(items) == 1 {
+	waits, size := s.inbox.waiting()
+	if len(items) == 1 && waits == 0 {
 		return 0
 	}
-	count, bytes := s.hub.opts.SpokeEvents/part, s.hub.opts.SpokeBytes/part
+	count, bytes := s.hub.opts.SpokeEvents/part-waits, s.hub.opts.SpokeBytes/part-size
 	for cut = len(items); cut > 0; cut-- {
 		if count, bytes = count-1, bytes-len(items[cut-1].msg.bytes); count < 0 || bytes < 0 {
 			break

@@ -155,25 +155,41 @@ func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Positio
 	}
 }
 
-// replay puts what was retained before a position into the spoke's inbox there, the
-// oldest first.
-func (r *retained) replay(s *Spoke, t eventtarget.Topic, at framelog.Position) {
-	for _, i := range r.before(t, at) {
+// beginWith puts what of some topics was retained before a position into the spoke's inbox there:
+// if it is too much for that the last of it, behind a gap, with room to spare. Inside the log's Update.
+func (s *Spoke) beginWith(topics []eventtarget.Topic, at framelog.Position) {
+	kept := s.hub.retained.before(topics, at)
+	cut := s.tooMany(kept, 1)
+	if waits, _ := s.inbox.waiting(); s.inbox.overflow() == eventtarget.Block && waits+len(kept) <= 2*s.hub.opts.SpokeEvents {
+		cut = 0 // dispatchers wait behind it
+	}
+	if cut > 0 {
+		cut = s.tooMany(kept, 2)
+		s.post(item{at: at, msg: s.gapMessage(uint64(cut))})
+	}
+	for _, i := range kept[cut:] {
 		s.post(i)
 	}
 }
 
-// before returns what was retained before a position, there, the oldest first.
-func (r *retained) before(t eventtarget.Topic, at framelog.Position) (items []item) {
-	if t.ID != eventtarget.Wildcard {
-		if e, found := r.topics[t]; found && e.Value.(*kept).at.Offset < at.Offset {
-			items = append(items, item{at: at, msg: e.Value.(*kept).msg})
-		}
-		return items
-	}
-	for e := r.order.Back(); e != nil; e = e.Prev() {
-		if k := e.Value.(*kept); t.Matches(k.msg.topic) && k.at.Offset < at.Offset {
+// before returns what of some topics was retained before a position, there, the oldest of each first.
+func (r *retained) before(topics []eventtarget.Topic, at framelog.Position) (items []item) {
+	add := func(k *kept) {
+		if k.at.Offset < at.Offset {
 			items = append(items, item{at: at, msg: k.msg})
+		}
+	}
+	for _, t := range topics {
+		if t.ID != eventtarget.Wildcard {
+			if e, found := r.topics[t]; found {
+				add(e.Value.(*kept))
+			}
+			continue
+		}
+		for e := r.order.Back(); e != nil; e = e.Prev() {
+			if k := e.Value.(*kept); t.Matches(k.msg.topic) {
+				add(k)
+			}
 		}
 	}
 	return items

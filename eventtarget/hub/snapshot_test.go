@@ -74,6 +74,33 @@ func TestBehindGap(t *testing.T) {
 	}
 }
 
+// TestRetainMuch: for who begins with more than there is room for that is the last of it, behind a
+// gap, and no reason to be ended: it would come back to the same.
+func TestRetainMuch(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{SpokeEvents: 16, Retain: func(eventtarget.Topic) bool { return true }})
+		topics := []eventtarget.Topic{eventtarget.T("n", "*"), eventtarget.T("n", "19")}
+		count(t, h, 0, 16)
+		attach(t, h, hub.Meta{}).expect(counted(0, 16)...)
+		count(t, h, 16, 20)
+		want := append([]string{`__gap: {"count":12}`}, counted(12, 20)...)
+		attach(t, h, hub.Meta{}).expect(want...)
+		attach(t, h, hub.Meta{Topics: topics[:1]}).expect(want...)
+		attach(t, h, hub.Meta{Topics: topics}).expect(append(append([]string{`__gap: {"count":13}`}, counted(13, 20)...), "n:19 19")...)
+		p := attach(t, h, hub.Meta{Topics: topics[1:]})
+		p.expect("n:19 19")
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["n:*"]}}`)
+		p.expect(append([]string{"__subscribed:1 {}", `__gap: {"count":13}`}, counted(13, 20)...)...)
+		count(t, h, 20, 21)
+		p.expect(counted(20, 21)...)
+		blocks := newHub(t, hub.Options{SpokeEvents: 16, Overflow: eventtarget.Block, Retain: func(eventtarget.Topic) bool { return true }})
+		count(t, blocks, 0, 32)
+		attach(t, blocks, hub.Meta{}).expect(counted(0, 32)...)
+		count(t, blocks, 32, 33)
+		attach(t, blocks, hub.Meta{}).expect(append([]string{`__gap: {"count":25}`}, counted(25, 33)...)...)
+	})
+}
+
 // TestRetainPanics: a function that panics keeps nothing, is told, and stops nobody.
 func TestRetainPanics(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

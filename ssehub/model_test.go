@@ -105,6 +105,9 @@ func (w *walk) check(c *conn, complete bool) {
 			if try(from, upto, heard) {
 				return true
 			}
+			if w.small && w.more(c, from, upto, heard, complete) {
+				return true
+			}
 		}
 		return false
 	}
@@ -134,6 +137,32 @@ func (w *walk) check(c *conn, complete bool) {
 			c.name, c.at.n, c.topics, c.since, c.first, c.low, c.high, complete, c.heard, strings.Join(why[:min(len(why), 5)], "; "))
 	}
 	c.checked = !complete || !ok
+}
+
+// more is match for who begins anew where there is no room for all that came since: behind what is
+// kept there is a gap, and what was kept meanwhile.
+func (w *walk) more(c *conn, from, upto int, heard []item, complete bool) bool {
+	kept := []item{}
+	if w.keeps {
+		kept = w.kept(c, from, upto)
+	}
+	if len(heard) <= len(kept) || !heard[len(kept)].gap || !slices.Equal(heard[:len(kept)], kept) {
+		return false
+	}
+	gap, rest := heard[len(kept)].count, heard[len(kept)+1:]
+	for n := from + 1; n <= upto; n++ {
+		if gap != 0 && gap != w.between(c, from, n) {
+			continue
+		}
+		want := slices.DeleteFunc(w.expected(c, n, upto), func(i item) bool { return !i.live && !i.own && i.n < from })
+		if gap == 0 {
+			rest = heard[len(kept):]
+		}
+		if w.match(rest, want, complete) == nil {
+			return true
+		}
+	}
+	return false
 }
 
 // between counts what a connection is to hear of what was dispatched between two places.

@@ -53,6 +53,7 @@ func TestBehindMuch(t *testing.T) {
 		"nothing retained":  {hub.Options{SpokeEvents: 8}, 8, false, append([]string{`__gap: {"count":4}`}, counted(4, 8)...)},
 		"retained":          {hub.Options{SpokeEvents: 8, Retain: retain}, 6, false, append([]string{`__gap: {"count":2}`}, counted(0, 6)...)},
 		"too much retained": {hub.Options{SpokeEvents: 8, Retain: retain}, 16, false, append([]string{`__gap: {"count":0}`}, counted(10, 16)...)},
+		"retained, twice":   {hub.Options{SpokeEvents: 16, LogEvents: 10, Retain: retain}, 13, false, append(append([]string{`__gap: {"count":0}`}, counted(0, 3)...), append([]string{`__gap: {"count":3}`}, counted(3, 13)...)...)},
 		"snapshot":          {hub.Options{SpokeEvents: 8, Snapshot: snapshot}, 8, false, []string{`__gap: {"count":0}`, "n:all 3"}},
 		"a large one":       {hub.Options{SpokeBytes: 1000}, 1, true, append([]string{`__gap: {"count":1}`}, counted(0, 1)...)},
 		"a large one alone": {hub.Options{SpokeBytes: 900}, 0, true, []string{"n:large " + large}},

@@ -42,12 +42,13 @@ func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) bool 
 	if !resumes {
 		s.beginWith(topics, at)
 	}
-	return s.replay(u, at, topics)
+	return s.replay(u, at, topics, resumes)
 }
 
 // replay puts what the spoke's topics brought behind a place, which the log has, into its inbox. It
-// is false if that is too much, and a snapshot is to have it. Inside the log's Update.
-func (s *Spoke) replay(u framelog.Update, at framelog.Position, topics []eventtarget.Topic) bool {
+// is false if that is too much, and a snapshot is to have it. What was retained before the place the
+// spoke has got, unless it resumes there. Inside the log's Update.
+func (s *Spoke) replay(u framelog.Update, at framelog.Position, topics []eventtarget.Topic, resumes bool) bool {
 	begin := at
 	var missed []item
 	for at != u.Head() {
@@ -70,13 +71,17 @@ func (s *Spoke) replay(u framelog.Update, at framelog.Position, topics []eventta
 			return true
 		})
 	}
-	cut := s.tooMany(missed, 2)
+	cut := s.tooMuch(missed)
 	if cut > 0 && s.hub.opts.Snapshot != nil {
 		s.post(item{at: begin, msg: s.gapMessage(0)})
 		return false
 	}
 	if cut > 0 {
-		s.beginBehind(missed[:cut], missed[cut:], topics)
+		var got framelog.Position
+		if !resumes {
+			got = begin
+		}
+		s.beginBehind(missed[:cut], missed[cut:], topics, got)
 	}
 	for _, i := range missed[cut:] {
 		s.post(i)
@@ -85,14 +90,14 @@ func (s *Spoke) replay(u framelog.Update, at framelog.Position, topics []eventta
 }
 
 // beginBehind tells a spoke that comes back what it has no room for, and what is retained up to
-// the rest, as one gets that is new there.
-func (s *Spoke) beginBehind(lost, rest []item, topics []eventtarget.Topic) {
+// the rest, as one gets that is new there, but for what it has got.
+func (s *Spoke) beginBehind(lost, rest []item, topics []eventtarget.Topic, got framelog.Position) {
 	at := lost[len(lost)-1].msg.after
 	if len(rest) > 0 {
 		at = rest[0].at
 	}
-	kept := s.hub.retained.before(topics, at)
-	count, cut := uint64(len(lost)), s.tooMany(kept, 4)
+	kept := s.hub.retained.between(topics, got, at)
+	count, cut := uint64(len(lost)), tooMany(kept, s.room(1, 0))
 	if cut > 0 {
 		count = 0
 	}
@@ -105,23 +110,40 @@ func (s *Spoke) beginBehind(lost, rest []item, topics []eventtarget.Topic) {
 // fitting returns the last items that find room in the inbox with some to spare, behind
 // a gap for the others.
 func (s *Spoke) fitting(missed []item) []item {
-	cut := s.tooMany(missed, 2)
+	cut := s.tooMuch(missed)
 	if cut == 0 {
 		return missed
 	}
 	return append([]item{{at: missed[0].at, msg: s.gapMessage(uint64(cut))}}, missed[cut:]...)
 }
 
-// tooMany returns how many items there are before the last ones that find room in a part of the
-// inbox, beside what waits there. A single one has room in any that is empty.
-func (s *Spoke) tooMany(items []item, part int) (cut int) {
-	waits, size := s.inbox.waiting()
-	if len(items) == 1 && waits == 0 {
-		return 0
+// tooMuch is tooMany for what was missed, which is to leave room for more.
+func (s *Spoke) tooMuch(missed []item) (cut int) {
+	if waits, _ := s.inbox.waiting(); waits == 0 && len(missed) == 1 {
+		return 0 // an empty inbox has room for anything
 	}
-	count, bytes := s.hub.opts.SpokeEvents/part-waits, s.hub.opts.SpokeBytes/part-size
+	return tooMany(missed, s.room(2, 1))
+}
+
+// space is how many messages, and bytes of them, may yet come.
+type space struct{ count, bytes int }
+
+// room is so many quarters of the inbox, or what is left there beside what waits, a gap and some
+// more quarters that are for others, if that is less.
+func (s *Spoke) room(quarters, others int) space {
+	const gap = 128
+	count, bytes := s.hub.opts.SpokeEvents, s.hub.opts.SpokeBytes
+	waits, size := s.inbox.waiting()
+	return space{
+		min(count*quarters/4, count-waits-count*others/4-1),
+		min(bytes*quarters/4, bytes-size-bytes*others/4-gap),
+	}
+}
+
+// tooMany returns how many items there are before the last ones that there is room for.
+func tooMany(items []item, room space) (cut int) {
 	for cut = len(items); cut > 0; cut-- {
-		if count, bytes = count-1, bytes-len(items[cut-1].msg.bytes); count < 0 || bytes < 0 {
+		if room.count, room.bytes = room.count-1, room.bytes-len(items[cut-1].msg.bytes); room.count < 0 || room.bytes < 0 {
 			break
 		}
 	}

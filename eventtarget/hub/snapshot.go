@@ -2,6 +2,7 @@ package hub
 
 import (
 	"container/list"
+	"math"
 	"slices"
 	"time"
 
@@ -158,13 +159,15 @@ func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Positio
 // beginWith puts what of some topics was retained before a position into the spoke's inbox there:
 // if it is too much for that the last of it, behind a gap, with room to spare. Inside the log's Update.
 func (s *Spoke) beginWith(topics []eventtarget.Topic, at framelog.Position) {
-	kept := s.hub.retained.before(topics, at)
-	cut := s.tooMany(kept, 1)
-	if waits, _ := s.inbox.waiting(); s.inbox.overflow() == eventtarget.Block && waits+len(kept) <= 2*s.hub.opts.SpokeEvents {
-		cut = 0 // dispatchers wait behind it
+	kept := s.hub.retained.between(topics, framelog.Position{}, at)
+	waits, size := s.inbox.waiting()
+	all := space{s.hub.opts.SpokeEvents - waits, s.hub.opts.SpokeBytes - size}
+	if s.inbox.overflow() == eventtarget.Block { // dispatchers wait behind it
+		all = space{all.count + s.hub.opts.SpokeEvents, math.MaxInt}
 	}
-	if cut > 0 {
-		cut = s.tooMany(kept, 2)
+	cut := 0
+	if tooMany(kept, all) > 0 && len(kept)+waits > 1 {
+		cut = tooMany(kept, s.room(2, 1))
 		s.post(item{at: at, msg: s.gapMessage(uint64(cut))})
 	}
 	for _, i := range kept[cut:] {
@@ -172,10 +175,11 @@ func (s *Spoke) beginWith(topics []eventtarget.Topic, at framelog.Position) {
 	}
 }
 
-// before returns what of some topics was retained before a position, there, the oldest of each first.
-func (r *retained) before(topics []eventtarget.Topic, at framelog.Position) (items []item) {
+// between returns what of some topics was retained between two positions, at the second one, the
+// oldest of each first.
+func (r *retained) between(topics []eventtarget.Topic, from, at framelog.Position) (items []item) {
 	add := func(k *kept) {
-		if k.at.Offset < at.Offset {
+		if from.Offset <= k.at.Offset && k.at.Offset < at.Offset {
 			items = append(items, item{at: at, msg: k.msg})
 		}
 	}

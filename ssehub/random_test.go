@@ -58,7 +58,7 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		log = newSharedLog()
 	case "oldest dropped", "conflated", "disconnected":
 		servers, w.small = 1, true
-		o.LogEvents, o.SpokeEvents = 16<<w.rng.IntN(5), 32<<w.rng.IntN(3)
+		o.LogEvents, o.SpokeEvents = 16<<w.rng.IntN(5), 8<<w.rng.IntN(5)
 		o.SpokeBytes = []int{80 << 10, 1 << 20}[w.rng.IntN(2)]
 		if w.patient = w.one(2); w.patient {
 			o.Options.WriteTimeout, o.HandlerOptions.WriteTimeout = time.Hour, time.Hour

@@ -38,7 +38,7 @@ func (w *walk) wants(asked []eventtarget.Topic, topic eventtarget.Topic) bool {
 // expected is what a connection is to hear that begins at a place, when so many are in the log:
 // what is kept, if it is to get that, then all that was dispatched behind the place.
 func (w *walk) expected(c *conn, from, upto int) (all []item) {
-	if w.keeps && upto >= from {
+	if (w.keeps || w.snaps && len(c.topics) > 0) && upto >= from {
 		all = w.kept(c, from, upto)
 	}
 	o := 0
@@ -59,6 +59,11 @@ func (w *walk) kept(c *conn, before, upto int) (all []item) {
 	asked := c.topics
 	if len(asked) == 0 && !w.asks {
 		asked = []eventtarget.Topic{{Type: "*", ID: "*"}}
+	}
+	everything := eventtarget.Topic{Type: "*", ID: "*"}
+	if w.snaps && slices.Contains(asked, everything) { // of which the snapshot is the last one
+		asked = slices.DeleteFunc(slices.Clone(asked), func(t eventtarget.Topic) bool { return t == everything })
+		asked = append(asked, everything)
 	}
 	last := make(map[eventtarget.Topic]int)
 	for n := c.at.base; n < upto; n++ {
@@ -102,6 +107,9 @@ func (w *walk) check(c *conn, complete bool) {
 	}
 	anew := func(from int, heard []item) bool { // as one that is new begins there
 		for upto := max(from, c.low); upto <= c.high; upto++ {
+			if w.snaps && len(c.topics) > 0 { // which has what came until then
+				from = upto
+			}
 			if try(from, upto, heard) {
 				return true
 			}
@@ -128,7 +136,7 @@ func (w *walk) check(c *conn, complete bool) {
 			case w.between(c, c.since, n):
 				ok = anew(n, c.heard[1:])
 			case 0: // there may not be room for all that is kept
-				ok = anew(n, c.heard)
+				ok = anew(n, c.heard[1:]) || anew(n, c.heard)
 			}
 		}
 	}

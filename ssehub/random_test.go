@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/ssehub"
 )
 
@@ -66,6 +67,7 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		w.policy = map[string]eventtarget.Overflow{"oldest dropped": eventtarget.DropOldest, "conflated": eventtarget.Conflate, "disconnected": eventtarget.Disconnect}[kind]
 		o.Overflow = w.policy
 	}
+	w.snaps = !w.keeps && !w.small && w.one(2)
 	w.start = func(b *book) *server {
 		o := o
 		if log != nil {
@@ -93,9 +95,13 @@ func (w *walk) fault(f eventtarget.Fault) {
 
 // serve starts a hub.
 func (w *walk) serve(b *book, o ssehub.Options) *server {
+	s := &server{book: b, base: b.done, at: newListener(), taken: make(map[string]hub.Position)}
+	if w.snaps {
+		o.Snapshot = func(spoke *hub.Spoke, t eventtarget.Topic) ([]event, hub.Position) { return w.snapshot(s, spoke, t) }
+	}
 	h, err := ssehub.New(&o)
 	w.must(err)
-	s := &server{Hub: h, book: b, base: b.done, at: newListener()}
+	s.Hub = h
 	s.epoch, _, _ = strings.Cut(h.FormatPosition(h.Position()), ".")
 	mux := http.NewServeMux()
 	mux.HandleFunc("/sse", func(rw http.ResponseWriter, r *http.Request) {

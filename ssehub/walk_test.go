@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/ssehub"
 )
 
@@ -20,6 +21,7 @@ type walk struct {
 	rng     *rand.Rand
 	start   func(b *book) *server
 	keeps   bool // the last event of each topic is kept
+	snaps   bool // that is a snapshot of what was asked for
 	asks    bool // who asks for nothing hears nothing
 	policy  eventtarget.Overflow
 	small   bool // what a client has missed may have gone
@@ -52,6 +54,7 @@ type server struct {
 	at    *listener
 	http  *http.Server
 	dead  bool
+	taken map[string]hub.Position // snapshots, by spoke
 }
 
 func (w *walk) one(of int) bool { return w.rng.IntN(of) == 0 }
@@ -141,4 +144,21 @@ func (w *walk) sendOwn(a *agent) {
 		w.mu.Unlock()
 		_ = s.Dispatch(w.t.Context(), event{Type: topic.Type, ID: topic.ID, Payload: eventtarget.Raw(fmt.Sprintf(`"own %d"`, n))}) // it may be gone
 	}
+}
+
+// snapshot is the last event of each topic that is in the log; of all that a client asks for
+// those of one moment.
+func (w *walk) snapshot(s *server, spoke *hub.Spoke, t eventtarget.Topic) (events []event, at hub.Position) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	at, taken := s.taken[spoke.ID()]
+	if !taken {
+		at = s.Position()
+		s.taken[spoke.ID()] = at
+	}
+	upto, _ := s.parse(s.FormatPosition(at), nil)
+	for _, i := range w.kept(&conn{at: s, topics: []eventtarget.Topic{t}}, upto, upto) {
+		events = append(events, event{Type: i.topic.Type, ID: i.topic.ID, Payload: eventtarget.Raw(fmt.Sprintf(`"%d"`, i.n))})
+	}
+	return events, at
 }

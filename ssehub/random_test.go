@@ -50,6 +50,7 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 	if w.keeps {
 		o.Retain = func(eventtarget.Topic) bool { return true }
 	}
+	o.SpokeBytes = 64 << 20 // else much that is large is told as a gap when a client comes back
 	servers := 3
 	var log *sharedLog
 	switch kind {

@@ -1,6 +1,7 @@
 package hub_test
 
 import (
+	"strconv"
 	"testing"
 	"testing/synctest"
 
@@ -46,4 +47,33 @@ func TestSnapshotOfEverything(t *testing.T) {
 			t.Errorf("it is said to have lost %d", lost)
 		}
 	})
+}
+
+// TestSnapshotsAtOnce: the same for who asks for everything and for a type at once, and for who is
+// sent what is dispatched to all anyway.
+func TestSnapshotsAtOnce(t *testing.T) {
+	for _, policy := range []eventtarget.Overflow{eventtarget.Disconnect, eventtarget.Conflate} {
+		t.Run(policy.String(), func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var h *hub.Hub
+				at := 0
+				h = newHub(t, hub.Options{Overflow: policy, Snapshot: func(_ *hub.Spoke, topic eventtarget.Topic) ([]eventtarget.Event[raw], hub.Position) {
+					dispatch(t, h, "n", strconv.Itoa(at), strconv.Itoa(at))
+					at++
+					return []eventtarget.Event[raw]{event("n", "upto "+topic.String(), strconv.Itoa(at))}, h.Position()
+				}})
+				p := attach(t, h, hub.Meta{Topics: []eventtarget.Topic{eventtarget.T("*", "*"), eventtarget.T("n", "*")}})
+				p.expect("n:upto * 1", "n:upto n:* 2")
+				count(t, h, 2, 3)
+				p.expect("n:2 2")
+				q := attach(t, h, hub.Meta{})
+				at = 3
+				q.send(`{"type":"__subscribe","id":"1","payload":{"topics":["*"]}}`)
+				q.expect("__subscribed:1 {}", "n:upto * 4")
+				p.expect("n:3 3")
+				count(t, h, 4, 5)
+				q.expect("n:4 4")
+			})
+		})
+	}
 }

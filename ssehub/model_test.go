@@ -60,11 +60,6 @@ func (w *walk) kept(c *conn, before, upto int) (all []item) {
 	if len(asked) == 0 && !w.asks {
 		asked = []eventtarget.Topic{{Type: "*", ID: "*"}}
 	}
-	everything := eventtarget.Topic{Type: "*", ID: "*"}
-	if w.snaps && slices.Contains(asked, everything) { // of which the snapshot is the last one
-		asked = slices.DeleteFunc(slices.Clone(asked), func(t eventtarget.Topic) bool { return t == everything })
-		asked = append(asked, everything)
-	}
 	last := make(map[eventtarget.Topic]int)
 	for n := c.at.base; n < upto; n++ {
 		last[c.at.book.topics[n]] = n

@@ -105,7 +105,7 @@ func newJournal(h *Hub) (*journal, error) {
 
 func (j *journal) restore(r Record) {
 	j.handling.found(r, j.hub.opts.LogEvents, j.hub.opts.LogBytes)
-	if j.shared != nil && !j.shared.counts(r) {
+	if j.shared != nil && (!j.shared.counts(r) || j.shared.older(r)) {
 		return
 	}
 	j.account(r)

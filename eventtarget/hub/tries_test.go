@@ -77,12 +77,15 @@ func TestSharedOlderAttempt(t *testing.T) {
 				if n := len(peersOf(at)); n != 1 {
 					t.Errorf("%d spokes where the later attempt is", n)
 				}
+				later.send(`{"type":"m","id":""}`)
+				synctest.Wait()
 				later.conn.Cut()
 				synctest.Wait()
-				for n, h := range []*hub.Hub{a, b, c} {
+				// One that begins only now reads of both attempts, too.
+				for n, h := range []*hub.Hub{sharing(t, log, hub.Options{}), a, b, c} {
 					p, again := open(t, h, "ada", resumeAt(w, 2, seq)+fmt.Sprintf(`,"try":%d`, n+3))
-					if !again.Resumed {
-						t.Error("not resumed in the end")
+					if !again.Resumed || again.Received != 1 {
+						t.Errorf("welcomed with %+v in the end", again)
 					}
 					p.expect()
 					p.conn.Cut()

@@ -23,7 +23,7 @@ func TestTokenInURL(t *testing.T) {
 	}{
 		{auth.FromQuery("token", static), "token=secret&topic=a:1", http.StatusOK, ""},
 		{auth.FromQuery("token", static), "token=guess&topic=a:1", http.StatusUnauthorized, "unauthorized"},
-		{auth.FromQuery("token", static), "token=secret&topics=a:1", http.StatusBadRequest, "unknown parameter topics (known: topic, event, lastEventId, token)"},
+		{auth.FromQuery("token", static), "token=secret&topics=a:1", http.StatusBadRequest, "unknown parameter topics (known: topic, new, event, lastEventId, token)"},
 		{auth.FromQuery("t", auth.FromQuery("token", static)), "token=secret", http.StatusOK, ""},
 		{nil, "token=secret&topic=a:1", http.StatusBadRequest, "unknown parameter token"},
 	} {

@@ -144,7 +144,7 @@ func (h *handler) listen(w http.ResponseWriter, r *http.Request) error {
 	}
 	meta := h.gate.Meta(r)
 	var err error
-	if meta.Topics, err = topics(r); err != nil {
+	if meta.Topics, meta.Added, err = topics(r); err != nil {
 		return err
 	}
 	r, read := httpgate.NoteParameters(r)
@@ -159,6 +159,9 @@ func (h *handler) listen(w http.ResponseWriter, r *http.Request) error {
 	if id := lastEventID(r); id != "" {
 		id, meta.HeardNothing = strings.CutSuffix(id, heardNothing)
 		meta.Since, meta.Resumes = h.hub.ParsePosition(id), true
+	}
+	if r.Header.Get(lastEventHeader) != "" { // it comes back by itself, and asks as it did before
+		meta.Added = nil
 	}
 	c := newStream(h, r.URL.Query().Get("event") == unnamedEvents)
 	if _, err := h.hub.Attach(c, meta); err != nil {
@@ -195,31 +198,37 @@ func (h *handler) allowOrigin(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// topics reads what the request asks for.
-func topics(r *http.Request) (all []eventtarget.Topic, err error) {
+// topics reads what the request asks for, and what of that its client had not asked for when it had
+// the id that it says.
+func topics(r *http.Request) (all, added []eventtarget.Topic, err error) {
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return nil, &Refusal{Status: http.StatusBadRequest, Text: "the query cannot be read: " + err.Error()}
+		return nil, nil, &Refusal{Status: http.StatusBadRequest, Text: "the query cannot be read: " + err.Error()}
 	}
 	for _, event := range query["event"] {
 		if event != unnamedEvents {
-			return nil, &Refusal{Status: http.StatusBadRequest, Text: "event can only be " + unnamedEvents}
+			return nil, nil, &Refusal{Status: http.StatusBadRequest, Text: "event can only be " + unnamedEvents}
 		}
 	}
-	for _, text := range query["topic"] {
-		t, err := eventtarget.ParseTopic(text)
-		if err != nil {
-			return nil, &Refusal{Status: http.StatusBadRequest, Text: err.Error()}
+	for _, p := range []struct {
+		name   string
+		topics *[]eventtarget.Topic
+	}{{"topic", &all}, {"new", &added}} {
+		for _, text := range query[p.name] {
+			t, err := eventtarget.ParseTopic(text)
+			if err != nil {
+				return nil, nil, &Refusal{Status: http.StatusBadRequest, Text: err.Error()}
+			}
+			*p.topics = append(*p.topics, t)
 		}
-		all = append(all, t)
 	}
-	return all, nil
+	return append(all, added...), added, nil
 }
 
 // checkParameters refuses a parameter that is not ours and was not read by who let the
 // request in: a topic that was misspelt would be everything.
 func checkParameters(r *http.Request, read []string) error {
-	known := append([]string{"topic", "event", "lastEventId"}, read...)
+	known := append([]string{"topic", "new", "event", "lastEventId"}, read...)
 	for name := range r.URL.Query() {
 		if !slices.Contains(known, name) {
 			return &Refusal{Status: http.StatusBadRequest, Text: "unknown parameter " + name + " (known: " + strings.Join(known, ", ") + ")"}
@@ -235,10 +244,12 @@ const unnamedEvents = "message"
 // has no id: who comes back with this one may not have got it.
 const heardNothing = ".new"
 
+const lastEventHeader = "Last-Event-ID"
+
 // lastEventID is where the client was: what its EventSource sends by itself, or the
 // parameter for one that is made anew.
 func lastEventID(r *http.Request) string {
-	if id := r.Header.Get("Last-Event-ID"); id != "" {
+	if id := r.Header.Get(lastEventHeader); id != "" {
 		return id
 	}
 	return r.URL.Query().Get("lastEventId")

@@ -322,6 +322,31 @@ func TestCutBeforeFirst(t *testing.T) {
 	}
 }
 
+// TestAdded: beside the place at which it was, a client says which topics are new, and gets what is
+// retained of those. An EventSource that comes back by itself asks as before, and has that.
+func TestAdded(t *testing.T) {
+	h, url := serve(t, ssehub.Options{Options: hub.Options{Retain: func(eventtarget.Topic) bool { return true }}})
+	dispatch(t, h, "n", "0", "0")
+	dispatch(t, h, "n", "1", "1")
+	s := listen(t, url+"?topic=n:0", "")
+	s.block()
+	s.event()
+	dispatch(t, h, "n", "0", "2")
+	id, _ := s.event()
+	s.stop()
+	expect := func(s *source, want string) {
+		t.Helper()
+		s.block()
+		if _, rest := s.event(); !strings.HasSuffix(rest, want) {
+			t.Errorf("heard %s first, want %s", rest, want)
+		}
+		s.stop()
+	}
+	expect(listen(t, url+"?topic=n:0&new=n:1&lastEventId="+id, ""), `{"type":"n","id":"1","payload":1}`)
+	dispatch(t, h, "n", "0", "3")
+	expect(listen(t, url+"?topic=n:0&new=n:1&lastEventId="+id, id), `{"type":"n","id":"0","payload":3}`)
+}
+
 // TestBadOptions: what would refuse every request, or end it at its first byte, is told
 // before there is one.
 func TestBadOptions(t *testing.T) {

@@ -104,7 +104,7 @@ func (h *Hub) newSpoke(a *attachment, meta *Meta) *Spoke {
 	s := &Spoke{
 		hub: h, att: a, out: a, place: -1, since: now.UnixNano(),
 		id: meta.ID, identity: meta.Identity, transport: meta.Transport, addr: meta.Addr, path: meta.Path, headers: meta.Headers,
-		values: maps.Clone(meta.Values), granted: meta.Values, resumes: meta.Resumes,
+		values: maps.Clone(meta.Values), granted: meta.Values, resumes: meta.Resumes, added: meta.Added,
 	}
 	if h.journal != nil {
 		s.uplink = new(uplink)

@@ -166,7 +166,7 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 				live = append(live, t)
 			}
 		}
-		at := s.placeFor(u.Head())
+		at, rest := s.placeFor(u.Head()), live
 		if answer != nil {
 			if late = s.hub.unconfirmed(live); len(late) == 0 {
 				s.post(item{at: at, msg: answer(refused)})
@@ -174,7 +174,14 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		}
 		if s.replays && len(live) > 0 {
 			s.replays = false
-			if s.replayFirst(u, live) {
+			var added []eventtarget.Topic
+			added, rest = s.wasAdded(live)
+			if s.hub.opts.Snapshot != nil {
+				for _, t := range added {
+					holds = append(holds, s.hold(t, s.at))
+				}
+			}
+			if s.replayFirst(u, live, added) {
 				return
 			}
 		}
@@ -182,7 +189,7 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		if s.hub.opts.Snapshot == nil {
 			return
 		}
-		for _, t := range live {
+		for _, t := range rest {
 			holds = append(holds, s.hold(t, at))
 		}
 	})
@@ -203,6 +210,18 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		s.hub.wg.Go(func() { s.answerLate(late, refused, answer) })
 	}
 	return refused
+}
+
+// wasAdded takes the topics apart: those that are new to a spoke that resumes, and the rest.
+func (s *Spoke) wasAdded(topics []eventtarget.Topic) (added, rest []eventtarget.Topic) {
+	for _, t := range topics {
+		if s.resumes && slices.Contains(s.added, t) {
+			added = append(added, t)
+		} else {
+			rest = append(rest, t)
+		}
+	}
+	return added, rest
 }
 
 // want adds a topic to what s hears. Inside the log's Update.

@@ -235,6 +235,9 @@ type Meta struct {
 	// HeardNothing tells, with Resumes, that nothing has reached the peer over the connection
 	// that began at Since: it gets what one that is new gets there, before what came after that.
 	HeardNothing bool
+	// Added are, with Resumes, those of Topics that the peer did not ask for at Since: of them it
+	// gets what one that is new gets there, before what came after that.
+	Added []eventtarget.Topic
 	// Topics are what the spoke hears, of what is dispatched to all, as if it had
 	// subscribed; one that it may not hear ends it. nil: what the hub sends unasked.
 	Topics []eventtarget.Topic

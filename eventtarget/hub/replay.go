@@ -25,8 +25,9 @@ func (s *Spoke) missedSince(u framelog.Update, since Position, filtered bool) bo
 }
 
 // replayFirst sends the spoke what its first topics have brought since it was away or, if it is
-// new, since it came. It is false if a snapshot is to have that. Inside the log's Update.
-func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) bool {
+// new, since it came; of those that it has added, and if it is new of all, behind what was retained.
+// It is false if a snapshot is to have that. Inside the log's Update.
+func (s *Spoke) replayFirst(u framelog.Update, topics, added []eventtarget.Topic) bool {
 	if s.left != nil {
 		s.replayStored(u)
 		return true
@@ -41,6 +42,8 @@ func (s *Spoke) replayFirst(u framelog.Update, topics []eventtarget.Topic) bool 
 	}
 	if !resumes {
 		s.beginWith(topics, at)
+	} else {
+		s.beginWith(added, at)
 	}
 	return s.replay(u, at, topics, resumes)
 }

@@ -104,7 +104,7 @@ func (h *Hub) newSpoke(a *attachment, meta *Meta) *Spoke {
 	s := &Spoke{
 		hub: h, att: a, out: a, place: -1, since: now.UnixNano(),
 		id: meta.ID, identity: meta.Identity, transport: meta.Transport, addr: meta.Addr, path: meta.Path, headers: meta.Headers,
-		values: maps.Clone(meta.Values), granted: meta.Values, resumes: meta.Resumes, added: meta.Added,
+		values: maps.Clone(meta.Values), granted: meta.Values, resumes: meta.Resumes,
 	}
 	if h.journal != nil {
 		s.uplink = new(uplink)
@@ -186,7 +186,7 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 	})
 	h.recheckSince(s, revoked)
 	if asked {
-		welcome.Refused = s.hear(append(g.topics, meta.Topics...), nil)
+		welcome.Refused = s.hear(append(g.topics, meta.Topics...), meta.Added, nil)
 	}
 	s.awaitBus()
 	if g.hello != nil {

@@ -124,16 +124,17 @@ func (h *Hub) forget(s *Spoke) {
 func (s *Spoke) subscribe(m wire.Message) error {
 	topics, err := topicsOf(m)
 	if err == nil {
-		s.hear(topics, func(refused map[string]string) *message {
+		s.hear(topics, nil, func(refused map[string]string) *message {
 			return s.hub.control(wire.Subscribed, m.ID, wire.SubscribedPayload{Refused: refused})
 		})
 	}
 	return err
 }
 
-// hear adds topics to what s hears, and returns those that it may not, with reasons.
-// The answer, if there is to be one, stands before all that they bring.
-func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]string) *message) (refused map[string]string) {
+// hear adds topics to what s hears, and returns those that it may not, with reasons. Of those that
+// were added by one that resumes nothing has come before. The answer, if there is to be one,
+// stands before all that they bring.
+func (s *Spoke) hear(topics, added []eventtarget.Topic, answer func(refused map[string]string) *message) (refused map[string]string) {
 	refused = make(map[string]string)
 	revoked := s.revoked.Load()
 	var fresh, forbidden []eventtarget.Topic
@@ -174,14 +175,14 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 		}
 		if s.replays && len(live) > 0 {
 			s.replays = false
-			var added []eventtarget.Topic
-			added, rest = s.wasAdded(live)
+			var anew []eventtarget.Topic
+			anew, rest = s.wasAdded(live, added)
 			if s.hub.opts.Snapshot != nil {
-				for _, t := range added {
+				for _, t := range anew {
 					holds = append(holds, s.hold(t, s.at))
 				}
 			}
-			if s.replayFirst(u, live, added) {
+			if s.replayFirst(u, live, anew) {
 				return
 			}
 		}
@@ -212,16 +213,16 @@ func (s *Spoke) hear(topics []eventtarget.Topic, answer func(refused map[string]
 	return refused
 }
 
-// wasAdded takes the topics apart: those that are new to a spoke that resumes, and the rest.
-func (s *Spoke) wasAdded(topics []eventtarget.Topic) (added, rest []eventtarget.Topic) {
+// wasAdded takes topics apart: those that are new to a spoke that resumes, and the rest.
+func (s *Spoke) wasAdded(topics, added []eventtarget.Topic) (anew, rest []eventtarget.Topic) {
 	for _, t := range topics {
-		if s.resumes && slices.Contains(s.added, t) {
-			added = append(added, t)
+		if s.resumes && slices.Contains(added, t) {
+			anew = append(anew, t)
 		} else {
 			rest = append(rest, t)
 		}
 	}
-	return added, rest
+	return anew, rest
 }
 
 // want adds a topic to what s hears. Inside the log's Update.
@@ -280,7 +281,7 @@ func (s *Spoke) reconcile(g greeting) (refused map[string]string) {
 		}
 	}
 	s.drop(unwanted)
-	return s.hear(g.topics, nil)
+	return s.hear(g.topics, nil, nil)
 }
 
 func topicsOf(m wire.Message) ([]eventtarget.Topic, error) {

@@ -61,7 +61,6 @@ type Spoke struct {
 	topics     map[eventtarget.Topic]struct{} // that it subscribed to; nil: it never did
 	left       *returning                     // what another process has left of it
 	resumes    bool                           // see Meta
-	added      []eventtarget.Topic            // see Meta
 	replays    bool                           // its first topics begin in the past: see replayFirst. Inside the log's Update
 	everything bool                           // it gets all that is dispatched to all
 

@@ -98,7 +98,11 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 	case "a log":
 		w.moves = true
 		log := newSharedLog()
-		w.start = func() *hub.Hub { return sharing(t, log, o) }
+		w.start = func() *hub.Hub {
+			s := &slowStore{sharedStore: log.open()}
+			w.slow = append(w.slow, s)
+			return storedHub(t, s, o)
+		}
 		w.hubs = []*hub.Hub{w.start(), w.start(), w.start()}
 	}
 	return w
@@ -156,8 +160,12 @@ func (w *walk) step() {
 		w.settle()
 	case r < 95 && len(w.present()) > 2:
 		w.leave(w.spokes[w.anyone()])
-	case r < 97 && w.start != nil:
+	case r < 96 && w.start != nil:
 		w.die(w.rng.IntN(len(w.hubs)))
+	case r < 98 && w.slow != nil:
+		i, d := w.rng.IntN(len(w.hubs)), time.Duration(w.rng.IntN(1000))*time.Millisecond
+		w.note("the store of hub %d takes %v", i, d)
+		w.slow[i].until.Store(time.Now().Add(d).UnixNano())
 	default: // somebody waits to be connected, but not for long
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Duration(w.rng.IntN(300))*time.Millisecond)
 		defer cancel()
@@ -169,6 +177,9 @@ func (w *walk) fromHub() {
 	i := w.rng.IntN(len(w.hubs))
 	h, who, n := w.hubs[i], "hub"+strconv.Itoa(i), w.anyone()
 	what := w.rng.IntN(6)
+	if w.slow != nil && w.slow[i].late() > 0 {
+		return // it would be waited for
+	}
 	switch {
 	case w.bridges != nil: // what is for some alone no bridge carries
 		to := w.present()
@@ -279,6 +290,9 @@ func (w *walk) die(i int) {
 	}
 	old.Close()
 	w.hubs[i] = w.start()
+	if w.slow != nil {
+		w.slow[i], w.slow = w.slow[len(w.hubs)], w.slow[:len(w.hubs)]
+	}
 	for _, e := range w.ears {
 		switch {
 		case e.place != ^i || e.until != nil:

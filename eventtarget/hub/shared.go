@@ -34,6 +34,7 @@ type shared struct {
 	over  bool                 // nothing comes back any more. Under mu
 	idle  chan struct{}        // closed when sent has become empty; nil: nobody waits. Under mu
 	heard map[string]time.Time // when a hub last said something. Under mu
+	ended map[string]time.Time // when a session was over. Under mu
 	sent  map[uint64]entry     // by ref, what has not come back yet. Under mu
 	doubt uint64               // of these the log may have lost some, up to this ref. Under mu
 }
@@ -41,7 +42,7 @@ type shared struct {
 func newShared(j *journal, log SharedStore) *shared {
 	x := &shared{
 		journal: j, log: log, id: newID()[:10], named: make(chan struct{}),
-		heard: make(map[string]time.Time), sent: make(map[uint64]entry),
+		heard: make(map[string]time.Time), ended: make(map[string]time.Time), sent: make(map[uint64]entry),
 	}
 	x.ears.hub = j.hub
 	return x
@@ -103,14 +104,20 @@ func (x *shared) followAll() {
 }
 
 // counts notes that a hub lives, and tells whether a record is of one that may say this:
-// not of a session that has moved elsewhere. Under mu, but for Restore.
+// not of a session that has moved elsewhere, and perhaps ended there. Under mu, but for Restore.
 func (x *shared) counts(r Record) bool {
 	x.heard[r.Hub] = time.Now()
 	if r.Session == "" || r.Kind == RecordMoved {
 		return true
 	}
 	s := x.returning[r.Session]
-	return s == nil || s.hub == r.Hub
+	if _, over := x.ended[r.Session]; over || s != nil && s.hub != r.Hub {
+		return false
+	}
+	if r.Kind == RecordEnded {
+		x.ended[r.Session] = time.Now()
+	}
+	return true
 }
 
 // older tells of a record that takes a session over for an attempt of its peer's that was
@@ -290,6 +297,7 @@ func (x *shared) prune() {
 	x.mu.Lock()
 	defer x.mu.Unlock()
 	silent := time.Now().Add(-2 * max(x.hub.opts.SessionTimeout, time.Second))
+	maps.DeleteFunc(x.ended, func(_ string, at time.Time) bool { return at.Before(silent) })
 	for hub, last := range x.heard {
 		if hub == x.id || last.After(silent) {
 			continue

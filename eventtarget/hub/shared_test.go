@@ -102,6 +102,37 @@ func sharing(t *testing.T, log *sharedLog, o hub.Options) *hub.Hub {
 	return newHub(t, o)
 }
 
+// slowStore is a way to a log that may take until some time, in both directions.
+type slowStore struct {
+	*sharedStore
+	until atomic.Int64 // Unix nanoseconds
+}
+
+func (s *slowStore) late() time.Duration { return time.Until(time.Unix(0, s.until.Load())) }
+
+func (s *slowStore) wait(ctx context.Context) {
+	select {
+	case <-time.After(s.late()):
+	case <-ctx.Done():
+	}
+}
+
+func (s *slowStore) Append(records []hub.Record) error {
+	s.wait(context.Background())
+	defer s.wait(context.Background())
+	return s.sharedStore.Append(records)
+}
+
+func (s *slowStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
+	return func(yield func(hub.Record, error) bool) {
+		for r, err := range s.sharedStore.Follow(ctx) {
+			if s.wait(ctx); !yield(r, err) {
+				return
+			}
+		}
+	}
+}
+
 // seq returns the number of the last record.
 func (l *sharedLog) seq() uint64 {
 	l.mu.Lock()

@@ -192,3 +192,40 @@ func peersOf(h *hub.Hub) (all []*hub.Spoke) {
 	}
 	return all
 }
+
+// What a session sent, and its hub is late in giving to the log, does not count behind the end that
+// the session came to elsewhere: there it was sent again.
+func TestSharedLateBehindTheEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		stuck := &stuckStore{sharedStore: log.open()}
+		a, b := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: stuck}), sharing(t, log, hub.Options{})
+		var all []*heard
+		for _, h := range []*hub.Hub{a, b} {
+			all = append(all, listen(t, h, "m:*"))
+		}
+		p, w := open(t, a, "ada", "")
+		free := make(chan struct{})
+		stuck.busy.Store(&free)
+		p.send(`{"type":"m","id":""}`)
+		synctest.Wait()
+		p.conn.Cut()
+		synctest.Wait()
+		q, again := open(t, b, "ada", resumeAt(w, 0, w.Place.Seq)+`,"try":1`)
+		if !again.Resumed || again.Received != 0 {
+			t.Fatalf("welcomed with %+v", again)
+		}
+		q.send(`{"type":"m","id":""}`)
+		synctest.Wait()
+		q.conn.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+		synctest.Wait()
+		close(free)
+		synctest.Wait()
+		all = append(all, listen(t, sharing(t, log, hub.Options{}), "m:*"))
+		for n, ear := range all {
+			if got, want := len(ear.payloads()), []int{1, 1, 0}[n]; got != want {
+				t.Errorf("hub %d hears it %d times, not %d", n, got, want)
+			}
+		}
+	})
+}

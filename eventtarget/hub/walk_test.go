@@ -31,6 +31,7 @@ type walk struct {
 	start func() *hub.Hub // another hub, in the place of one that dies; nil: none does
 	store hub.Store       // the hub's, if it has one
 	crash func()          // makes of it what another process finds
+	slow  []*slowStore    // of the hubs, if they share a log
 	moves bool            // each connection of a spoke is to another hub
 	asks  bool            // who asks for nothing hears nothing
 	keeps bool            // the last event of each topic is kept
@@ -222,11 +223,17 @@ func (w *walk) bridge(i int) {
 // settle waits until everyone is connected and everything has arrived.
 func (w *walk) settle() {
 	synctest.Wait() // who is cut off knows
+	if w.slow != nil {
+		<-time.After(time.Second)
+	}
 	for _, n := range w.present() {
 		w.must(w.spokes[n].Ready(w.t.Context()))
 	}
 	for _, b := range w.bridges {
 		w.must(b.Ready(w.t.Context()))
+	}
+	if w.slow != nil {
+		<-time.After(time.Second)
 	}
 	synctest.Wait()
 	w.note("settled")

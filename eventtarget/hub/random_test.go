@@ -80,7 +80,11 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 			w.bridge(i)
 		}
 	case "a store", "files":
-		w.start = func() *hub.Hub { return storedHub(t, w.store, o) }
+		w.start = func() *hub.Hub {
+			s := &slowStore{Store: w.store}
+			w.slow = append(w.slow, s)
+			return storedHub(t, s, o)
+		}
 		if kind == "files" {
 			dir := t.TempDir()
 			w.store = openFiles(t, dir)
@@ -99,8 +103,9 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		w.moves = true
 		log := newSharedLog()
 		w.start = func() *hub.Hub {
-			s := &slowStore{sharedStore: log.open()}
-			w.slow = append(w.slow, s)
+			s := &slowLog{log: log.open()}
+			s.Store = s.log
+			w.slow = append(w.slow, &s.slowStore)
 			return storedHub(t, s, o)
 		}
 		w.hubs = []*hub.Hub{w.start(), w.start(), w.start()}

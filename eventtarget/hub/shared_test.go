@@ -102,9 +102,9 @@ func sharing(t *testing.T, log *sharedLog, o hub.Options) *hub.Hub {
 	return newHub(t, o)
 }
 
-// slowStore is a way to a log that may take until some time, in both directions.
+// slowStore is a store that may take until some time.
 type slowStore struct {
-	*sharedStore
+	hub.Store
 	until atomic.Int64 // Unix nanoseconds
 }
 
@@ -120,12 +120,18 @@ func (s *slowStore) wait(ctx context.Context) {
 func (s *slowStore) Append(records []hub.Record) error {
 	s.wait(context.Background())
 	defer s.wait(context.Background())
-	return s.sharedStore.Append(records)
+	return s.Store.Append(records)
 }
 
-func (s *slowStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
+// slowLog is a way to a log that may, in both directions.
+type slowLog struct {
+	slowStore
+	log *sharedStore
+}
+
+func (s *slowLog) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 	return func(yield func(hub.Record, error) bool) {
-		for r, err := range s.sharedStore.Follow(ctx) {
+		for r, err := range s.log.Follow(ctx) {
 			if s.wait(ctx); !yield(r, err) {
 				return
 			}

@@ -31,7 +31,7 @@ type walk struct {
 	start func() *hub.Hub // another hub, in the place of one that dies; nil: none does
 	store hub.Store       // the hub's, if it has one
 	crash func()          // makes of it what another process finds
-	slow  []*slowStore    // of the hubs, if they share a log
+	slow  []*slowStore    // of the hubs, if they have any
 	moves bool            // each connection of a spoke is to another hub
 	asks  bool            // who asks for nothing hears nothing
 	keeps bool            // the last event of each topic is kept

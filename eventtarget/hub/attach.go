@@ -49,6 +49,8 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		s.left, s.session = left, h.newSession(g.hello, left)
 		if left == nil {
 			defer h.arrive(s.session.id)()
+		} else {
+			s.uplink.after = left.heard
 		}
 	}
 	if err := h.join(s); err != nil {

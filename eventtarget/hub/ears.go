@@ -26,10 +26,11 @@ type ears struct {
 	late   uint64 // for the listeners, which were closed meanwhile
 }
 
-// said is an event, or an uplink: what waits there comes first.
+// said is an event; or an uplink: what waits there comes first; or what is closed in its turn.
 type said struct {
 	event eventtarget.Event[eventtarget.Raw]
 	first *uplink
+	mark  chan struct{}
 }
 
 // hear takes an event, if somebody here hears it. As much may wait for listeners that hold up
@@ -57,6 +58,19 @@ func (x *ears) behind(first *uplink) {
 	x.put(said{first: first})
 }
 
+// mark returns what is closed when all that came before has been heard; nil if it has. Behind
+// that comes what a spoke sends to this hub, whose peer said it at another one.
+func (x *ears) mark() <-chan struct{} {
+	x.mu.Lock()
+	defer x.mu.Unlock()
+	if !x.runs {
+		return nil
+	}
+	m := make(chan struct{})
+	x.put(said{mark: m})
+	return m
+}
+
 // put adds to the queue. Under mu.
 func (x *ears) put(s said) {
 	x.queue = append(x.queue, s)
@@ -79,9 +93,12 @@ func (x *ears) run() {
 		for len(x.batch) > 0 {
 			s := x.batch[0]
 			x.batch = x.batch[1:]
-			if s.first != nil {
+			switch {
+			case s.first != nil:
 				s.first.settle()
-			} else if err := x.hub.registry.Deliver(x.hub.ctx, s.event); errors.Is(err, eventtarget.ErrClosed) {
+			case s.mark != nil:
+				close(s.mark)
+			case errors.Is(x.hub.registry.Deliver(x.hub.ctx, s.event), eventtarget.ErrClosed):
 				x.late++
 			}
 		}

@@ -62,6 +62,8 @@ type returning struct {
 	hub  string    // that it is at
 	try  uint64    // which of its peer's attempts to resume it has brought it there
 	idle time.Time // since when it is at this hub and has no spoke; zero: it has, or is elsewhere
+
+	heard <-chan struct{} // closed when the hub's listeners have heard what it said elsewhere; nil: they have
 }
 
 // newJournal reads what the store has.

@@ -72,7 +72,13 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 	case "one hub":
 		w.hubs = []*hub.Hub{newHub(t, o)}
 	case "three hubs":
-		w.hubs, _ = joined(t, new(inprocess.Bus), 3, o)
+		for bus := new(inprocess.Bus); len(w.hubs) < 3; {
+			member := &lateBus{Target: bus.Join(nil)}
+			w.late = append(w.late, &member.delay)
+			w.hubs = append(w.hubs, newHub(t, o))
+			_, err := w.hubs[len(w.hubs)-1].Join(t.Context(), member, nil)
+			w.must(err)
+		}
 	case "a ring":
 		o.Bridged = true
 		w.hubs = newHubs(t, 3, o)
@@ -81,8 +87,8 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		}
 	case "a store", "files":
 		w.start = func() *hub.Hub {
-			s := &slowStore{Store: w.store}
-			w.slow = append(w.slow, s)
+			s := &lateStore{Store: w.store}
+			w.late = append(w.late, &s.delay)
 			return storedHub(t, s, o)
 		}
 		if kind == "files" {
@@ -103,9 +109,9 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		w.moves = true
 		log := newSharedLog()
 		w.start = func() *hub.Hub {
-			s := &slowLog{log: log.open()}
+			s := &lateLog{log: log.open()}
 			s.Store = s.log
-			w.slow = append(w.slow, &s.slowStore)
+			w.late = append(w.late, &s.delay)
 			return storedHub(t, s, o)
 		}
 		w.hubs = []*hub.Hub{w.start(), w.start(), w.start()}
@@ -167,10 +173,10 @@ func (w *walk) step() {
 		w.leave(w.spokes[w.anyone()])
 	case r < 96 && w.start != nil:
 		w.die(w.rng.IntN(len(w.hubs)))
-	case r < 98 && w.slow != nil:
-		i, d := w.rng.IntN(len(w.hubs)), time.Duration(w.rng.IntN(1000))*time.Millisecond
-		w.note("the store of hub %d takes %v", i, d)
-		w.slow[i].until.Store(time.Now().Add(d).UnixNano())
+	case r < 98 && w.late != nil:
+		i, d := w.rng.IntN(len(w.hubs)), time.Duration(w.rng.IntN(900))*time.Millisecond
+		w.note("hub %d waits for %v", i, d)
+		w.late[i].set(d)
 	default: // somebody waits to be connected, but not for long
 		ctx, cancel := context.WithTimeout(w.t.Context(), time.Duration(w.rng.IntN(300))*time.Millisecond)
 		defer cancel()
@@ -182,7 +188,7 @@ func (w *walk) fromHub() {
 	i := w.rng.IntN(len(w.hubs))
 	h, who, n := w.hubs[i], "hub"+strconv.Itoa(i), w.anyone()
 	what := w.rng.IntN(6)
-	if w.slow != nil && w.slow[i].late() > 0 {
+	if w.start != nil && w.late[i].remaining() > 0 {
 		return // it would be waited for
 	}
 	switch {
@@ -295,9 +301,7 @@ func (w *walk) die(i int) {
 	}
 	old.Close()
 	w.hubs[i] = w.start()
-	if w.slow != nil {
-		w.slow[i], w.slow = w.slow[len(w.hubs)], w.slow[:len(w.hubs)]
-	}
+	w.late[i], w.late = w.late[len(w.hubs)], w.late[:len(w.hubs)]
 	for _, e := range w.ears {
 		switch {
 		case e.place != ^i || e.until != nil:

@@ -361,7 +361,7 @@ func (x *shared) comesBack(hello *wire.HelloPayload, identity string) (*returnin
 		return nil, errOlder
 	}
 	left := *s
-	left.place = hello.Place.Seq
+	left.place, left.heard = hello.Place.Seq, x.ears.mark()
 	return &left, nil
 }
 

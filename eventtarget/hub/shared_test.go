@@ -102,43 +102,6 @@ func sharing(t *testing.T, log *sharedLog, o hub.Options) *hub.Hub {
 	return newHub(t, o)
 }
 
-// slowStore is a store that may take until some time.
-type slowStore struct {
-	hub.Store
-	until atomic.Int64 // Unix nanoseconds
-}
-
-func (s *slowStore) late() time.Duration { return time.Until(time.Unix(0, s.until.Load())) }
-
-func (s *slowStore) wait(ctx context.Context) {
-	select {
-	case <-time.After(s.late()):
-	case <-ctx.Done():
-	}
-}
-
-func (s *slowStore) Append(records []hub.Record) error {
-	s.wait(context.Background())
-	defer s.wait(context.Background())
-	return s.Store.Append(records)
-}
-
-// slowLog is a way to a log that may, in both directions.
-type slowLog struct {
-	slowStore
-	log *sharedStore
-}
-
-func (s *slowLog) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
-	return func(yield func(hub.Record, error) bool) {
-		for r, err := range s.log.Follow(ctx) {
-			if s.wait(ctx); !yield(r, err) {
-				return
-			}
-		}
-	}
-}
-
 // seq returns the number of the last record.
 func (l *sharedLog) seq() uint64 {
 	l.mu.Lock()

@@ -229,3 +229,38 @@ func TestSharedLateBehindTheEnd(t *testing.T) {
 		}
 	})
 }
+
+// What a session says at a hub the listeners there hear behind what it said at another one, also
+// when that holds them up.
+func TestSharedHeardElsewhereFirst(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log := newSharedLog()
+		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
+		free, ear := make(chan struct{}), &heard{}
+		if _, err := b.Add(t.Context(), eventtarget.T("m", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(ctx context.Context, e eventtarget.Event[raw]) {
+			if string(e.Payload) == "0" {
+				<-free
+			}
+			ear.handle(ctx, e)
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		p, w := open(t, a, "ada", "")
+		p.send(`{"type":"m","id":"","payload":0}`)
+		p.send(`{"type":"m","id":"","payload":1}`)
+		synctest.Wait()
+		p.conn.Cut()
+		synctest.Wait()
+		q, again := open(t, b, "ada", resumeAt(w, 0, w.Place.Seq)+`,"try":1`)
+		if !again.Resumed || again.Received != 2 {
+			t.Fatalf("welcomed with %+v", again)
+		}
+		q.send(`{"type":"m","id":"","payload":2}`)
+		synctest.Wait()
+		close(free)
+		synctest.Wait()
+		if got := ear.payloads(); len(got) != 3 || !isCounting(got) {
+			t.Errorf("heard %v", got)
+		}
+	})
+}

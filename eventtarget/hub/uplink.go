@@ -2,6 +2,7 @@ package hub
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"sync"
 
@@ -17,10 +18,11 @@ type uplink struct {
 	mu      sync.Mutex
 	waiting []*passing
 	bytes   int
-	busy    bool          // a goroutine does the rest
-	number  uint64        // of the last one, among the session's messages
-	left    uint64        // how many have, ever
-	changed chan struct{} // closed when one has left; nil while nobody waits
+	busy    bool            // a goroutine does the rest
+	number  uint64          // of the last one, among the session's messages
+	left    uint64          // how many have, ever
+	changed chan struct{}   // closed when one has left; nil while nobody waits
+	after   <-chan struct{} // nil, or closed when the listeners have heard what was before
 }
 
 // passing is one of them.
@@ -130,6 +132,7 @@ func (s *Spoke) pass(p *passing) {
 		to = p.to
 		s.hub.forward(s.ctx, s.id, fromSpoke, &p.event)
 	}
+	s.uplink.awaitBefore(s.hub.ctx)
 	s.bring(p.event, func() { s.bringHere(p.event, to, err == nil) })
 	if s.session != nil {
 		s.tookUnless(err)
@@ -179,6 +182,18 @@ func (x *uplink) await() {
 	x.mu.Unlock()
 	<-changed
 	x.mu.Lock()
+}
+
+// awaitBefore waits until the listeners have heard what the session said at another hub.
+func (x *uplink) awaitBefore(ctx context.Context) {
+	if x.after == nil {
+		return
+	}
+	select {
+	case <-x.after:
+	case <-ctx.Done():
+	}
+	x.after = nil
 }
 
 // first returns the one that waits longest, or nil. It waits until leave.

@@ -31,7 +31,7 @@ type walk struct {
 	start func() *hub.Hub // another hub, in the place of one that dies; nil: none does
 	store hub.Store       // the hub's, if it has one
 	crash func()          // makes of it what another process finds
-	slow  []*slowStore    // of the hubs, if they have any
+	late  []*delay        // what the hubs wait for, if there is something
 	moves bool            // each connection of a spoke is to another hub
 	asks  bool            // who asks for nothing hears nothing
 	keeps bool            // the last event of each topic is kept
@@ -223,7 +223,7 @@ func (w *walk) bridge(i int) {
 // settle waits until everyone is connected and everything has arrived.
 func (w *walk) settle() {
 	synctest.Wait() // who is cut off knows
-	if w.slow != nil {
+	if w.late != nil {
 		<-time.After(time.Second)
 	}
 	for _, n := range w.present() {
@@ -232,7 +232,7 @@ func (w *walk) settle() {
 	for _, b := range w.bridges {
 		w.must(b.Ready(w.t.Context()))
 	}
-	if w.slow != nil {
+	if w.late != nil {
 		<-time.After(time.Second)
 	}
 	synctest.Wait()

@@ -194,7 +194,7 @@ export class RemoteEventTarget extends EventTarget {
     this.#plain = !welcome;
     const resumed = !!welcome?.resumed;
     if (resumed) {
-      this.#acknowledged(welcome.received);
+      this.#acknowledged(welcome);
       this.#sent = 0;
     } else {
       // What was sent may have been heard: it is not sent again.
@@ -229,7 +229,7 @@ export class RemoteEventTarget extends EventTarget {
   }
 
   #message({ type, id, payload, headers, seq }, length) {
-    if (type == "__ack") return this.#acknowledged(payload.received);
+    if (type == "__ack") return this.#acknowledged(payload);
     if (type == "__gap") this.#tell("gap", payload);
     else if (type == "__refused") this.#tell("refused", payload);
     else if (type == "__subscribed") this.#refused(payload);
@@ -254,7 +254,7 @@ export class RemoteEventTarget extends EventTarget {
     if (this.#plain) this.#drop(this.#sent);
   }
 
-  #acknowledged(received) {
+  #acknowledged({ received = 0 }) {
     this.#drop(received - this.#taken);
     this.#taken = received;
   }

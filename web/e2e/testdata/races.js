@@ -119,3 +119,25 @@ class Source {
   console.log("behind", behind.join());
   target.close();
 }
+
+// A session that goes on before the hub has taken anything in: the answer does not say how much.
+// What was sent is sent again, once, and what comes later is sent, too.
+{
+  const target = new RemoteEventTarget("ws://nowhere/", { WebSocket: Socket, backoff: 1 });
+  const say = (n) => target.dispatchEvent(new CustomEvent("a:1", { detail: n }));
+  const said = [];
+  sockets.length = 0;
+  for (const [answer, received] of [[{ session: "s" }], [{ session: "s", resumed: true }, 2], [{ session: "s", resumed: true, received: 2 }, 3]]) {
+    while (!sockets.length) await pause(1);
+    const [socket] = sockets.splice(0);
+    socket.opens();
+    socket.says({ type: "__welcome", id: "", payload: answer });
+    say(said.length);
+    if (received) socket.says({ type: "__ack", id: "", payload: { received } });
+    say(said.length + 0.5);
+    said.push(socket.sent.filter(({ type }) => type == "a").map(({ payload }) => payload));
+    if (said.length < 3) socket.dispatchEvent(Object.assign(new Event("close"), { code: 1006 }));
+  }
+  console.log("said", JSON.stringify(said));
+  target.close();
+}

@@ -176,7 +176,7 @@ export class RemoteEventTarget extends EventTarget {
       if (lastEventId) this.#lastEventId = lastEventId; // it knows none before one came
       this.#hear(data, (message) => this.#message(message));
     };
-    source.onopen = () => this.#opened(true);
+    source.onopen = () => this.#opened(this.#lastEventId); // without an id there was no place to go on from
     source.onerror = () => this.#end({});
   }
 
@@ -192,7 +192,7 @@ export class RemoteEventTarget extends EventTarget {
   // up goes on with a session, or begins: without a welcome with a plain peer.
   #up(welcome) {
     this.#plain = !welcome;
-    const resumed = !!welcome?.resumed;
+    const resumed = welcome?.resumed;
     if (resumed) {
       this.#acknowledged(welcome);
       this.#sent = 0;
@@ -214,7 +214,7 @@ export class RemoteEventTarget extends EventTarget {
     this.#state = "open";
     this.#since = Date.now();
     this.#flush();
-    this.#tell("open", { resumed });
+    this.#tell("open", { resumed: !!resumed });
     if (lost) this.#tell("gap", { count: 0 });
   }
 

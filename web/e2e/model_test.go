@@ -213,9 +213,10 @@ func (m *model) line(text string) {
 		p.open = false
 		p.downs++
 	case "gap":
+		unknown := p.sse && (m.restarts || p.lost) // where it was
 		p.lost = false
 		p.gaps = append(p.gaps, m.told)
-		if m.strict && !(p.sse && m.restarts) {
+		if m.strict && !unknown {
 			m.fail("line %d: a gap", m.told)
 		}
 	case "added":

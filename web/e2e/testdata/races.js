@@ -141,3 +141,24 @@ class Source {
   console.log("said", JSON.stringify(said));
   target.close();
 }
+
+// A stream that is cut before it brought its first id: there is no place to go on from, and the
+// target says that something may be missing. Behind an id nothing is.
+{
+  const target = new RemoteEventTarget("http://nowhere/", { sse: true, EventSource: Source, backoff: 1 });
+  const told = [];
+  target.addEventListener("a:*", () => {});
+  target.addEventListener("open", ({ detail }) => told.push(`open ${detail.resumed}`));
+  target.addEventListener("gap", ({ detail }) => told.push(`gap ${detail.count}`));
+  await turn();
+  sockets.length = 1;
+  for (const lastEventId of ["", "log.7", ""]) {
+    while (!sockets.length) await pause(1);
+    const source = sockets.pop();
+    source.onopen();
+    if (lastEventId) source.onmessage({ data: JSON.stringify({ type: "__welcome", id: "" }), lastEventId });
+    source.onerror();
+  }
+  console.log(told.join(", "));
+  target.close();
+}

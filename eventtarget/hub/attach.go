@@ -202,6 +202,7 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 	h.log.Update(func(u framelog.Update) {
 		s.replays = s.replays && !asked && !unasked // else what it asks for later begins then
 		s.settled(u)
+		s.inbox.sort()
 	})
 	s.shard.add(s)
 }

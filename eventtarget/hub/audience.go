@@ -102,7 +102,7 @@ func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []by
 			return
 		}
 		for _, s := range to {
-			if s.post(item{at: s.placeFor(u.Head()), msg: m}) {
+			if s.post(item{at: u.Head(), msg: m}) {
 				crowd = append(crowd, s)
 			}
 		}

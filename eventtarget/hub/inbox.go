@@ -1,6 +1,8 @@
 package hub
 
 import (
+	"cmp"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -144,6 +146,19 @@ func (b *inbox) put(i item) error {
 	}
 	b.items = append(b.items, i)
 	return nil
+}
+
+// sort puts the items of a spoke that begins in the order of their places: what is for it alone, and
+// what it has missed, was put in behind what groups were told while it connected.
+func (b *inbox) sort() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	byPlace := func(i, k item) int { return cmp.Compare(i.at.Offset, k.at.Offset) }
+	if slices.IsSortedFunc(b.items, byPlace) {
+		return
+	}
+	slices.SortStableFunc(b.items, byPlace)
+	b.compact() // they have moved
 }
 
 // full tells whether n bytes more are too many. An empty inbox has room for anything.

@@ -127,6 +127,12 @@ func (w *walk) comes(s *hub.Spoke) {
 	w.dispatch(who, w.present(), others)
 	w.dispatch(who, append(w.present(), n), h.Dispatch)
 	w.dispatch(who, w.present(), others)
+	if w.one(2) {
+		s.Join("g")
+		w.coming.groups["g"] = true
+		w.dispatch(who, append(w.members(func(s *walker) bool { return s.groups["g"] }), n), h.Group("g").Dispatch)
+		w.dispatch(who, append(w.present(), n), h.Dispatch)
+	}
 	w.dispatch(who+"'s own", []int{n}, s.Dispatch)
 }
 

@@ -1,19 +1,19 @@
 // An event target whose other half is a hub: docs/web.md says how to use it,
 // docs/protocol.md what it says on the wire.
 
-const SUBPROTOCOL = "eventtarget.v1";
 const WINDOW = 1 << 20; // bytes that may be under way to us
 const ACK_AFTER = 100; // ms
-const TOPIC = /^(?!__)([^:*\p{Cc}]+):((?!\*$)\P{Cc}*)$/u; // of one event
 const POLICY = 1008;
 const TIMEOUT = 4009; // ends a connection, but no session
 
 const bytes = (text) => new TextEncoder().encode(text).length;
 const make = (name, detail, more) => Object.assign(new CustomEvent(name, { detail }), more);
 
-// parse takes a topic apart, as a hub will that ends the connection for a bad one.
+const settings = (options) => (options === Object(options) ? options : { capture: options });
+
+// parse takes the topic of an event apart, as a hub will that ends the connection for a bad one.
 const parse = (topic) => {
-  const [, type, id] = TOPIC.exec(topic) ?? [];
+  const [, type, id] = /^(?!__)([^:*\p{Cc}]+):((?!\*$)\P{Cc}*)$/u.exec(topic) ?? [];
   if (!type || bytes(type) > 128 || bytes(id) > 256) throw new TypeError(`no topic: ${topic}`);
   return { type, id };
 };
@@ -29,8 +29,7 @@ export class RemoteEventTarget extends EventTarget {
   #since; // when there was the last connection
   #stop = new AbortController();
 
-  #session = {}; // how it was welcomed, with our place in what a hub with a store numbers
-  #plain = true;
+  #session = {}; // how it was welcomed, with our place in what a hub with a store numbers; by a plain peer not at all
   #received = 0;
   #unacked = 0; // bytes
   #ackAt = 0;
@@ -42,6 +41,7 @@ export class RemoteEventTarget extends EventTarget {
   #sent = 0; // of it
   #taken = 0; // acknowledged before it
   #lastEventId = "";
+  #asked = []; // for what, when that came
 
   constructor(url, options = {}) {
     super();
@@ -58,7 +58,7 @@ export class RemoteEventTarget extends EventTarget {
   addEventListener(topic, listener, options) {
     if (topic.includes(":")) parse(topic.replace(/:\*$/, ":"));
     else if (topic != "*") return super.addEventListener(topic, listener, options);
-    const { once, ...rest } = options === Object(options) ? options : { capture: !!options };
+    const { once, ...rest } = settings(options);
     const { signal } = rest;
     const key = !!rest.capture;
     let all = this.#topics.get(topic);
@@ -77,7 +77,7 @@ export class RemoteEventTarget extends EventTarget {
   }
 
   removeEventListener(topic, listener, options) {
-    const key = !!(options === Object(options) ? options.capture : options);
+    const key = !!settings(options).capture;
     const all = this.#topics.get(topic);
     const calls = all?.get(listener);
     super.removeEventListener(topic, calls?.[key] ?? listener, key);
@@ -108,6 +108,10 @@ export class RemoteEventTarget extends EventTarget {
     if (this.#state != "closed") this.#end({ code: 1000 }, true);
   }
 
+  get #asking() {
+    return [...this.#topics.keys()];
+  }
+
   // say sends a message of the protocol's own.
   #say(type, payload) {
     this.#socket.send(JSON.stringify({ type, id: "", payload }));
@@ -122,9 +126,7 @@ export class RemoteEventTarget extends EventTarget {
   #hang(code) {
     this.#timers.forEach(clearTimeout);
     this.#timers = [];
-    const socket = this.#socket;
-    this.#socket = undefined;
-    socket?.close(code);
+    this.#socket = void this.#socket?.close(code);
   }
 
   async #dial() {
@@ -134,7 +136,7 @@ export class RemoteEventTarget extends EventTarget {
     let url;
     try {
       url = await (typeof this.#url == "function" ? this.#url() : this.#url);
-      url = new URL(url, globalThis.location?.href);
+      url = new URL(url, globalThis.location);
       if (attempt == this.#timers) this.#options.sse ? this.#listen(url) : this.#connect(url);
     } catch (error) {
       if (attempt == this.#timers) this.#end({ reason: `${error}` });
@@ -142,14 +144,14 @@ export class RemoteEventTarget extends EventTarget {
   }
 
   #connect(url) {
-    const socket = (this.#socket = new (this.#options.WebSocket ?? WebSocket)(url, SUBPROTOCOL));
+    const socket = (this.#socket = new (this.#options.WebSocket ?? WebSocket)(url, "eventtarget.v1"));
     const on = (name, handle) => socket.addEventListener(name, (event) => socket == this.#socket && handle(event));
     let waiting; // for the answer to the greeting
     on("open", () => {
       waiting = socket.protocol;
       if (!waiting) return this.#up();
       const { session, place } = this.#session;
-      this.#say("__hello", { version: 1, session, place, received: this.#received, window: WINDOW, topics: [...this.#topics.keys()] });
+      this.#say("__hello", { version: 1, session, place, received: this.#received, window: WINDOW, topics: this.#asking });
       this.#timers.push(setTimeout(() => waiting && this.#up((waiting = false)), 5e3)); // it only echoes what it was offered
     });
     on("message", ({ data }) => {
@@ -167,13 +169,17 @@ export class RemoteEventTarget extends EventTarget {
   }
 
   #listen(url) {
-    if (!this.#topics.size) return;
-    for (const topic of this.#topics.keys()) url.searchParams.append("topic", topic);
+    const topics = this.#asking;
+    if (!topics.length) return;
+    for (const topic of topics) url.searchParams.append(this.#asked.includes(topic) ? "topic" : "new", topic);
     url.searchParams.append("event", "message");
     url.searchParams.append("lastEventId", this.#lastEventId);
     const source = (this.#socket = new (this.#options.EventSource ?? EventSource)(url));
     source.onmessage = ({ data, lastEventId }) => {
-      if (lastEventId) this.#lastEventId = lastEventId; // it knows none before one came
+      if (lastEventId) { // it knows none before one came
+        this.#lastEventId = lastEventId;
+        this.#asked = topics;
+      }
       this.#hear(data, (message) => this.#message(message));
     };
     source.onopen = () => this.#opened(this.#lastEventId); // without an id there was no place to go on from
@@ -191,7 +197,6 @@ export class RemoteEventTarget extends EventTarget {
 
   // up goes on with a session, or begins: without a welcome with a plain peer.
   #up(welcome) {
-    this.#plain = !welcome;
     const resumed = welcome?.resumed;
     if (resumed) {
       this.#acknowledged(welcome);
@@ -201,7 +206,7 @@ export class RemoteEventTarget extends EventTarget {
       this.#drop(this.#sent);
       this.#taken = this.#received = this.#unacked = 0;
       this.#session = { ...welcome };
-      if (!welcome) this.#say("__subscribe", { topics: [...this.#topics.keys()] });
+      if (!welcome) this.#say("__subscribe", { topics: this.#asking });
     }
     if (welcome) this.#timers.push(setInterval(() => this.#beat(), this.#options.heartbeat / 2));
     this.#opened(resumed); // where a listener may close it
@@ -234,16 +239,16 @@ export class RemoteEventTarget extends EventTarget {
     else if (type == "__refused") this.#tell("refused", payload);
     else if (type == "__subscribed") this.#refused(payload);
     else if (!type.startsWith("__")) this.#deliver(type, make(`${type}:${id}`, payload, { headers }));
-    if (this.#plain) return;
+    if (!this.#session.session) return;
     if (seq > this.#session.place?.seq) this.#session.place.seq = seq;
     this.#received++;
     this.#unacked += length;
     if (this.#unacked > WINDOW / 4 || Date.now() - this.#ackAt > ACK_AFTER) this.#ack();
-    else this.#ackTimer ??= setTimeout(() => (this.#ack(), (this.#ackTimer = undefined)), ACK_AFTER);
+    else this.#ackTimer ||= setTimeout(() => this.#ack((this.#ackTimer = 0)), ACK_AFTER);
   }
 
   #ack() {
-    if (this.#state != "open" || this.#plain || !this.#unacked) return;
+    if (this.#state != "open" || !this.#unacked) return;
     this.#say("__ack", { received: this.#received });
     this.#unacked = 0;
     this.#ackAt = Date.now();
@@ -251,7 +256,7 @@ export class RemoteEventTarget extends EventTarget {
 
   #flush() {
     while (this.#sent < this.#out.length) this.#socket.send(this.#out[this.#sent++].frame);
-    if (this.#plain) this.#drop(this.#sent);
+    if (!this.#session.session) this.#drop(this.#sent);
   }
 
   #acknowledged({ received = 0 }) {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"io"
 	"net"
+	"net/http/httptest"
 	"os/exec"
 	"slices"
 	"strings"
@@ -12,7 +13,9 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/faultnet"
+	"github.com/eventtarget-go/toolkit/ssehub"
 )
 
 // script is a program of Node's that says in lines what it hears.
@@ -183,8 +186,25 @@ func TestRaces(t *testing.T) {
 	for _, bad := range []string{"null", "5", "{}", `{"type":5}`, `{"type":"__ack"}`} {
 		s.says(bad+" 1007", bad+" 1007")
 	}
-	s.says("stream 1007", "behind ,log.7,log.7,log.9,log.9")
+	s.says("stream 1007", "behind  a:*,log.7 b:1,log.7 b:1 b:2,log.9 b:3,log.9 b:3 b:4")
 	s.says("said [[0,0.5],[0,0.5,1,1.5],[1,1.5,2,2.5]]", "open false, open false, gap 0, open true")
+}
+
+// TestAdded: what is retained of a topic that a page adds reaches it, over a stream of events, too.
+func TestAdded(t *testing.T) {
+	h, err := ssehub.New(&ssehub.Options{Options: hub.Options{Retain: func(eventtarget.Topic) bool { return true }}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := httptest.NewServer(h)
+	t.Cleanup(func() { h.Close(); server.Close() })
+	dispatch(t, h, "b", "1", 1)
+	s := node(t, "added.js", server.URL)
+	s.says("open")
+	dispatch(t, h, "a", "1", 2)
+	s.says("a:1 2", "open", "b:1 1")
+	dispatch(t, h, "b", "1", 3)
+	s.says("b:1 3")
 }
 
 // TestSilent: who loses a stream of events before one was heard goes on where that began.

@@ -103,7 +103,7 @@ class Source {
 }
 
 // An EventSource that is new does not know an id before one came: what has none, such as a gap,
-// does not change where the target goes on.
+// does not change where the target goes on, nor what is new for it there.
 {
   const target = new RemoteEventTarget("http://nowhere/", { sse: true, EventSource: Source, backoff: 1 });
   target.addEventListener("a:*", () => {});
@@ -112,7 +112,7 @@ class Source {
     await turn();
     await turn();
     const source = sockets.pop();
-    behind.push(source.url.searchParams.get("lastEventId"));
+    behind.push([source.url.searchParams.get("lastEventId"), ...source.url.searchParams.getAll("new")].join(" "));
     source.onmessage({ data: JSON.stringify({ type, id, payload: { count: 0 } }), lastEventId });
     target.addEventListener(`b:${behind.length}`, () => {}); // for which it connects anew
   }

@@ -10,7 +10,8 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 )
 
-// delay is what something has that may take until some time.
+// delay is what something has that may take until some time. Where a hub waits for it, it may hold a
+// mutex: see walk.move.
 type delay struct{ until atomic.Int64 } // Unix nanoseconds
 
 func (d *delay) set(by time.Duration)     { d.until.Store(time.Now().Add(by).UnixNano()) }
@@ -23,27 +24,21 @@ func (d *delay) wait(ctx context.Context) {
 	}
 }
 
-// lateStore is such a store.
-type lateStore struct {
-	hub.Store
+// lateLog is a way to a log that may, in both directions.
+type lateLog struct {
+	*sharedStore
 	delay
 }
 
-func (s *lateStore) Append(records []hub.Record) error {
+func (s *lateLog) Append(records []hub.Record) error {
 	s.wait(context.Background())
 	defer s.wait(context.Background())
-	return s.Store.Append(records)
-}
-
-// lateLog is such a way to a log, in both directions.
-type lateLog struct {
-	lateStore
-	log *sharedStore
+	return s.sharedStore.Append(records)
 }
 
 func (s *lateLog) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 	return func(yield func(hub.Record, error) bool) {
-		for r, err := range s.log.Follow(ctx) {
+		for r, err := range s.sharedStore.Follow(ctx) {
 			if s.wait(ctx); !yield(r, err) {
 				return
 			}

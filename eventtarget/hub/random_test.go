@@ -86,11 +86,7 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 			w.bridge(i)
 		}
 	case "a store", "files":
-		w.start = func() *hub.Hub {
-			s := &lateStore{Store: w.store}
-			w.late = append(w.late, &s.delay)
-			return storedHub(t, s, o)
-		}
+		w.start = func() *hub.Hub { return storedHub(t, w.store, o) }
 		if kind == "files" {
 			dir := t.TempDir()
 			w.store = openFiles(t, dir)
@@ -109,8 +105,7 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		w.moves = true
 		log := newSharedLog()
 		w.start = func() *hub.Hub {
-			s := &lateLog{log: log.open()}
-			s.Store = s.log
+			s := &lateLog{sharedStore: log.open()}
 			w.late = append(w.late, &s.delay)
 			return storedHub(t, s, o)
 		}
@@ -194,7 +189,7 @@ func (w *walk) fromHub() {
 	i := w.rng.IntN(len(w.hubs))
 	h, who, n := w.hubs[i], "hub"+strconv.Itoa(i), w.anyone()
 	what := w.rng.IntN(6)
-	if w.start != nil && w.late[i].remaining() > 0 {
+	if w.moves && w.late[i].remaining() > 0 {
 		return // it would be waited for
 	}
 	switch {
@@ -307,7 +302,9 @@ func (w *walk) die(i int) {
 	}
 	old.Close()
 	w.hubs[i] = w.start()
-	w.late[i], w.late = w.late[len(w.hubs)], w.late[:len(w.hubs)]
+	if w.late != nil {
+		w.late[i], w.late = w.late[len(w.hubs)], w.late[:len(w.hubs)]
+	}
 	for _, e := range w.ears {
 		switch {
 		case e.place != ^i || e.until != nil:

@@ -48,6 +48,7 @@ type walker struct {
 
 	mu   sync.Mutex
 	at   *hub.Hub
+	been []*hub.Hub
 	near *link.PipeConn
 	out  bool // is not let in again
 }
@@ -127,14 +128,28 @@ func (w *walk) dial(s *walker) (link.Conn, error) {
 	if s.out {
 		return nil, eventtarget.ErrForbidden
 	}
-	if w.moves {
-		s.at = w.hubs[(s.n+s.dials)%len(w.hubs)]
-		s.dials++
+	if w.moves && !w.move(s) {
+		return nil, eventtarget.ErrGone
 	}
 	near, far := link.Pipe()
 	s.near = near
 	go s.at.Attach(negotiated{far}, hub.Meta{Identity: s.identity, Values: map[any]any{is{}: s.n}})
 	return negotiated{near}, nil
+}
+
+// move has the next connection of a spoke be to another hub; not to one that is late, if it was
+// there: that hub would wait for what came over the connection before with a mutex, and where
+// anybody waits for one of those the bubble's time stands still.
+func (w *walk) move(s *walker) bool {
+	for range w.hubs {
+		i := (s.n + s.dials) % len(w.hubs)
+		s.dials++
+		if h := w.hubs[i]; w.late[i].remaining() <= 0 || !slices.Contains(s.been, h) {
+			s.at, s.been = h, append(s.been, h)
+			return true
+		}
+	}
+	return false
 }
 
 // at is the hub at which a spoke is.

@@ -194,6 +194,7 @@ func (s *Spoke) begin(g greeting, meta *Meta) {
 	if g.hello != nil {
 		s.received.Add(1)
 		welcome.Session, welcome.Received = s.session.id, s.session.in.Load()
+		h.journal.arrived(s.left)
 		s.left = nil // what it asks for from now on is new
 		if err := s.welcome(s.out, welcome); err != nil {
 			s.out.fail(reasonOf(err))

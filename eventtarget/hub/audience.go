@@ -87,7 +87,8 @@ func (a Audience) record(msg []byte) Record {
 
 // deliver brings a message to those of the audience who are here.
 func (a Audience) deliver(ctx context.Context, topic eventtarget.Topic, msg []byte) error {
-	to := a.choose() // before the Update, for Where's function may ask the hub
+	a.hub.journal.passes(a.far) // before who comes back could be of it, and not chosen
+	to := a.choose()            // before the Update, for Where's function may ask the hub
 	if a.hub.journal != nil && !a.isKept() {
 		if err := a.hub.sendsOwn(ctx, to...); err != nil {
 			return err

@@ -40,7 +40,58 @@ func (s *Spoke) replayStored(u framelog.Update) {
 
 // misses tells whether a session may miss what the store has not. Inside the log's Update.
 func (j *journal) misses(x *returning) bool {
+	j.mu.Lock()
+	defer j.mu.Unlock()
 	return x.own || x.place < j.recent.floor
+}
+
+// passed are the sessions of another process that have not missed yet what is not kept, by identity.
+type passed map[string][]absent
+
+type absent struct {
+	id string
+	*returning
+}
+
+// passes notes that those miss what is dispatched to an audience, which the store has not, who
+// have not come back yet and may be of it: of which groups they are nobody knows.
+func (j *journal) passes(to address) {
+	if j == nil || j.shared != nil {
+		return
+	}
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.refuses() != nil {
+		return
+	}
+	if to.Identity != "" {
+		j.miss(to.Identity)
+		return
+	}
+	for identity := range j.passed {
+		j.miss(identity)
+	}
+}
+
+// miss notes it of those with an identity. Under mu.
+func (j *journal) miss(identity string) {
+	for _, x := range j.passed[identity] {
+		if !x.own && !x.back {
+			x.own = true
+			j.queue = append(j.queue, entry{record: Record{Kind: RecordOwn, Session: x.id}})
+			j.poke()
+		}
+	}
+	delete(j.passed, identity)
+}
+
+// arrived notes that a session that another process had left hears again.
+func (j *journal) arrived(x *returning) {
+	if x != nil {
+		j.mu.Lock()
+		x.back = true
+		j.mu.Unlock()
+	}
 }
 
 // updateOwn is an update of the log in which a spoke is sent something of its own, if that is

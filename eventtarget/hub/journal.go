@@ -39,6 +39,7 @@ type journal struct {
 	// returning are the sessions of that time; with a shared store all that there are.
 	// Under mu.
 	returning map[string]*returning
+	passed    passed // with another store. Under mu
 }
 
 // entry is a record that is to be kept, and what is to be done when it is.
@@ -55,7 +56,8 @@ type entry struct {
 type returning struct {
 	identity string
 	received uint64
-	own      bool // it was sent something that is not kept
+	own      bool // it was sent something that is not kept, or may miss that
+	back     bool // it hears again
 	place    uint64
 
 	// With a shared store:
@@ -92,6 +94,10 @@ func newJournal(h *Hub) (*journal, error) {
 	j.kept = j.seq
 	if j.shared != nil {
 		return j, nil
+	}
+	j.passed = make(passed)
+	for id, x := range j.returning {
+		j.passed[x.identity] = append(j.passed[x.identity], absent{id, x})
 	}
 	if len(j.returning) == 0 {
 		j.recent.giveUp()
@@ -203,7 +209,7 @@ func (j *journal) giveUp() {
 	for id := range j.returning {
 		j.queue = append(j.queue, entry{record: Record{Kind: RecordEnded, Session: id}})
 	}
-	j.returning = nil
+	j.returning, j.passed = nil, nil
 	j.mu.Unlock()
 	j.hub.log.Update(func(framelog.Update) { j.recent.giveUp() })
 	j.write()
@@ -444,7 +450,9 @@ func (j *journal) opened(s *Spoke) {
 	case j == nil:
 		return
 	case s.left != nil:
+		j.mu.Lock()
 		s.session.own.Store(s.left.own)
+		j.mu.Unlock()
 		return
 	}
 	// Before the peer knows of it, but for a store that is stuck: see Options.WriteTimeout.

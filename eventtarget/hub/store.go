@@ -15,7 +15,8 @@ import (
 // What is dispatched to single spokes, groups and other audiences is not kept, nor what is
 // retained, nor a snapshot: a spoke that was sent something of its own is told a gap of
 // unknown size when it comes back to another process, and so is one that hears events
-// conflated. Listeners in the hub's own process die with it, and with them what they had
+// conflated, or that may have been of a group, or another audience, to which something was
+// dispatched before it was back. Listeners in the hub's own process die with it, and with them what they had
 // not heard, unless [Hub.Redeliver] was called.
 type Store interface {
 	// Restore yields what is kept, the oldest first. The hub calls it once, before

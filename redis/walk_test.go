@@ -31,7 +31,6 @@ type walk struct {
 	crew    *crew              // nil: there are no hubs
 	joined  bool               // the hubs are, by a bus
 	refuses bool               // the server does, for a moment
-	died    bool               // a hub has
 	types   []string
 	narrow  bool // an inbox may not hold a burst
 	deleted bool // the log was

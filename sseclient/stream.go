@@ -49,7 +49,7 @@ var errEnded = errors.New("the stream ended")
 func (c counting) Read(p []byte) (int, error) {
 	n, err := c.Reader.Read(p)
 	c.n.Add(uint64(n))
-	if err == io.EOF { //nolint:errorlint // as an io.Reader has to return it
+	if err == io.EOF {
 		err = errEnded
 	}
 	return n, err

@@ -77,11 +77,13 @@ func (w *walk) kept(c *conn, before, upto int) (all []item) {
 		slices.SortFunc(all[from:], func(a, b item) int { return a.n - b.n })
 	}
 	if w.policy == eventtarget.Conflate { // of those that fit several the last one
-		for n := len(all) - 1; n >= 0; n-- {
-			if slices.Contains(all[n+1:], all[n]) {
-				all = slices.Delete(all, n, n+1)
+		var last []item
+		for n, i := range all {
+			if !slices.Contains(all[n+1:], i) {
+				last = append(last, i)
 			}
 		}
+		all = last
 	}
 	return all
 }

@@ -2,9 +2,7 @@ package redis_test
 
 import (
 	"context"
-	"fmt"
 	"math/rand/v2"
-	"os"
 	"strconv"
 	"strings"
 	"testing"
@@ -13,6 +11,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
 	"github.com/eventtarget-go/toolkit/internal/redistest"
 )
 
@@ -20,10 +19,6 @@ import (
 // what was accepted since it came once, in the order of each dispatcher, and before anything
 // that follows what is missing a gap is told. On a log that is kept nothing is missing.
 func TestRandom(t *testing.T) {
-	times := 1
-	if n, err := strconv.Atoi(os.Getenv("EVENTTARGET_WALKS")); err == nil {
-		times = n
-	}
 	for _, kind := range []string{"pubsub", "kept", "forgetful", "cluster", "hubs on a log", "joined hubs"} {
 		t.Run(kind, func(t *testing.T) {
 			var server *redistest.Server
@@ -39,19 +34,13 @@ func TestRandom(t *testing.T) {
 				cluster = redistest.StartCluster(t, 3)
 				server = cluster.Nodes[0]
 			}
-			for i := range times {
-				seed := rand.Uint64()
-				if n, err := strconv.ParseUint(os.Getenv("EVENTTARGET_SEED"), 10, 64); err == nil {
-					seed = n
-				}
-				if !t.Run(fmt.Sprintf("seed=%d", seed), func(t *testing.T) {
-					w := newWalk(t, kind, seed, server, cluster)
-					w.options.Prefix = "walk" + strconv.Itoa(i)
-					w.run()
-				}) {
-					break
-				}
-			}
+			n := 0
+			nemesis.Walk(t, 1, func(t *testing.T, seed uint64) {
+				w := newWalk(t, kind, seed, server, cluster)
+				w.options.Prefix = "walk" + strconv.Itoa(n)
+				n++
+				w.run()
+			})
 		})
 	}
 }

@@ -1,18 +1,14 @@
 package ssehub_test
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"io"
-	"iter"
 	"net"
 	"net/http"
 	"sync"
 	"syscall"
 	"time"
-
-	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 )
 
 // listener accepts connections in memory, of which no byte waits anywhere: what a client has
@@ -139,74 +135,6 @@ func (p plain) FlushError() error { return http.NewResponseController(p.Response
 
 func (p plain) SetWriteDeadline(at time.Time) error {
 	return http.NewResponseController(p.ResponseWriter).SetWriteDeadline(at)
-}
-
-// sharedLog is a log that hubs have in common.
-type sharedLog struct {
-	mu      sync.Mutex
-	records []hub.Record
-	grown   chan struct{} // closed and replaced when there is more
-}
-
-func newSharedLog() *sharedLog { return &sharedLog{grown: make(chan struct{})} }
-
-// sharedStore is a hub's way to it.
-type sharedStore struct {
-	log *sharedLog
-	at  int
-}
-
-func (s *sharedStore) Append(records []hub.Record) error {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	for _, r := range records {
-		r.Seq = uint64(len(s.log.records)) + 1
-		s.log.records = append(s.log.records, r)
-	}
-	close(s.log.grown)
-	s.log.grown = make(chan struct{})
-	return nil
-}
-
-func (s *sharedStore) next() (r hub.Record, ok bool, grown <-chan struct{}) {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	if s.at == len(s.log.records) {
-		return r, false, s.log.grown
-	}
-	s.at++
-	r = s.log.records[s.at-1]
-	r.Message = bytes.Clone(r.Message)
-	return r, true, nil
-}
-
-func (s *sharedStore) Restore() iter.Seq2[hub.Record, error] {
-	return func(yield func(hub.Record, error) bool) {
-		for r, ok, _ := s.next(); ok; r, ok, _ = s.next() {
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (s *sharedStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
-	return func(yield func(hub.Record, error) bool) {
-		for {
-			r, ok, grown := s.next()
-			if ok {
-				if !yield(r, nil) {
-					return
-				}
-				continue
-			}
-			select {
-			case <-grown:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
 }
 
 // errCut is how a connection ends that is reset.

@@ -1,13 +1,10 @@
 package ssehub_test
 
 import (
-	"fmt"
 	"io"
 	"math/rand/v2"
 	"net/http"
-	"os"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,30 +12,21 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
 	"github.com/eventtarget-go/toolkit/ssehub"
 )
 
 // TestRandom: whatever is done to one hub, to three, to three that share a log, and to one that
 // has room for little: each client hears all that is for it, once and in order, over however
-// many connections, or is told before the next event what is missing. What failed is done again
-// with its seed in EVENTTARGET_SEED.
+// many connections, or is told before the next event what is missing.
 func TestRandom(t *testing.T) {
-	times := 5
-	if n, err := strconv.Atoi(os.Getenv("EVENTTARGET_WALKS")); err == nil {
-		times = n
-	}
 	for _, kind := range []string{"one hub", "three hubs", "a log", "oldest dropped", "conflated", "disconnected"} {
-		for range times {
-			seed := rand.Uint64()
-			if n, err := strconv.ParseUint(os.Getenv("EVENTTARGET_SEED"), 10, 64); err == nil {
-				seed = n
-			}
-			if !t.Run(fmt.Sprintf("%s/seed=%d", kind, seed), func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
+			nemesis.Walk(t, 5, func(t *testing.T, seed uint64) {
 				synctest.Test(t, func(t *testing.T) { newWalk(t, kind, seed).walk() })
-			}) {
-				break
-			}
-		}
+			})
+		})
 	}
 }
 
@@ -52,12 +40,12 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 	}
 	o.SpokeBytes = 64 << 20 // else much that is large is told as a gap when a client comes back
 	servers := 3
-	var log *sharedLog
+	var log *hublog.Log
 	switch kind {
 	case "one hub":
 		servers = 1
 	case "a log":
-		log = newSharedLog()
+		log = hublog.New()
 	case "oldest dropped", "conflated", "disconnected":
 		servers, w.small = 1, true
 		o.LogEvents, o.SpokeEvents = 16<<w.rng.IntN(5), 8<<w.rng.IntN(5)
@@ -72,7 +60,7 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 	w.start = func(b *book) *server {
 		o := o
 		if log != nil {
-			o.Store = &sharedStore{log: log}
+			o.Store = log.Open()
 		}
 		return w.serve(b, o)
 	}

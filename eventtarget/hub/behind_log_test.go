@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // tardy is a way to a log on which a hub reads that a session has begun only when it may.
@@ -37,14 +38,14 @@ func (s tardy) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // session has begun. One whose session is over, or somebody else's, begins anew.
 func TestSharedGoesOnAtOneThatIsBehind(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log, may := newSharedLog(), make(chan struct{})
+		log, may := hublog.New(), make(chan struct{})
 		a := sharing(t, log, hub.Options{})
-		b := newHub(t, hub.Options{Store: tardy{log.open(), may}, Relay: true, Heartbeat: -1})
+		b := newHub(t, hub.Options{Store: tardy{log.Open(), may}, Relay: true, Heartbeat: -1})
 		p, w := open(t, a, "ada", `,"topics":["n:*"]`)
 		count(t, a, 0, 2)
 		synctest.Wait()
 		p.expect("n:0 0", "n:1 1")
-		at := log.seq()
+		at := log.Seq()
 		p.conn.Cut()
 		synctest.Wait()
 		time.AfterFunc(time.Second, func() { close(may) })
@@ -54,7 +55,7 @@ func TestSharedGoesOnAtOneThatIsBehind(t *testing.T) {
 		}
 		count(t, a, 2, 3)
 		q.expect("n:2 2")
-		at = log.seq()
+		at = log.Seq()
 		if _, other := open(t, b, "eve", resumeAt(w, 2, at)); other.Resumed {
 			t.Errorf("a stranger was welcomed with %+v", other)
 		}

@@ -16,6 +16,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // What a bridge brings to one of the hubs on a bus, or with a log in common, is heard by the
@@ -25,7 +26,7 @@ func TestBridgedToJoined(t *testing.T) {
 	for name, start := range map[string]func(t *testing.T) []*hub.Hub{
 		"bus": func(t *testing.T) []*hub.Hub { hubs, _ := joined(t, new(inprocess.Bus), 2, o); return hubs },
 		"log": func(t *testing.T) []*hub.Hub {
-			log := newSharedLog()
+			log := hublog.New()
 			return []*hub.Hub{sharing(t, log, o), sharing(t, log, o)}
 		},
 	} {
@@ -302,7 +303,7 @@ func TestBridgedShared(t *testing.T) {
 }
 
 func bridgeShared(t *testing.T, way ends) {
-	log := newSharedLog()
+	log := hublog.New()
 	o := hub.Options{Echo: true, Bridged: true}
 	hubs := []*hub.Hub{sharing(t, log, o), sharing(t, log, o), newHub(t, hub.Options{Relay: true, Echo: true, Bridged: true})}
 	p, w := open(t, hubs[0], "ada", "")

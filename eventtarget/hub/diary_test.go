@@ -3,33 +3,24 @@ package hub_test
 import (
 	"fmt"
 	"math/rand/v2"
-	"os"
-	"strconv"
 	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
 )
 
-// random runs a test of each kind several times, each time differently. What failed is done again
-// with its seed in EVENTTARGET_SEED.
+// random runs a test of each kind several times in a bubble, each time differently.
 func random(t *testing.T, kinds []string, walk func(t *testing.T, kind string, seed uint64)) {
-	times := 5
-	if n, err := strconv.Atoi(os.Getenv("EVENTTARGET_WALKS")); err == nil {
-		times = n
-	}
 	for _, kind := range kinds {
-		for range times {
-			seed := rand.Uint64()
-			if n, err := strconv.ParseUint(os.Getenv("EVENTTARGET_SEED"), 10, 64); err == nil {
-				seed = n
-			}
-			if !t.Run(fmt.Sprintf("%s/seed=%d", kind, seed), func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
+			nemesis.Walk(t, 5, func(t *testing.T, seed uint64) {
 				synctest.Test(t, func(t *testing.T) { walk(t, kind, seed) })
-			}) {
-				break
-			}
-		}
+			})
+		})
 	}
 }
 
@@ -61,4 +52,24 @@ func (d *diary) must(err error) {
 		d.tell()
 		d.t.FailNow()
 	}
+}
+
+// cord is a link's way to a hub.
+type cord struct {
+	mu   sync.Mutex
+	near *link.PipeConn
+	away time.Time // until then there is none
+}
+
+// cut cuts it, perhaps for a while, and returns for how long.
+func (c *cord) cut(rng *rand.Rand) time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if rng.IntN(2) == 0 {
+		c.away = time.Now().Add(time.Duration(rng.IntN(2000)) * time.Millisecond)
+	}
+	if c.near != nil {
+		c.near.Cut()
+	}
+	return time.Until(c.away)
 }

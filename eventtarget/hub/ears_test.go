@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // TestSharedTellsOnce: what finds no room behind a listener that holds up delivery is told
@@ -19,7 +20,7 @@ import (
 func TestSharedTellsOnce(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const room, events = 8, 40
-		log := newSharedLog()
+		log := hublog.New()
 		var story []string // of the goroutine that delivers; read when nothing moves
 		a := sharing(t, log, hub.Options{})
 		b := sharing(t, log, hub.Options{LogEvents: room, OnFault: func(f eventtarget.Fault) {
@@ -69,7 +70,7 @@ func TestSharedTellsOnce(t *testing.T) {
 // TestSharedGoexit: an Inline listener that ends the goroutine does not make the hub deaf.
 func TestSharedGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{OnFault: func(eventtarget.Fault) {}})
 		free := make(chan struct{})
 		var heard []string // of the goroutine that delivers; read when nothing moves
@@ -118,7 +119,7 @@ func TestSharedShutdownHears(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := newSharedLog()
+				log := hublog.New()
 				var discarded, heard atomic.Uint64
 				a := sharing(t, log, hub.Options{})
 				b := sharing(t, log, hub.Options{OnFault: func(f eventtarget.Fault) {
@@ -154,7 +155,7 @@ func TestSharedShutdownHears(t *testing.T) {
 // no room from what does, and is not told as discarded when the hub is closed.
 func TestSharedNobodyHears(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		var discarded, lost atomic.Uint64
 		a := sharing(t, log, hub.Options{})
 		b := sharing(t, log, hub.Options{LogEvents: 8, OnFault: func(f eventtarget.Fault) {

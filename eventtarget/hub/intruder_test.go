@@ -14,6 +14,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // behindOthers is a way to a log in which somebody else writes first.
@@ -32,9 +33,9 @@ func (b *behindOthers) Append(records []hub.Record) error {
 // anything but an event; what is none is counted.
 func TestSharedForeign(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		nameless := hub.Record{Kind: hub.RecordName, Hub: "foreign"}
-		h := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: &behindOthers{log.open(), []hub.Record{nameless, nameless}}})
+		h := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: &behindOthers{log.Open(), []hub.Record{nameless, nameless}}})
 		p, w := open(t, h, "ada", "")
 		if w.Place.Store == "" {
 			t.Error("the log has no name")
@@ -49,7 +50,7 @@ func TestSharedForeign(t *testing.T) {
 			{Kind: hub.RecordAddressed, Hub: "foreign", Identity: "ada"},
 			{Kind: 77, Hub: "foreign"},
 		}
-		if err := log.open().Append(foreign); err != nil {
+		if err := log.Open().Append(foreign); err != nil {
 			t.Fatal(err)
 		}
 		count(t, h, 0, 1)
@@ -58,12 +59,12 @@ func TestSharedForeign(t *testing.T) {
 			t.Errorf("%d were counted", n)
 		}
 		// Nor does it come to who was away.
-		at := log.seq()
+		at := log.Seq()
 		p.conn.Cut()
-		if err := log.open().Append(foreign); err != nil {
+		if err := log.Open().Append(foreign); err != nil {
 			t.Fatal(err)
 		}
-		other := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: log.open()})
+		other := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: log.Open()})
 		p, _ = open(t, other, "ada", resumeAt(w, 1, at))
 		p.expect()
 	})
@@ -86,7 +87,7 @@ func (h held) Receive() ([]byte, error) {
 // A session that comes back to a hub where the end of its former spoke is not over lives on.
 func TestSharedComesBackEarly(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
 		until := make(chan struct{})
 		_, w := openOver(t, a, func(c negotiated) link.Conn { return held{c, until} }, "ada", "")
@@ -114,7 +115,7 @@ func TestSharedComesBackEarly(t *testing.T) {
 // over, and not before.
 func TestSharedTakenForNobody(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a := sharing(t, log, hub.Options{})
 		b := sharing(t, log, hub.Options{OnConnect: func(*hub.Spoke) {}, Spokes: 1, SessionTimeout: time.Minute})
 		attach(t, b, hub.Meta{})
@@ -150,9 +151,9 @@ func TestSharedTakenForNobody(t *testing.T) {
 // its session.
 func TestSharedStuckForWhoComesBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a := sharing(t, log, hub.Options{})
-		stuck := &stuckStore{sharedStore: log.open()}
+		stuck := &stuckStore{sharedStore: log.Open()}
 		b := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: stuck})
 		p, w := open(t, a, "ada", "")
 		p.conn.Cut()

@@ -6,7 +6,6 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strconv"
-	"sync"
 	"sync/atomic"
 	"testing/synctest"
 	"time"
@@ -26,9 +25,8 @@ type parted struct {
 	lastAt    *hub.Spoke   // its spoke when the last of to was dispatched
 	may       map[int]bool // what was for all but its spoke, which another may have followed
 
-	mu        sync.Mutex
-	near, far *link.PipeConn
-	away      time.Time // until then it cannot connect
+	cord
+	far       *link.PipeConn
 	heard     []told
 	at        []int  // what the hub heard of it
 	begun     int    // sessions, and plain connections
@@ -160,15 +158,7 @@ func (w *partings) step() {
 		w.note("%d goes on", l.n)
 		l.goOn()
 	case what < 10:
-		l.mu.Lock()
-		if w.rng.IntN(2) == 0 {
-			l.away = time.Now().Add(time.Duration(w.rng.IntN(2000)) * time.Millisecond)
-		}
-		w.note("%d is cut off, away for %v", l.n, time.Until(l.away))
-		if l.near != nil {
-			l.near.Cut()
-		}
-		l.mu.Unlock()
+		w.note("%d is cut off, away for %v", l.n, l.cut(w.rng))
 	case what < 11:
 		w.flush()
 	case what < 12:

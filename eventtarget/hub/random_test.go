@@ -13,6 +13,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub/filestore"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // TestRandom: whatever is done to one hub, to three on a bus, to three in a ring of bridges that are
@@ -103,9 +104,9 @@ func newWalk(t *testing.T, kind string, seed uint64) *walk {
 		w.hubs = []*hub.Hub{w.start()}
 	case "a log":
 		w.moves = true
-		log := newSharedLog()
+		log := hublog.New()
 		w.start = func() *hub.Hub {
-			s := &lateLog{sharedStore: log.open()}
+			s := &lateLog{sharedStore: log.Open()}
 			w.late = append(w.late, &s.delay)
 			return storedHub(t, s, o)
 		}

@@ -11,6 +11,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // events returns the ids of the events that the store has.
@@ -145,7 +146,8 @@ func TestStoreFullEnds(t *testing.T) {
 // spoke's reader stands in line like everybody, and ends with the hub.
 func TestSharedFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &deaf{sharedStore: newSharedLog().open()}
+		log := hublog.New()
+		d := &deaf{sharedStore: log.Open()}
 		h := newHub(t, hub.Options{Store: d, Relay: true, Heartbeat: -1, LogEvents: 3})
 		p := attach(t, h, hub.Meta{})
 		for n := range 3 {
@@ -153,7 +155,7 @@ func TestSharedFull(t *testing.T) {
 				t.Errorf("event %d, for which there is room: %v", n, err)
 			}
 		}
-		before := d.log.seq()
+		before := log.Seq()
 		if err := dispatchFor(t, h, event("n", "", "1")); !notIn(err) {
 			t.Errorf("an event too many: %v", err)
 		}
@@ -165,7 +167,7 @@ func TestSharedFull(t *testing.T) {
 		}
 		p.send(`{"type":"n","id":"","payload":1}`)
 		synctest.Wait()
-		if after := d.log.seq(); after != before {
+		if after := log.Seq(); after != before {
 			t.Errorf("%d more are in the log", after-before)
 		}
 		h.Close()

@@ -1,10 +1,8 @@
 package hub_test
 
 import (
-	"bytes"
 	"context"
 	"fmt"
-	"iter"
 	"strconv"
 	"strings"
 	"sync"
@@ -17,78 +15,13 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
-// sharedLog is a log that hubs in this process have in common.
-type sharedLog struct {
-	mu      sync.Mutex
-	records []hub.Record
-	grown   chan struct{} // closed and replaced when there is more
-}
-
-func newSharedLog() *sharedLog { return &sharedLog{grown: make(chan struct{})} }
-
-// open returns a hub's way to it.
-func (l *sharedLog) open() *sharedStore { return &sharedStore{log: l} }
-
-type sharedStore struct {
-	log *sharedLog
-	at  int
-}
-
-func (s *sharedStore) Append(records []hub.Record) error {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	for _, r := range records {
-		r.Seq = uint64(len(s.log.records)) + 1
-		s.log.records = append(s.log.records, r)
-	}
-	close(s.log.grown)
-	s.log.grown = make(chan struct{})
-	return nil
-}
-
-// next returns the record behind what was read, or what to wait for.
-func (s *sharedStore) next() (r hub.Record, ok bool, grown <-chan struct{}) {
-	s.log.mu.Lock()
-	defer s.log.mu.Unlock()
-	if s.at == len(s.log.records) {
-		return r, false, s.log.grown
-	}
-	s.at++
-	r = s.log.records[s.at-1]
-	r.Message = bytes.Clone(r.Message) // each hub's own, as over a network
-	return r, true, nil
-}
-
-func (s *sharedStore) Restore() iter.Seq2[hub.Record, error] {
-	return func(yield func(hub.Record, error) bool) {
-		for r, ok, _ := s.next(); ok; r, ok, _ = s.next() {
-			if !yield(r, nil) {
-				return
-			}
-		}
-	}
-}
-
-func (s *sharedStore) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
-	return func(yield func(hub.Record, error) bool) {
-		for {
-			r, ok, grown := s.next()
-			if ok {
-				if !yield(r, nil) {
-					return
-				}
-				continue
-			}
-			select {
-			case <-grown:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}
-}
+type (
+	sharedLog   = hublog.Log
+	sharedStore = hublog.Store
+)
 
 // TestConformanceShared: hubs that have a log in common keep the laws of one, sessions
 // too, although every connection is to another of them.
@@ -98,15 +31,8 @@ func TestConformanceShared(t *testing.T) {
 
 func sharing(t *testing.T, log *sharedLog, o hub.Options) *hub.Hub {
 	t.Helper()
-	o.Store, o.Relay, o.Heartbeat = log.open(), true, -1
+	o.Store, o.Relay, o.Heartbeat = log.Open(), true, -1
 	return newHub(t, o)
-}
-
-// seq returns the number of the last record.
-func (l *sharedLog) seq() uint64 {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return uint64(len(l.records))
 }
 
 // TestSharedGoesOnElsewhere: a spoke goes on at another hub, while the one that it was at
@@ -114,14 +40,14 @@ func (l *sharedLog) seq() uint64 {
 // arrives over its former connection counts no more.
 func TestSharedGoesOnElsewhere(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
 		p, w := open(t, a, "ada", `,"topics":["n:*"]`)
 		count(t, b, 0, 2)
 		p.send(`{"type":"n","id":"own","payload":1}`)
 		synctest.Wait()
 		p.expect("n:0 0", "n:1 1")
-		at := log.seq()
+		at := log.Seq()
 		count(t, a, 2, 3)
 		q, again := open(t, b, "ada", resumeAt(w, 2, at)+`,"topics":["n:*"]`)
 		if !again.Resumed || again.Received != 1 {
@@ -136,7 +62,7 @@ func TestSharedGoesOnElsewhere(t *testing.T) {
 		q.send(`{"type":"n","id":"own2","payload":1}`)
 		count(t, a, 3, 4)
 		q.expect("n:3 3")
-		at = log.seq()
+		at = log.Seq()
 		count(t, a, 4, 5)
 		b.Close()
 		synctest.Wait()
@@ -161,7 +87,7 @@ func TestSharedGoesOnElsewhere(t *testing.T) {
 // may have been something for one of its groups it is told.
 func TestSharedAudiences(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		join := func(s *hub.Spoke) { s.Join("room") }
 		a, b := sharing(t, log, hub.Options{OnConnect: join}), sharing(t, log, hub.Options{OnConnect: join})
 		p, w := open(t, a, "ada", "")
@@ -172,12 +98,12 @@ func TestSharedAudiences(t *testing.T) {
 		}
 		synctest.Wait()
 		p.expect("i: 0", "g: 0", "n: 0", "i: 1", "g: 1", "n: 1")
-		at := log.seq()
+		at := log.Seq()
 		p.conn.Cut()
 		dispatchTo(t, a.Identity("ada"), "i", "", "2")
 		q, _ := open(t, b, "ada", resumeAt(w, 6, at))
 		q.expect("i: 2")
-		at = log.seq()
+		at = log.Seq()
 		q.conn.Cut()
 		dispatchTo(t, a.Group("room").Audience, "g", "", "2")
 		dispatchTo(t, a.Identity("ada"), "i", "", "3")
@@ -194,7 +120,7 @@ func TestSharedAudiences(t *testing.T) {
 // TestSharedListeners: the listeners of every hub hear the spokes of all, and may dispatch.
 func TestSharedListeners(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
 		echo := eventtarget.Listener[raw]{Overflow: eventtarget.Block, Queue: 1, Handle: func(ctx context.Context, e eventtarget.Event[raw]) {
 			if err := b.Dispatch(ctx, event("echo", e.ID, string(e.Payload))); err != nil {
@@ -218,11 +144,11 @@ func TestSharedListeners(t *testing.T) {
 // TestSharedLost: where the log has lost some, all who hear anything are told.
 func TestSharedLost(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a := sharing(t, log, hub.Options{})
 		p, _ := open(t, a, "", `,"topics":["n:*"]`)
 		count(t, a, 0, 1)
-		if err := log.open().Append([]hub.Record{{Kind: hub.RecordLost}}); err != nil {
+		if err := log.Open().Append([]hub.Record{{Kind: hub.RecordLost}}); err != nil {
 			t.Fatal(err)
 		}
 		count(t, a, 1, 2)
@@ -234,7 +160,7 @@ func TestSharedLost(t *testing.T) {
 // and what is over that is told.
 func TestSharedHoldsUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		var lost atomic.Uint64
 		a := sharing(t, log, hub.Options{})
 		b := sharing(t, log, hub.Options{LogBytes: 1 << 20, OnFault: func(f eventtarget.Fault) {
@@ -268,17 +194,15 @@ func TestSharedHoldsUp(t *testing.T) {
 // and the name nevertheless, which the others have said again.
 func TestSharedSaysAgain(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a := sharing(t, log, hub.Options{})
 		p, w := open(t, a, "ada", `,"topics":["m:*"]`)
 		const repeats = 16384
 		count(t, a, 0, repeats)
-		at := log.seq()
+		at := log.Seq()
 		dispatch(t, a, "m", "", "1")
 		p.expect("m: 1")
-		late := log.open()
-		late.at = repeats / 2
-		b := newHub(t, hub.Options{Store: late, Relay: true, Heartbeat: -1})
+		b := newHub(t, hub.Options{Store: log.OpenBehind(repeats / 2), Relay: true, Heartbeat: -1})
 		q, again := open(t, b, "ada", resumeAt(w, 0, at)+`,"topics":["m:*"]`)
 		if !again.Resumed || again.Place.Store != w.Place.Store {
 			t.Errorf("welcomed with %+v", again)
@@ -292,7 +216,7 @@ func TestSharedSaysAgain(t *testing.T) {
 func TestSharedFallsSilent(t *testing.T) {
 	for minutes, want := range map[int]bool{1: true, 5: false} {
 		synctest.Test(t, func(t *testing.T) {
-			log := newSharedLog()
+			log := hublog.New()
 			a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
 			_, w := open(t, a, "ada", "")
 			a.Close()
@@ -312,7 +236,7 @@ func TestSharedKnowsNoGap(t *testing.T) {
 		var bus inprocess.Bus
 		var mu sync.Mutex
 		var faults []eventtarget.Fault
-		log := newSharedLog()
+		log := hublog.New()
 		a := sharing(t, log, hub.Options{OnFault: func(f eventtarget.Fault) {
 			mu.Lock()
 			defer mu.Unlock()

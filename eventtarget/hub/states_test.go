@@ -36,9 +36,7 @@ type follower struct {
 	*link.Link
 	n int
 
-	mu   sync.Mutex
-	near *link.PipeConn
-	away time.Time
+	cord
 }
 
 // watch is a listener of one.
@@ -214,15 +212,7 @@ func (w *states) step() {
 			a.gone = true
 		}
 	case what < 17:
-		f.mu.Lock()
-		if w.rng.IntN(2) == 0 {
-			f.away = time.Now().Add(time.Duration(w.rng.IntN(2000)) * time.Millisecond)
-		}
-		w.note("%d is cut off, away for %v", f.n, time.Until(f.away))
-		if f.near != nil {
-			f.near.Cut()
-		}
-		f.mu.Unlock()
+		w.note("%d is cut off, away for %v", f.n, f.cut(w.rng))
 	case what < 19:
 		<-time.After(time.Duration(w.rng.IntN(700)) * time.Millisecond)
 	default:

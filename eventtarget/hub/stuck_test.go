@@ -12,6 +12,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // stick makes Append wait until what it returns is closed.
@@ -94,7 +95,7 @@ func (d *deaf) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // Shutdown waits for what the log has to come back, unless that will not be.
 func TestSharedFailsAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		d := &deaf{sharedStore: newSharedLog().open(), fail: make(chan error, 1)}
+		d := &deaf{sharedStore: hublog.New().Open(), fail: make(chan error, 1)}
 		h := newHub(t, hub.Options{Store: d, Relay: true, Heartbeat: -1})
 		accepted := make(chan error, 1)
 		go func() { accepted <- h.Dispatch(t.Context(), event("n", "", "1")) }()
@@ -140,7 +141,7 @@ func (f *forgetful) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // accepted.
 func TestSharedLosesWhatItTook(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &forgetful{sharedStore: newSharedLog().open()}
+		f := &forgetful{sharedStore: hublog.New().Open()}
 		h := newHub(t, hub.Options{Store: f, Relay: true, Heartbeat: -1})
 		p, _ := open(t, h, "", `,"topics":["n:*"]`)
 		f.loses.Store(true)
@@ -170,7 +171,7 @@ func TestSharedLosesWhatItTook(t *testing.T) {
 // came behind it again.
 func TestSharedLosesOfASession(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		f := &forgetful{sharedStore: newSharedLog().open()}
+		f := &forgetful{sharedStore: hublog.New().Open()}
 		h := newHub(t, hub.Options{Store: f, Relay: true, Heartbeat: -1})
 		others, _ := open(t, h, "", `,"topics":["n:*"]`)
 		p, w := open(t, h, "", `,"topics":[]`)
@@ -216,7 +217,7 @@ func (l *late) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // and Shutdown returns.
 func TestSharedLosesAtShutdown(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		l := &late{sharedStore: newSharedLog().open(), free: make(chan struct{})}
+		l := &late{sharedStore: hublog.New().Open(), free: make(chan struct{})}
 		h := newHub(t, hub.Options{Store: l, Relay: true, Heartbeat: -1})
 		accepted := make(chan error, 1)
 		go func() { accepted <- h.Dispatch(t.Context(), event("n", "", "1")) }()

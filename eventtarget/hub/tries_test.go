@@ -13,6 +13,7 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // knock sends a greeting to a hub that may be slow to answer it.
@@ -45,8 +46,8 @@ func TestSharedOlderAttempt(t *testing.T) {
 	for name, elsewhere := range map[string]bool{"at the hub where it was": false, "at a third hub": true} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := newSharedLog()
-				stuck := &stuckStore{sharedStore: log.open()}
+				log := hublog.New()
+				stuck := &stuckStore{sharedStore: log.Open()}
 				a := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: stuck})
 				b, c := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
 				p, w := open(t, b, "ada", "")
@@ -65,7 +66,7 @@ func TestSharedOlderAttempt(t *testing.T) {
 				}
 				count(t, c, 0, 2)
 				later.expect("n:0 0", "n:1 1")
-				seq := log.seq()
+				seq := log.Seq()
 				close(free)
 				synctest.Wait()
 				if r, ends := later.spoke.Reason(); ends {
@@ -118,8 +119,8 @@ func (l *lateReader) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 // where it was there.
 func TestSharedComesBackToLateReader(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
-		late := &lateReader{sharedStore: log.open()}
+		log := hublog.New()
+		late := &lateReader{sharedStore: log.Open()}
 		a, b := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: late}), sharing(t, log, hub.Options{})
 		p, w := open(t, a, "ada", "")
 		p.sendNumbers(0, 1)
@@ -131,7 +132,7 @@ func TestSharedComesBackToLateReader(t *testing.T) {
 		p.sendNumbers(1, 3)
 		count(t, b, 0, 2)
 		p.expect("n:0 0", "n:1 1")
-		at := log.seq()
+		at := log.Seq()
 		p.conn.Cut()
 		synctest.Wait()
 		first := knock(t, a, "ada", resumeAt(w, 2, at)+`,"try":2`)
@@ -147,7 +148,7 @@ func TestSharedComesBackToLateReader(t *testing.T) {
 		}
 		count(t, b, 2, 3)
 		p.expect("n:2 2")
-		at = log.seq()
+		at = log.Seq()
 		p.conn.Cut()
 		synctest.Wait()
 		if _, again = open(t, b, "ada", resumeAt(w, 3, at)+`,"try":4`); !again.Resumed {
@@ -160,8 +161,8 @@ func TestSharedComesBackToLateReader(t *testing.T) {
 // the second go on with what the first has brought there.
 func TestSharedComesTwice(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
-		stuck := &stuckStore{sharedStore: log.open()}
+		log := hublog.New()
+		stuck := &stuckStore{sharedStore: log.Open()}
 		a, b := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: stuck}), sharing(t, log, hub.Options{})
 		p, w := open(t, b, "ada", "")
 		p.conn.Cut()
@@ -197,8 +198,8 @@ func peersOf(h *hub.Hub) (all []*hub.Spoke) {
 // the session came to elsewhere: there it was sent again.
 func TestSharedLateBehindTheEnd(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
-		stuck := &stuckStore{sharedStore: log.open()}
+		log := hublog.New()
+		stuck := &stuckStore{sharedStore: log.Open()}
 		a, b := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: stuck}), sharing(t, log, hub.Options{})
 		var all []*heard
 		for _, h := range []*hub.Hub{a, b} {
@@ -234,7 +235,7 @@ func TestSharedLateBehindTheEnd(t *testing.T) {
 // when that holds them up.
 func TestSharedHeardElsewhereFirst(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		a, b := sharing(t, log, hub.Options{}), sharing(t, log, hub.Options{})
 		free, ear := make(chan struct{}), &heard{}
 		if _, err := b.Add(t.Context(), eventtarget.T("m", ""), eventtarget.Listener[raw]{Inline: true, Handle: func(ctx context.Context, e eventtarget.Event[raw]) {

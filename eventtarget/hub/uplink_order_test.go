@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // hearing adds an Inline listener and returns how many it has heard.
@@ -96,8 +97,8 @@ func TestUplinkAuthorize(t *testing.T) {
 // much was received.
 func TestUplinkCounts(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
-		c := &counter{stuckStore: stuckStore{sharedStore: log.open()}}
+		log := hublog.New()
+		c := &counter{stuckStore: stuckStore{sharedStore: log.Open()}}
 		h := newHub(t, hub.Options{Heartbeat: -1, Relay: true, Store: c, Authorize: func(_ *hub.Spoke, _ hub.Op, topic eventtarget.Topic) error {
 			if topic.Type == "x" {
 				return errors.New("no")

@@ -13,6 +13,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/internal/hublog"
 )
 
 // counter is a store that counts its writes, and the records in the largest one.
@@ -30,7 +31,7 @@ func (c *counter) Append(records []hub.Record) error {
 // storing is a hub with a log that may be stuck, and what its listener of n:* hears.
 func storing(t *testing.T, log *sharedLog, o hub.Options) (h *hub.Hub, c *counter, heard func() []string) {
 	t.Helper()
-	c = &counter{stuckStore: stuckStore{sharedStore: log.open()}}
+	c = &counter{stuckStore: stuckStore{sharedStore: log.Open()}}
 	o.Heartbeat, o.Relay, o.Store = -1, true, c
 	h = newHub(t, o)
 	var mu sync.Mutex
@@ -72,7 +73,7 @@ func (p *peer) sendNumbers(from, upto int) {
 // any hub knows how much was received.
 func TestUplinkGathers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		log := newSharedLog()
+		log := hublog.New()
 		h, c, heard := storing(t, log, hub.Options{})
 		other, _ := open(t, h, "", `,"topics":["n:*"]`)
 		p, w := open(t, h, "", "")
@@ -105,7 +106,7 @@ func TestUplinkGathers(t *testing.T) {
 // received, and nothing is heard twice.
 func TestUplinkResume(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, c, heard := storing(t, newSharedLog(), hub.Options{})
+		h, c, heard := storing(t, hublog.New(), hub.Options{})
 		p, w := open(t, h, "", "")
 		goOn := c.stop()
 		p.sendNumbers(0, 5)
@@ -140,7 +141,7 @@ func TestUplinkEnds(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, store, heard := storing(t, newSharedLog(), hub.Options{})
+				h, store, heard := storing(t, hublog.New(), hub.Options{})
 				other, _ := open(t, h, "", `,"topics":["n:*"]`)
 				p := attach(t, h, hub.Meta{})
 				own := 0
@@ -177,7 +178,7 @@ func TestUplinkClosed(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
 				var told atomic.Uint64
-				h, store, _ := storing(t, newSharedLog(), hub.Options{OnFault: func(f eventtarget.Fault) {
+				h, store, _ := storing(t, hublog.New(), hub.Options{OnFault: func(f eventtarget.Fault) {
 					if f.Kind == eventtarget.FaultDiscarded {
 						told.Add(f.Count)
 					}
@@ -208,7 +209,7 @@ func TestUplinkMovesAway(t *testing.T) {
 	for name, o := range map[string]hub.Options{"at once": {}, "one by one": {Bridged: true}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := newSharedLog()
+				log := hublog.New()
 				a, c, heard := storing(t, log, o)
 				b := sharing(t, log, o)
 				p, w := open(t, a, "", "")
@@ -234,7 +235,7 @@ func TestUplinkMovesAwayBehind(t *testing.T) {
 	for name, o := range map[string]hub.Options{"at once": {}, "one by one": {Bridged: true}} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				log := newSharedLog()
+				log := hublog.New()
 				a, _, heard := storing(t, log, o)
 				b := sharing(t, log, o)
 				gate := make(chan struct{})
@@ -261,7 +262,7 @@ func TestUplinkMovesAwayBehind(t *testing.T) {
 // what that had sent.
 func TestUplinkGoexit(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		h, c, heard := storing(t, newSharedLog(), hub.Options{})
+		h, c, heard := storing(t, hublog.New(), hub.Options{})
 		hearing(t, h, "n", func(e eventtarget.Event[raw]) {
 			if string(e.Payload) == "1" {
 				runtime.Goexit()
@@ -291,7 +292,7 @@ func TestUplinkFull(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				h, store, heard := storing(t, newSharedLog(), hub.Options{SpokeBytes: c.spokeBytes})
+				h, store, heard := storing(t, hublog.New(), hub.Options{SpokeBytes: c.spokeBytes})
 				p, _ := open(t, h, "", "")
 				goOn := store.stop()
 				sent := make(chan struct{})

@@ -4,8 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"math/rand/v2"
-	"os"
 	"slices"
 	"strconv"
 	"strings"
@@ -15,24 +13,16 @@ import (
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
 	"github.com/eventtarget-go/toolkit/faultnet"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
 )
 
 // TestRandom: whatever is done to targets in Node, over WebSocket and over Server-Sent Events, to
 // the networks before them and to their hub, everyone hears all that is for it, once and in the
-// order of each dispatcher, or is told a gap where something is missing. What failed is
-// done again with its seed in EVENTTARGET_SEED, though what takes how long differs.
+// order of each dispatcher, or is told a gap where something is missing.
 func TestRandom(t *testing.T) {
-	times := 2
-	if n, err := strconv.Atoi(os.Getenv("EVENTTARGET_WALKS")); err == nil {
-		times = n
-	}
 	for _, kind := range []string{"one hub", "sessions end", "hubs die", "a store"} {
-		for range times {
-			seed := rand.Uint64()
-			if n, err := strconv.ParseUint(os.Getenv("EVENTTARGET_SEED"), 10, 64); err == nil {
-				seed = n
-			}
-			t.Run(fmt.Sprintf("%s/seed=%d", kind, seed), func(t *testing.T) {
+		t.Run(kind, func(t *testing.T) {
+			nemesis.Walk(t, 2, func(t *testing.T, seed uint64) {
 				w := newWalk(t, kind, seed)
 				for range 4 {
 					w.connect()
@@ -50,7 +40,7 @@ func TestRandom(t *testing.T) {
 				w.ping()
 				w.arrive()
 			})
-		}
+		})
 	}
 }
 

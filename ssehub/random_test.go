@@ -181,7 +181,7 @@ func (w *walk) step() {
 		w.noted("agent %d will ask for %v", a.n, a.topics)
 		w.mu.Unlock()
 	case r < 90:
-		<-time.After(time.Duration(w.rng.IntN(2000)) * time.Millisecond)
+		<-time.After(time.Duration(1+w.rng.IntN(2000)) * time.Millisecond)
 	case r < 96:
 		w.settle()
 	case r < 98 && len(w.agents) < 8:

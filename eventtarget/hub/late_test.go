@@ -18,8 +18,12 @@ func (d *delay) set(by time.Duration)     { d.until.Store(time.Now().Add(by).Uni
 func (d *delay) remaining() time.Duration { return time.Until(time.Unix(0, d.until.Load())) }
 
 func (d *delay) wait(ctx context.Context) {
+	by := d.remaining()
+	if by <= 0 { // a timer that is due at once is too much for the race detector, in a bubble
+		return
+	}
 	select {
-	case <-time.After(d.remaining()):
+	case <-time.After(by):
 	case <-ctx.Done():
 	}
 }

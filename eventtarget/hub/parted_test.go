@@ -162,7 +162,7 @@ func (w *partings) step() {
 	case what < 11:
 		w.flush()
 	case what < 12:
-		d := time.Duration(w.rng.IntN(1500)) * time.Millisecond
+		d := time.Duration(1+w.rng.IntN(1500)) * time.Millisecond
 		w.note("%v", d)
 		<-time.After(d)
 	default:

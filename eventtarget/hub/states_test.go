@@ -214,7 +214,7 @@ func (w *states) step() {
 	case what < 17:
 		w.note("%d is cut off, away for %v", f.n, f.cut(w.rng))
 	case what < 19:
-		<-time.After(time.Duration(w.rng.IntN(700)) * time.Millisecond)
+		<-time.After(time.Duration(1+w.rng.IntN(700)) * time.Millisecond)
 	default:
 		synctest.Wait()
 	}

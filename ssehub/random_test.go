@@ -23,7 +23,7 @@ import (
 func TestRandom(t *testing.T) {
 	for _, kind := range []string{"one hub", "three hubs", "a log", "oldest dropped", "conflated", "disconnected"} {
 		t.Run(kind, func(t *testing.T) {
-			nemesis.Walk(t, 5, func(t *testing.T, seed uint64) {
+			nemesis.Walk(t, 2, func(t *testing.T, seed uint64) {
 				synctest.Test(t, func(t *testing.T) { newWalk(t, kind, seed).walk() })
 			})
 		})

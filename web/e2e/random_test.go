@@ -22,7 +22,7 @@ import (
 func TestRandom(t *testing.T) {
 	for _, kind := range []string{"one hub", "sessions end", "hubs die", "a store"} {
 		t.Run(kind, func(t *testing.T) {
-			nemesis.Walk(t, 2, func(t *testing.T, seed uint64) {
+			nemesis.Walk(t, 1, func(t *testing.T, seed uint64) {
 				w := newWalk(t, kind, seed)
 				for range 4 {
 					w.connect()

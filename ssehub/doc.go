@@ -23,9 +23,11 @@
 // An event is three lines: id, the place in the hub's log; event, its type; data, the
 // envelope. What waits for a spoke goes out in one write. An EventSource that lost its
 // connection says the id of what it heard last (Last-Event-ID, or the parameter
-// lastEventId) and goes on behind it. What is dispatched to one spoke alone has no id,
-// and is lost with the connection. Nor has what is retained, or a snapshot, with which a
-// stream begins: it comes again to who comes back before it heard anything else.
+// lastEventId) and goes on behind it. Beside that parameter new=, in place of topic=, asks
+// for a topic that was not asked for there, and for what is retained of it. What is
+// dispatched to one spoke alone has no id, and is lost with the connection. Nor has what is
+// retained, or a snapshot, with which a stream begins: it comes again to who comes back
+// before it heard anything else.
 //
 // # Ordering
 //

@@ -28,7 +28,7 @@ func (d *delay) wait(ctx context.Context) {
 	}
 }
 
-// lateLog is a way to a log that may, in both directions.
+// lateLog is a way to a log that may be late, in both directions.
 type lateLog struct {
 	*sharedStore
 	delay
@@ -50,7 +50,7 @@ func (s *lateLog) Follow(ctx context.Context) iter.Seq2[hub.Record, error] {
 	}
 }
 
-// lateBus is a member of a bus that takes what it is given, and what is asked of it, so late.
+// lateBus is a member of a bus that may be late in taking what it is given, and what is asked of it.
 type lateBus struct {
 	eventtarget.Target
 	delay

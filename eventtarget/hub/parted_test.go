@@ -34,6 +34,19 @@ type parted struct {
 	discarded uint64 // as it was told
 }
 
+// told is what a link heard: an event, by its number; or a gap, with ^ the number that was next and
+// how much it counts.
+type told struct{ number, lost int }
+
+// partings are a hub and such links.
+type partings struct {
+	diary
+	rng  *rand.Rand
+	hub  *hub.Hub
+	all  []*parted
+	next atomic.Int64 // number of an event
+}
+
 func (w *partings) fault(l *parted, f eventtarget.Fault) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -46,18 +59,6 @@ func (w *partings) fault(l *parted, f eventtarget.Fault) {
 	case eventtarget.FaultDiscarded:
 		l.discarded += f.Count
 	}
-}
-
-// told is what it was told: an event, by its number; or, with ^ the number that was next, a gap.
-type told struct{ number, lost int }
-
-// partings are a hub and such links.
-type partings struct {
-	diary
-	rng  *rand.Rand
-	hub  *hub.Hub
-	all  []*parted
-	next atomic.Int64 // number of an event
 }
 
 func (w *partings) connect(n int) {

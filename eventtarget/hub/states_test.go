@@ -61,6 +61,7 @@ func (s step) String() string {
 	return fmt.Sprintf("%d%s%s", s.number, map[bool]string{true: "!"}[s.first], map[bool]string{true: "?"}[s.gap])
 }
 
+// counters are the topics.
 var counters = []eventtarget.Topic{{Type: "a", ID: "1"}, {Type: "a", ID: "2"}, {Type: "b", ID: "1"}, {Type: "b", ID: "2"}}
 
 // snapshot returns how far the topics are that one stands for.
@@ -220,7 +221,7 @@ func (w *states) step() {
 	}
 }
 
-// check compares what a listener heard of a topic with how it counters.
+// check compares what a listener heard of a topic with how far that was.
 func (w *states) check(kind string, a *watch, t eventtarget.Topic) {
 	a.mu.Lock()
 	defer a.mu.Unlock()

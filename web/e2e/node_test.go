@@ -178,8 +178,9 @@ func (s *script) behind(skip string, want ...string) {
 
 // TestRaces: what comes between two steps of the module's: a listener between the greeting
 // and its answer is told to the hub, and what is closed stays closed. What is no message ends
-// the connection, and not the process. Over a stream of events it goes on behind the last id. A session in which the hub
-// has taken nothing in goes on as any other. A stream that was cut before its first id is a gap.
+// the connection, and not the process. Over a stream of events it goes on behind the last id, and
+// says what is new since. A session in which the hub has taken nothing in goes on as any other. A
+// stream that was cut before its first id is a gap.
 func TestRaces(t *testing.T) {
 	s := node(t, "races.js")
 	s.says("__hello before:*, __subscribe between:*, __unsubscribe before:*, __subscribe behind:*", "closed 1", "closed 0")

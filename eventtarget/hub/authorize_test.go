@@ -1,7 +1,9 @@
 package hub_test
 
 import (
+	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 
@@ -36,5 +38,33 @@ func TestAuthorizePanics(t *testing.T) {
 				t.Errorf("the peer is told %s", m)
 			}
 		}
+	})
+}
+
+// TestRefusedAgain: who asks again for what it hears, and may not have it any more, hears it no
+// longer.
+func TestRefusedAgain(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var forbidden atomic.Bool
+		h := newHub(t, hub.Options{Heartbeat: -1, Authorize: func(*hub.Spoke, hub.Op, eventtarget.Topic) error {
+			if forbidden.Load() {
+				return errors.New("not any more")
+			}
+			return nil
+		}})
+		defer h.Close()
+		p := attach(t, h, hub.Meta{})
+		p.send(`{"type":"__subscribe","id":"1","payload":{"topics":["a:"]}}`)
+		synctest.Wait()
+		p.expect("__subscribed:1 {}")
+		forbidden.Store(true)
+		p.send(`{"type":"__subscribe","id":"2","payload":{"topics":["a:"]}}`)
+		synctest.Wait()
+		p.expect(`__subscribed:2 {"refused":{"a:":"not any more"}}`)
+		if err := h.Dispatch(t.Context(), event("a", "", "1")); err != nil {
+			t.Error(err)
+		}
+		synctest.Wait()
+		p.expect()
 	})
 }

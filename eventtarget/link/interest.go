@@ -235,24 +235,28 @@ func (i *interest) next() []byte {
 func (i *interest) answered(id string, refused map[string]string) (untold map[string]string) {
 	untold = make(map[string]string)
 	wider := false
+	var no []eventtarget.Topic
 	for _, t := range i.waiting[id] {
 		if last, still := i.asked[t]; !still || last != id {
 			continue
 		}
 		wider = wider || t.ID == eventtarget.Wildcard
-		reason, no := refused[t.String()]
-		if !no {
+		if _, refused := refused[t.String()]; refused {
+			no = append(no, t)
+			delete(i.asked, t)
+		} else {
 			i.live[t] = struct{}{}
 			i.drop(i.included(t))
-			continue
 		}
-		delete(i.asked, t)
+	}
+	for _, t := range no {
+		reason := refused[t.String()]
 		for l, n := range i.listeners {
 			if !t.Matches(l) || i.asked.covers(l) {
 				continue
 			}
-			if selector, _ := i.lacks(l); selector == l && l != t {
-				continue // it was never asked for itself, and is below
+			if selector, _ := i.lacks(l); l != t && (selector == l || slices.Contains(no, l)) {
+				continue // it was never asked for itself, and is below; or has a reason of its own
 			}
 			i.refused[l] = reason
 			if l != t { // the reason is of a topic that nobody has heard of

@@ -63,9 +63,9 @@ func (f *Failure) Error() string { return fmt.Sprintf("%s failed: %s", f.Method,
 
 // Call dispatches a request on t and waits for the first answer. The error is a
 // [*Failure], that of t or of a codec, [ErrClosed] when t is closed meanwhile, or ctx's
-// cause when ctx ends first: then the other side is told. Nobody knows whether a request
-// is served at all, so ctx should have a deadline. From an Inline listener it is
-// [ErrWouldBlock].
+// cause when ctx ends first: then the other side is told, as it is when Dispatch fails,
+// for some may have heard it all the same. Nobody knows whether a request is served at
+// all, so ctx should have a deadline. From an Inline listener it is [ErrWouldBlock].
 func (m Method[Q, A]) Call(ctx context.Context, t Target, request Q) (answer A, err error) {
 	id := rand.Text()
 	fail := func(err error) error {
@@ -97,6 +97,7 @@ func (m Method[Q, A]) Call(ctx context.Context, t Target, request Q) (answer A, 
 		return answer, fail(err)
 	}
 	if err := t.Dispatch(ctx, Event[Raw]{Type: m.Name + requested, ID: id, Payload: payload}); err != nil {
+		m.cancel(ctx, t, id)
 		return answer, fail(err)
 	}
 	select {

@@ -1,0 +1,305 @@
+package hub_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/hub"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/nemesis"
+)
+
+// TestRandomCalls: whatever is called, served, cancelled, cut and ended over one hub, over three on
+// a bus, three in a ring of bridges and one that dies: each call returns once, with the answer to its
+// own request or for a reason that there is, what is cancelled ends, nobody else hears what is for
+// one, and nothing is left.
+func TestRandomCalls(t *testing.T) {
+	random(t, []string{"one hub", "three hubs", "a ring", "a hub that dies"}, func(t *testing.T, kind string, seed uint64) {
+		w := newCallWalk(t, kind, seed)
+		for range 3 {
+			w.connect()
+		}
+		for range 120 {
+			w.step()
+		}
+		w.finish()
+		w.Tell()
+	})
+}
+
+func (w *callWalk) connect() {
+	s := &callSpoke{n: w.made, asks: w.rng.IntN(2) == 0, at: w.walk.hubs[w.rng.IntN(len(w.walk.hubs))]}
+	o := link.Options{
+		Subscribe: s.asks || w.options.OnlySubscribed, OnFault: w.fault, Dial: func(context.Context) (link.Conn, error) { return s.dial() },
+		OnState: func(c link.Change) {
+			if c.State == eventtarget.StateUp && !c.Resumed && s.again {
+				w.Lost(s.place)
+			}
+			s.again = s.again || c.State == eventtarget.StateUp
+		},
+	}
+	s.asks = o.Subscribe
+	if w.rng.IntN(2) == 0 { // it asks for more than it has listeners
+		o.Subscriptions = 4 + w.rng.IntN(4)
+	}
+	narrow := w.rng.IntN(4) == 0
+	if narrow {
+		o.LogEvents, o.Overflow = 2+w.rng.IntN(5), eventtarget.Block
+	}
+	var err error
+	s.Link, err = link.New(o)
+	w.must(err)
+	s.place = w.place("spoke", s.Link, site{spoke: s})
+	s.place.Narrow = narrow
+	w.must(s.Ready(w.t.Context()))
+	s.regs = w.listen(s.place)
+	w.spokes = append(w.spokes, s)
+}
+
+func (s *callSpoke) dial() (link.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.out:
+		return nil, eventtarget.ErrForbidden
+	case time.Now().Before(s.away):
+		return nil, errors.New("there is no way")
+	}
+	near, far := link.Pipe()
+	s.near = near
+	go s.at.Attach(negotiated{far}, hub.Meta{Values: map[any]any{is{}: s.n}})
+	return negotiated{near}, nil
+}
+
+// spokeOf is the hub's end of a spoke, or nil.
+func (s *callSpoke) spokeOf() *hub.Spoke {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for o := range s.at.Spokes() {
+		if o.Value(is{}) == s.n {
+			return o
+		}
+	}
+	return nil
+}
+
+// narrow adds the hub's end of a spoke as a place.
+func (w *callWalk) narrow(s *callSpoke) {
+	o := s.spokeOf()
+	if o == nil {
+		return
+	}
+	s.mu.Lock()
+	p := w.place("to "+s.place.Name, o, site{s.at, s})
+	s.mu.Unlock()
+	p.Gone = func() bool {
+		_, gone := o.Reason()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return gone || s.out // it may be about to
+	}
+	w.running.Go(func() {
+		<-o.Done()
+		w.drop(p)
+		w.Closed(p)
+	})
+}
+
+// left is the hubs' OnDisconnect: the spoke's own listeners end behind it.
+func (w *callWalk) left(o *hub.Spoke, _ eventtarget.Reason) {
+	w.mu.Lock()
+	places := slices.Clone(w.places)
+	w.mu.Unlock()
+	for _, p := range places {
+		if p.Target == eventtarget.Target(o) {
+			w.Closing(p)
+		}
+	}
+}
+
+// drop has nobody use a place any more.
+func (w *callWalk) drop(p *nemesis.Place) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.places = slices.DeleteFunc(w.places, func(o *nemesis.Place) bool { return o == p })
+}
+
+func (w *callWalk) upto(most int) time.Duration {
+	return time.Duration(1+w.rng.IntN(most)) * time.Millisecond
+}
+
+// somewhere is a place that has not ended.
+func (w *callWalk) somewhere() *nemesis.Place {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.places[w.rng.IntN(len(w.places))]
+}
+
+func (w *callWalk) step() {
+	live := w.Live()
+	s := w.spokes[w.rng.IntN(len(w.spokes))]
+	switch r := w.rng.IntN(100); {
+	case r < 40:
+		w.call(w.somewhere())
+	case r < 48 && len(w.cancels) > 0:
+		w.cancels[w.rng.IntN(len(w.cancels))]()
+	case r < 57 && len(live) < 7:
+		if p := w.somewhere(); p.Gone == nil || !p.Gone() {
+			w.Serve(p, w.rng.IntN(2), eventtarget.ServeOptions{Concurrent: w.rng.IntN(4)})
+		}
+	case r < 60 && len(live) > 0:
+		w.Close(live[w.rng.IntN(len(live))], false)
+	case r < 74:
+		w.Note("cut %s for %v", s.place.Name, s.cut(w.rng))
+	case r < 76 && w.walk.bridges != nil:
+		b := w.walk.bridges[w.rng.IntN(len(w.walk.bridges))]
+		b.mu.Lock()
+		b.near.Cut()
+		b.mu.Unlock()
+	case r < 78 && w.walk.late != nil:
+		w.walk.late[w.rng.IntN(len(w.walk.late))].set(w.upto(900))
+	case r < 87:
+		<-time.After(w.upto(500))
+	case r < 94:
+		w.rest()
+	case r < 96:
+		w.narrow(s)
+	case r < 98 && len(w.spokes) > 2:
+		w.leave(s)
+	case r < 99 && len(w.spokes) < 5:
+		w.connect()
+	case w.dies:
+		w.die(w.rng.IntN(len(w.walk.hubs)))
+	}
+}
+
+// call begins a call, with a context that ends or does not.
+func (w *callWalk) call(p *nemesis.Place) {
+	ctx, cancel := w.t.Context(), func() {}
+	if w.rng.IntN(2) == 0 {
+		ctx, cancel = context.WithTimeoutCause(ctx, w.upto(5000), errors.New("it takes too long"))
+	} else {
+		ctx, cancel = context.WithCancel(ctx)
+	}
+	w.cancels = append(w.cancels, cancel)
+	method, do, wait := w.rng.IntN(2), nemesis.Do(w.rng.IntN(int(nemesis.Done))), w.upto(2000)
+	if do == nemesis.End && w.rng.IntN(3) > 0 {
+		do = nemesis.Answer
+	}
+	w.running.Go(func() { w.Call(ctx, p, method, do, wait) })
+}
+
+// leave ends a spoke, from its own end or from its hub's.
+func (w *callWalk) leave(s *callSpoke) {
+	how := w.rng.IntN(3)
+	w.spokes = slices.DeleteFunc(w.spokes, func(o *callSpoke) bool { return o == s })
+	w.drop(s.place)
+	w.Closing(s.place)
+	s.mu.Lock()
+	s.out = true
+	s.mu.Unlock()
+	switch o := s.spokeOf(); {
+	case how == 0:
+		s.Link.Close()
+	case how == 1 && o != nil:
+		o.Disconnect(eventtarget.Reason{Code: eventtarget.CodeNormal})
+	default:
+		w.running.Go(func() {
+			ctx, cancel := context.WithTimeout(w.t.Context(), time.Second)
+			defer cancel()
+			_ = s.Shutdown(ctx) // it may be cut off
+		})
+	}
+	w.ending = append(w.ending, s)
+	w.running.Go(func() {
+		<-s.Done()
+		w.Closed(s.place)
+	})
+}
+
+// die ends a hub, and begins another one in its place.
+func (w *callWalk) die(i int) {
+	old := w.walk.hubs[i]
+	w.mu.Lock()
+	var place *nemesis.Place
+	for _, p := range w.places {
+		if p.Target == eventtarget.Target(old) {
+			place = p
+		}
+	}
+	w.mu.Unlock()
+	w.drop(place)
+	w.Closing(place)
+	old.Close()
+	w.begin(i)
+	for _, s := range slices.Concat(w.spokes, w.ending) {
+		s.mu.Lock()
+		if s.at == old {
+			s.at = w.walk.hubs[i]
+			s.near.Cut()
+		}
+		s.mu.Unlock()
+	}
+	<-old.Done()
+	w.Closed(place)
+}
+
+// rest waits until everyone is connected, and nothing is under way.
+func (w *callWalk) rest() {
+	synctest.Wait() // who is cut off knows
+	for _, s := range w.ending {
+		<-s.Done()
+	}
+	w.ending = nil
+	w.walk.settle()
+	for _, s := range w.spokes {
+		w.must(s.Ready(w.t.Context()))
+	}
+	<-time.After(200 * time.Millisecond) // a call may take 100 ms to say that it ends
+	synctest.Wait()
+	w.Rest()
+}
+
+// finish ends everything, and looks at what is left.
+func (w *callWalk) finish() {
+	w.rest()
+	for _, cancel := range w.cancels {
+		cancel()
+	}
+	w.rest()
+	for _, s := range w.Live() {
+		w.Close(s, true)
+	}
+	for _, s := range w.spokes {
+		for _, r := range s.regs {
+			s.Remove(r)
+		}
+	}
+	<-time.After(time.Minute)
+	w.rest()
+	if n := w.Pending(); n > 0 {
+		w.t.Errorf("%d calls have not returned", n)
+	}
+	for _, s := range w.spokes {
+		o := s.spokeOf()
+		if topics := o.Subscriptions(); s.asks && len(topics) > 0 {
+			w.t.Errorf("%s asks for %v", s.place.Name, topics)
+		}
+		if n := o.Stats().Waiting; n > 0 {
+			w.t.Errorf("%d events wait for %s", n, s.place.Name)
+		}
+		s.Link.Close()
+		<-s.Done()
+	}
+	<-time.After(time.Minute)
+	w.running.Wait()
+	for i, m := range w.members {
+		w.Note("%s", fmt.Sprintf("hub %d has %d listeners on the bus", i, m.count(false, 0)))
+	}
+}

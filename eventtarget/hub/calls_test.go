@@ -11,7 +11,6 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/eventtarget/hub"
-	"github.com/eventtarget-go/toolkit/eventtarget/link"
 	"github.com/eventtarget-go/toolkit/inprocess"
 	"github.com/eventtarget-go/toolkit/internal/nemesis"
 )
@@ -24,8 +23,9 @@ type callWalk struct {
 	t       *testing.T
 	rng     *rand.Rand
 	options hub.Options
-	loses   bool // sessions may end
-	dies    bool // so may hubs
+	loses   bool    // sessions may end
+	dies    bool    // so may hubs
+	store   *memory // what they leave then; nil: nothing
 	bus     bool
 	cancels []func()
 	running sync.WaitGroup
@@ -44,19 +44,6 @@ type callWalk struct {
 type site struct {
 	hub   *hub.Hub
 	spoke *callSpoke
-}
-
-// callSpoke is a link to a hub, cut now and then.
-type callSpoke struct {
-	cord
-	*link.Link
-	n     int
-	place *nemesis.Place
-	asks  bool
-	regs  []*eventtarget.Registration
-	at    *hub.Hub // under mu
-	out   bool     // it is not let in again; under mu
-	again bool     // it has been up
 }
 
 // countedBus is a member of a bus that is late at times and knows how many listeners it has.
@@ -89,10 +76,18 @@ func (b *countedBus) count(yes bool, more int) int {
 
 func newCallWalk(t *testing.T, kind string, seed uint64) *callWalk {
 	rng := rand.New(rand.NewPCG(seed, 0))
-	w := &callWalk{t: t, rng: rng, sites: make(map[*nemesis.Place]site), bus: kind == "three hubs", dies: kind == "a hub that dies"}
+	w := &callWalk{t: t, rng: rng, sites: make(map[*nemesis.Place]site), bus: kind == "three hubs", dies: kind == "a hub that dies" || kind == "a store"}
 	w.walk.diary, w.walk.rng = diary{t: t}, rng
 	w.T, w.Reaches, w.Hears = t, w.reaches, w.hears
-	w.loses = w.dies || kind != "a ring" && rng.IntN(2) == 0 // the bridges are to lose nothing
+	switch kind {
+	case "a hub that dies":
+		w.loses = true
+	case "a store":
+		w.store = new(memory)
+	case "a ring": // whose bridges are to lose nothing
+	default:
+		w.loses = rng.IntN(2) == 0
+	}
 	w.options = hub.Options{Relay: rng.IntN(3) > 0, OnlySubscribed: rng.IntN(2) == 0, OnFault: w.fault, OnDisconnect: w.left}
 	if w.loses {
 		w.options.SessionTimeout = 1500 * time.Millisecond
@@ -130,14 +125,14 @@ func (w *callWalk) must(err error) {
 }
 
 // fault looks at those that there may be: panics that were asked for, answers that somebody who
-// closes cannot give, and gaps where sessions end.
+// closes cannot give, and gaps where sessions end, or answers to single spokes die with a hub.
 func (w *callWalk) fault(f eventtarget.Fault) {
 	w.Note("%v", f)
 	switch f.Kind {
 	case eventtarget.FaultOverflow:
 		w.t.Error(f)
 	case eventtarget.FaultGap:
-		if !w.loses {
+		if !w.loses && w.store == nil {
 			w.t.Error(f)
 		}
 	}
@@ -145,7 +140,12 @@ func (w *callWalk) fault(f eventtarget.Fault) {
 
 // begin makes a hub, in the place of another one or not.
 func (w *callWalk) begin(i int) {
-	h := newHub(w.t, w.options)
+	var h *hub.Hub
+	if w.store != nil {
+		h = storedHub(w.t, w.store, w.options)
+	} else {
+		h = newHub(w.t, w.options)
+	}
 	w.mu.Lock()
 	w.walk.hubs = append(w.walk.hubs[:i:i], append([]*hub.Hub{h}, w.walk.hubs[min(i+1, len(w.walk.hubs)):]...)...)
 	w.mu.Unlock()

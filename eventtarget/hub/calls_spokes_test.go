@@ -32,6 +32,9 @@ func (w *callWalk) connect() {
 		OnState: func(c link.Change) {
 			if c.State == eventtarget.StateUp && !c.Resumed && s.again {
 				w.Lost(s.place)
+				if !w.loses {
+					w.t.Errorf("%s has lost its session", s.place.Name)
+				}
 			}
 			s.again = s.again || c.State == eventtarget.StateUp
 		},

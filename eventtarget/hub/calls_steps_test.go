@@ -113,7 +113,11 @@ func (w *callWalk) rest() {
 	for _, s := range w.spokes {
 		w.must(s.Ready(w.t.Context()))
 	}
-	<-time.After(200 * time.Millisecond) // a call may take 100 ms to say that it ends
+	most := 200 * time.Millisecond // a call may take 100 ms to say that it ends
+	if slices.ContainsFunc(w.spokes, func(s *callSpoke) bool { return s.place.Narrow }) {
+		most = 2 * time.Second // what finds no room waits for acknowledgements, one behind the other
+	}
+	<-time.After(most)
 	synctest.Wait()
 	w.Rest()
 }

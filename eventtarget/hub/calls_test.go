@@ -132,7 +132,7 @@ func (w *callWalk) fault(f eventtarget.Fault) {
 	case eventtarget.FaultOverflow:
 		w.t.Error(f)
 	case eventtarget.FaultGap:
-		if !w.loses && w.store == nil {
+		if !w.loses && !w.dies {
 			w.t.Error(f)
 		}
 	}

@@ -28,6 +28,7 @@ type Calls struct {
 	calls    []*call
 	services []*Service
 	lines    []string
+	since    time.Time
 }
 
 // Place is a target at which somebody calls, or serves.
@@ -142,7 +143,10 @@ func (k *Calls) Note(format string, args ...any) {
 }
 
 func (k *Calls) note(format string, args ...any) {
-	k.lines = append(k.lines, fmt.Sprintf(format, args...))
+	if k.lines == nil {
+		k.since = time.Now()
+	}
+	k.lines = append(k.lines, fmt.Sprintf("%8v ", time.Since(k.since).Round(time.Millisecond))+fmt.Sprintf(format, args...))
 }
 
 // wrong fails the test. Under mu, so that what was noted is how it came to be.

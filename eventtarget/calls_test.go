@@ -246,10 +246,14 @@ func (w *callWalk) finish() {
 		cancel()
 	}
 	w.rest()
+	<-time.After(time.Minute)
+	w.rest()
 	for _, s := range w.Live() {
+		if answering, _ := s.Remembers(); answering > 0 {
+			w.t.Errorf("a service has entries for %d calls that are over", answering)
+		}
 		w.Close(s, true)
 	}
-	<-time.After(time.Minute)
 	w.rest()
 	w.running.Wait()
 	if n := w.Pending(); n > 0 {

@@ -21,7 +21,7 @@ import (
 func TestRandomCalls(t *testing.T) {
 	for _, kind := range []string{"alone", "a bus", "peers"} {
 		t.Run(kind, func(t *testing.T) {
-			nemesis.Walk(t, 12, func(t *testing.T, seed uint64) {
+			nemesis.Walk(t, 8, func(t *testing.T, seed uint64) {
 				synctest.Test(t, func(t *testing.T) { walkCalls(t, kind, seed) })
 			})
 		})

@@ -2,6 +2,7 @@ package quichub
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -117,6 +118,15 @@ func (l *Listener) join(ctx context.Context, conn *quic.Conn, late time.Time) {
 		meta.Identity = pin.String()
 	}
 	c := quicconn.New(conn, stream, l.limit)
+	// One that comes back to its session needs no room, and is not up before the welcome.
+	if err := l.hub.Admit(meta.Addr); err != nil && c.Protocol() == 0 {
+		code := eventtarget.CodeTryLater
+		if errors.Is(err, eventtarget.ErrClosed) {
+			code = eventtarget.CodeGoingAway
+		}
+		_ = conn.CloseWithError(quic.ApplicationErrorCode(code.QUIC()), err.Error())
+		return
+	}
 	// The errors concern the connection alone: the reader meets the first one
 	// again, and behind the other it has been closed.
 	_ = c.Greet()

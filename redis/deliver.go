@@ -36,14 +36,17 @@ var errElsewhere = errors.New("an event of another type than its channel's")
 
 func (t *Target) arrived(a arrival) {
 	var refused error
-	nobody := t.registry.Len() == 0 // any more
+	var look look
+	if t.member != nil {
+		look = t.member.look()
+	}
 	defer func() {
 		switch {
 		case errors.Is(refused, eventtarget.ErrClosed): // Close came when it was not in the inbox any more
 			t.inbox.gone.Store(true)
 			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: 1, Err: refused})
 		case t.member != nil:
-			t.member.handled(a.entry, nobody)
+			t.member.handled(a.entry, look.inVain())
 		}
 	}()
 	m, err := wire.Decode(envelope(a.text), t.opts.Limits)

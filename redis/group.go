@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -37,6 +38,9 @@ type member struct {
 	atOnce int           // how many to take next
 	took   time.Time     // when it last took something
 	gave   bool          // something back, which may still be this member's by what Redis knows
+	heard  bool          // what is being delivered was, by somebody: the delivering goroutine's
+
+	removing, removed atomic.Uint64 // how many Removes have begun, and ended
 
 	mu      sync.Mutex
 	held    map[entryID]*entry // what was taken, until Redis knows that it was handled
@@ -318,9 +322,35 @@ func ignoreNil(err error) error {
 
 // inGroup returns a listener as a group's members have them: they are called one after
 // the other, since an event is confirmed when all that hear it have returned.
-func inGroup(l eventtarget.Listener[eventtarget.Raw]) eventtarget.Listener[eventtarget.Raw] {
+func (m *member) inGroup(l eventtarget.Listener[eventtarget.Raw]) eventtarget.Listener[eventtarget.Raw] {
 	if !l.Inline && l.Queue >= 0 {
 		l.Inline, l.Queue, l.Overflow = true, 0, 0
 	}
+	if handle := l.Handle; handle != nil {
+		l.Handle = func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
+			m.heard = true
+			handle(ctx, e)
+		}
+	}
 	return l
+}
+
+// look is what a member knows of its listeners before an event is delivered to them.
+type look struct {
+	member  *member
+	nobody  bool
+	removed uint64
+}
+
+func (m *member) look() look {
+	m.heard = false
+	l := look{member: m, removed: m.removed.Load()}
+	l.nobody = m.part.target.registry.Len() == 0 // any more
+	return l
+}
+
+// inVain tells whether an event that was delivered then has to go back: nobody has heard it,
+// when there was nobody, or perhaps nobody any more.
+func (l look) inVain() bool {
+	return !l.member.heard && (l.nobody || l.member.removing.Load() != l.removed)
 }

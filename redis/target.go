@@ -114,7 +114,7 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 			return t.registry.Add(ctx, topic, l)
 		}
 		defer token(t.member.wake)
-		return t.registry.Add(ctx, topic, inGroup(l))
+		return t.registry.Add(ctx, topic, t.member.inGroup(l))
 	}
 	if err := t.want(ctx, topic); err != nil {
 		return nil, fail("add", topic, err)
@@ -136,6 +136,10 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 // Behind the last one on a type, Redis is told that its events are not wanted any
 // more.
 func (t *Target) Remove(r *eventtarget.Registration) bool {
+	if t.member != nil {
+		t.member.removing.Add(1)
+		defer t.member.removed.Add(1)
+	}
 	if !t.registry.Remove(r) {
 		return false
 	}

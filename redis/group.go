@@ -38,6 +38,8 @@ type member struct {
 	atOnce int           // how many to take next
 	took   time.Time     // when it last took something
 	gave   bool          // something back, which may still be this member's by what Redis knows
+	at     entryID       // how far the group was when this member last saw that
+	asked  bool          // for more, and what is behind at may be skipped with an answer that was lost
 	heard  bool          // what is being delivered was, by somebody: the delivering goroutine's
 
 	removing, removed atomic.Uint64 // how many Removes have begun, and ended
@@ -135,8 +137,12 @@ func (m *member) begin(conn rueidis.DedicatedClient) error {
 	err := m.do(conn, conn.B().XgroupCreate().Key(t.names.log()).Group(t.opts.Group).Id(from).Mkstream().Build()).Error()
 	switch {
 	case err == nil && m.placed:
+		m.asked = false
 		t.inbox.lost(loss{any: true, err: errRolled})
 	case err != nil && !strings.HasPrefix(err.Error(), "BUSYGROUP"):
+		return err
+	}
+	if err := m.tellUnanswered(conn); err != nil {
 		return err
 	}
 	m.placed = true
@@ -180,6 +186,7 @@ func (m *member) take(conn rueidis.DedicatedClient) error {
 	ctx, cancel := m.patience()
 	defer cancel()
 	acks, ids := m.acks(b)
+	m.asked = true
 	answers := conn.DoMulti(ctx, append(acks, b.Multi().Build(), b.XinfoGroups().Key(key).Build(),
 		m.read(b, m.atOnce, ">"), b.Exec().Build())...)
 	for _, a := range answers {
@@ -192,55 +199,108 @@ func (m *member) take(conn rueidis.DedicatedClient) error {
 	if err != nil || len(both) != 2 {
 		return errors.Join(errors.New("EXEC has another answer than asked for"), err)
 	}
+	at, known := m.place(both[0])
+	if known {
+		m.at = at
+	}
 	found, err := both[1].AsXRead()
-	if rueidis.IsRedisNil(err) {
+	alone := !rueidis.IsRedisNil(err) // nobody has taken anything since then
+	if !alone {
 		found, err = m.do(conn, b.Xreadgroup().Group(group, t.origin).Count(1).Block(readWait.Milliseconds()).
 			Streams().Key(key).Id(">").Build()).AsXRead()
-		if err == nil {
-			err = m.accept(found[key], false)
+	}
+	if ignoreNil(err) != nil {
+		return err
+	}
+	if known {
+		if err := m.tellSkipped(conn, found[key], alone); err != nil {
+			return err
 		}
-		return ignoreNil(err)
 	}
-	if err != nil {
+	m.asked = false
+	if err := m.accept(found[key], false); err != nil || len(found[key]) == 0 {
 		return err
 	}
-	if err := m.tellSkipped(conn, both[0], found[key]); err != nil {
-		return err
-	}
-	return m.accept(found[key], false)
+	m.at, err = parseID(found[key][len(found[key])-1].ID)
+	return err
 }
 
-// tellSkipped tells what is missing between where the group was and what it was given.
-func (m *member) tellSkipped(conn rueidis.DedicatedClient, groups rueidis.RedisMessage, given []rueidis.XRangeEntry) error {
-	t := m.part.target
+// place finds out how far the group is.
+func (m *member) place(groups rueidis.RedisMessage) (at entryID, known bool) {
 	all, _ := groups.ToArray()
 	for _, g := range all {
 		about, err := g.AsMap()
-		if name := about["name"]; err != nil || len(given) == 0 {
+		if name := about["name"]; err != nil {
 			continue
-		} else if s, _ := name.ToString(); s != t.opts.Group {
+		} else if s, _ := name.ToString(); s != m.part.target.opts.Group {
 			continue
 		}
 		place := about["last-delivered-id"]
 		text, _ := place.ToString()
-		last, err := parseID(text)
-		next, failed := parseID(given[0].ID)
-		if err != nil || failed != nil {
-			continue
+		at, err = parseID(text)
+		return at, err == nil
+	}
+	return entryID{}, false
+}
+
+// tellSkipped tells what is missing between where the group was and what it was given: all that
+// is not there, or, where others may have taken some of that, some of what was trimmed.
+func (m *member) tellSkipped(conn rueidis.DedicatedClient, given []rueidis.XRangeEntry, alone bool) error {
+	if len(given) == 0 {
+		return nil
+	}
+	next, err := parseID(given[0].ID)
+	if err != nil {
+		return err
+	}
+	missing, known := m.at.missing(next)
+	if !known || missing > 0 && !alone { // see logReader.take
+		trimmed, err := m.trimmed(conn)
+		if err != nil {
+			return err
 		}
-		missing, known := last.missing(next)
-		if !known { // see logReader.take
-			oldest, _, err := first(m.do(conn, oldest(conn.B(), t.names.log())))
-			if err != nil && !errors.Is(outcome(err), eventtarget.ErrForbidden) {
-				return err
-			}
-			known = err == nil && !last.before(oldest)
-		}
-		if !known || missing > 0 {
-			t.inbox.lost(loss{any: true, count: missing, err: errTrimmed})
-		}
+		known, missing = !trimmed, 0
+	}
+	if !known || missing > 0 {
+		m.part.target.inbox.lost(loss{any: true, count: missing, err: errTrimmed})
 	}
 	return nil
+}
+
+// tellUnanswered tells what may have been skipped by an attempt to take something whose answer
+// was lost with the connection.
+func (m *member) tellUnanswered(conn rueidis.DedicatedClient) error {
+	groups, err := m.do(conn, conn.B().XinfoGroups().Key(m.part.target.names.log()).Build()).ToMessage()
+	if err != nil {
+		return err
+	}
+	at, known := m.place(groups)
+	if m.asked && at != m.at {
+		trimmed, err := m.trimmed(conn)
+		if err != nil {
+			return err
+		}
+		if trimmed {
+			m.part.target.inbox.lost(loss{any: true, err: errTrimmed})
+		}
+	}
+	if m.asked = false; known {
+		m.at = at
+	}
+	return nil
+}
+
+// trimmed tells whether something behind where the group was is not in the log any more.
+func (m *member) trimmed(conn rueidis.DedicatedClient) (bool, error) {
+	oldest, _, err := first(m.do(conn, oldest(conn.B(), m.part.target.names.log())))
+	if err != nil {
+		if errors.Is(outcome(err), eventtarget.ErrForbidden) {
+			err = nil
+		}
+		return true, err
+	}
+	missing, known := m.at.missing(oldest)
+	return m.at.before(oldest) && !(known && missing == 0) || oldest == entryID{}, nil
 }
 
 // claim takes over what members have left who say nothing any more.

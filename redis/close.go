@@ -21,10 +21,13 @@ func (t *Target) end(cause error) {
 	for _, p := range t.parts {
 		p.publisher.close()
 	}
-	n := t.inbox.discard() // before the delivering goroutine ends, which a Shutdown may wait for
+	n, missing := t.inbox.discard() // before the delivering goroutine ends, which a Shutdown may wait for
 	t.cancel(cause)
 	for _, p := range t.parts {
 		p.interest.close()
+	}
+	if t.member != nil && missing.any { // which nobody else in the group will find out
+		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: missing.count, Err: missing.err})
 	}
 	if n > 0 {
 		t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: n, Err: cause})

@@ -87,7 +87,7 @@ func TestTakeAtTheEnd(t *testing.T) {
 	if _, ok := q.take(ctx); ok {
 		t.Error("it was taken")
 	}
-	if n := q.discard(); n != 1 {
+	if n, _ := q.discard(); n != 1 {
 		t.Errorf("%d were discarded", n)
 	}
 }

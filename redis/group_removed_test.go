@@ -63,3 +63,29 @@ func TestGroupRemovedUnderway(t *testing.T) {
 		t.Error("what nobody listens to goes back")
 	}
 }
+
+// TestGroupTellsAtClose: a member that is closed tells what is missing that it alone knows of.
+func TestGroupTellsAtClose(t *testing.T) {
+	var target *Target
+	told := uint64(0)
+	target, err := New("redis://127.0.0.1:1", &Options{Durable: true, Group: "g", OnFault: func(f eventtarget.Fault) {
+		if f.Kind == eventtarget.FaultGap {
+			told += f.Count
+			target.Close()
+		}
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	target.inbox.mu.Lock() // so that all is there at once
+	for n := range uint64(3) {
+		target.inbox.pending = loss{any: true, count: 1 + n}
+		target.inbox.append(arrival{channel: target.names.log(), entry: entryID{0, n}, text: `{"type":"n","id":""}`})
+	}
+	target.inbox.pending = loss{any: true, count: 10}
+	target.inbox.mu.Unlock()
+	<-target.Done()
+	if told != 16 {
+		t.Errorf("told that %d are missing, want 16", told)
+	}
+}

@@ -190,15 +190,19 @@ func (q *inbox) close() {
 	token(q.wake)
 }
 
-// discard drops what waits and tells how much that was.
-func (q *inbox) discard() uint64 {
+// discard drops what waits and tells how much that was, and what was missing before that.
+func (q *inbox) discard() (n uint64, missing loss) {
 	q.mu.Lock()
 	defer q.mu.Unlock()
-	n := len(q.waiting) - q.head
+	for _, a := range q.waiting[q.head:] {
+		missing = missing.plus(a.loss)
+		n++
+	}
+	missing = missing.plus(q.pending)
 	if n > 0 {
 		q.gone.Store(true)
 	}
 	q.waiting, q.head, q.bytes, q.pending, q.closed = nil, 0, 0, loss{}, true
 	token(q.wake)
-	return uint64(n)
+	return n, missing
 }

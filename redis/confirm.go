@@ -20,8 +20,16 @@ func (m *member) handled(id entryID, back bool) {
 	}
 }
 
+// report is what a member has to say of what it holds.
+type report struct {
+	commands rueidis.Commands
+	told     []entryID // what Redis then knows of
+	back     int       // how much of that goes back
+	backAt   int       // with which command
+}
+
 // acks returns the commands that tell Redis what was handled, and what that is.
-func (m *member) acks(b rueidis.Builder) (commands rueidis.Commands, told []entryID) {
+func (m *member) acks(b rueidis.Builder) (r report) {
 	t := m.part.target
 	m.mu.Lock()
 	defer m.mu.Unlock()
@@ -30,51 +38,61 @@ func (m *member) acks(b rueidis.Builder) (commands rueidis.Commands, told []entr
 		id := held.String()
 		switch {
 		case e.handled && !e.back:
-			done, told = append(done, id), append(told, held)
+			done, r.told = append(done, id), append(r.told, held)
 		case e.handled && !e.gone:
-			back, told = append(back, id), append(told, held)
+			back, r.told = append(back, id), append(r.told, held)
 		case e.handled:
-			told = append(told, held)
+			r.told = append(r.told, held)
 		case !e.gone:
 			busy = append(busy, id)
 		}
 	}
 	if len(done) > 0 {
-		commands = append(commands, b.Xack().Key(t.names.log()).Group(t.opts.Group).Id(done...).Build())
+		r.commands = append(r.commands, b.Xack().Key(t.names.log()).Group(t.opts.Group).Id(done...).Build())
 	}
 	claim := func(ids []string, idle time.Duration) {
 		if len(ids) > 0 {
-			commands = append(commands, b.Xclaim().Key(t.names.log()).Group(t.opts.Group).Consumer(t.origin).MinIdleTime("0").
+			r.commands = append(r.commands, b.Xclaim().Key(t.names.log()).Group(t.opts.Group).Consumer(t.origin).MinIdleTime("0").
 				Id(ids...).Idle(idle.Milliseconds()).Justid().Build())
 		}
 	}
 	m.gave = m.gave || len(back) > 0
+	r.back, r.backAt = len(back), len(r.commands)
 	claim(back, t.opts.ClaimAfter)
 	claim(busy, 0) // so that nobody claims it
-	return commands, told
+	return r
 }
 
-// forget drops entries of which Redis knows.
-func (m *member) forget(told []entryID) {
+// forget drops entries of which Redis knows. What it could not take back the log does not have
+// any more, so that nobody will hear it.
+func (m *member) forget(r report, answers []rueidis.RedisResult) error {
 	m.mu.Lock()
-	defer m.mu.Unlock()
-	for _, id := range told {
+	for _, id := range r.told {
 		delete(m.held, id)
 	}
+	m.mu.Unlock()
+	if r.back == 0 {
+		return nil
+	}
+	taken, err := answers[r.backAt].ToArray()
+	if n := r.back - len(taken); err == nil && n > 0 {
+		m.part.target.inbox.lost(loss{any: true, count: uint64(n), err: errTrimmed})
+	}
+	return err
 }
 
 // confirm tells Redis what was handled, and that the rest is still being worked on.
 func (m *member) confirm(conn rueidis.DedicatedClient) error {
-	commands, told := m.acks(conn.B())
+	r := m.acks(conn.B())
 	ctx, cancel := m.patience()
 	defer cancel()
-	for _, a := range conn.DoMulti(ctx, append(commands, conn.B().Ping().Build())...) {
+	answers := conn.DoMulti(ctx, append(r.commands, conn.B().Ping().Build())...)
+	for _, a := range answers {
 		if err := a.Error(); err != nil {
 			return err
 		}
 	}
-	m.forget(told)
-	return nil
+	return m.forget(r, answers)
 }
 
 // leave confirms the last and takes this member off the group's list, unless it holds

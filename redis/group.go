@@ -185,16 +185,18 @@ func (m *member) take(conn rueidis.DedicatedClient) error {
 	// between.
 	ctx, cancel := m.patience()
 	defer cancel()
-	acks, ids := m.acks(b)
+	r := m.acks(b)
 	m.asked = true
-	answers := conn.DoMulti(ctx, append(acks, b.Multi().Build(), b.XinfoGroups().Key(key).Build(),
+	answers := conn.DoMulti(ctx, append(r.commands, b.Multi().Build(), b.XinfoGroups().Key(key).Build(),
 		m.read(b, m.atOnce, ">"), b.Exec().Build())...)
 	for _, a := range answers {
 		if err := a.Error(); err != nil {
 			return err
 		}
 	}
-	m.forget(ids)
+	if err := m.forget(r, answers); err != nil {
+		return err
+	}
 	both, err := answers[len(answers)-1].ToArray()
 	if err != nil || len(both) != 2 {
 		return errors.Join(errors.New("EXEC has another answer than asked for"), err)

@@ -116,3 +116,38 @@ func TestGroupTellsSkippedUnanswered(t *testing.T) {
 		})
 	}
 }
+
+// TestGroupTellsTrimmedGivenBack: what a member gives back, for want of a listener, is told to be
+// missing where the log does not have it any more, for nobody else can have it then.
+func TestGroupTellsTrimmedGivenBack(t *testing.T) {
+	server := redistest.Start(t)
+	l := newLedger(t)
+	from := join(t, server.URL(), redis.Options{Durable: true, OnFault: quiet})
+	m := join(t, server.URL(), inGroup(redis.Options{OnFault: l.fault}))
+	const events = 300
+	dispatchAll(t, from, events)
+	added, removed := make(chan *eventtarget.Registration, 1), make(chan struct{})
+	taken := 0 // at once, of which it has not heard so many
+	added <- listen(t, m, eventtarget.T("n", "*"), func(ctx context.Context, e event) {
+		l.handle(ctx, e)
+		if taken--; taken > 0 {
+			return
+		}
+		if taken = int(pending(t, server)); taken > 1 {
+			server.Do("XTRIM", "et:log", "MAXLEN", "100")
+			m.Remove(<-added)
+			close(removed)
+		}
+	})
+	<-removed
+	eventually(t, "everything was given back", func() bool { return pending(t, server) == 0 })
+	listen(t, m, eventtarget.T("n", "*"), l.handle)
+	l.await("the last event", func() bool { all := l.all(); return len(all) > 0 && all[len(all)-1].number == events-1 })
+	told := 0
+	for _, gap := range l.faults(eventtarget.FaultGap) {
+		told += int(gap.Count)
+	}
+	if l.heard()+told != events {
+		t.Errorf("%d of %d events were heard, and %d told to be missing", l.heard(), events, told)
+	}
+}

@@ -1,6 +1,7 @@
 package redis
 
 import (
+	"errors"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -109,5 +110,17 @@ func (m *member) leave(conn rueidis.DedicatedClient) error {
 	if err := m.confirm(conn); err != nil || !clean {
 		return err
 	}
-	return m.do(conn, conn.B().XgroupDelconsumer().Key(t.names.log()).Group(t.opts.Group).Consumername(t.origin).Build()).Error()
+	// It may also have been given something by a command that came late, of a connection that is
+	// gone.
+	found, err := m.do(conn, m.read(conn.B(), 1, "0")).AsXRead()
+	if ignoreNil(err) != nil || len(found[t.names.log()]) > 0 {
+		return ignoreNil(err)
+	}
+	n, err := m.do(conn, conn.B().XgroupDelconsumer().Key(t.names.log()).Group(t.opts.Group).Consumername(t.origin).Build()).AsInt64()
+	if n > 0 { // just now
+		t.inbox.lost(loss{any: true, count: uint64(n), err: errTaken})
+	}
+	return err
 }
+
+var errTaken = errors.New("they were given to a member that has left")

@@ -37,6 +37,7 @@ type Conn struct {
 	ctx    context.Context
 	cut    context.CancelFunc
 	closed sync.Once
+	closes atomic.Bool // see Receive
 }
 
 // New returns a Conn over ws with a limit on the size of what is read.
@@ -64,7 +65,7 @@ func (c *Conn) Send(msg []byte) error {
 	return c.ws.Write(context.Background(), websocket.MessageText, msg)
 }
 
-// Receive returns the next message, text or binary.
+// Receive returns the next message, text or binary. Once Close was called there is none.
 func (c *Conn) Receive() ([]byte, error) {
 	_, r, err := c.ws.Reader(c.ctx)
 	if err != nil {
@@ -72,7 +73,13 @@ func (c *Conn) Receive() ([]byte, error) {
 	}
 	c.heard.Add(1)
 	c.in = counting{r, &c.heard}
-	return ReadMessage(&c.in, c.Foreign)
+	msg, err := ReadMessage(&c.in, c.Foreign)
+	if err == nil && c.closes.Load() {
+		// From then on the library reads, too, and discards what it finds. What it takes out of a
+		// message that we are in it leaves us to find behind that.
+		return nil, eventtarget.Reason{Code: eventtarget.CodeLost, Text: net.ErrClosed.Error()}
+	}
+	return msg, err
 }
 
 // counting counts what is read: a large message over a slow network may take longer than a
@@ -92,6 +99,7 @@ func (c *counting) Read(p []byte) (int, error) {
 // background.
 func (c *Conn) Close(reason eventtarget.Reason) error {
 	c.closed.Do(func() {
+		c.closes.Store(true)
 		if reason.Code == eventtarget.CodeLost || reason.Code == eventtarget.CodeTimeout {
 			c.cut() // nobody there to be told
 			go c.ws.CloseNow()

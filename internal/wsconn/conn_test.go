@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/http"
 	"strings"
@@ -32,7 +33,7 @@ func TestCutShort(t *testing.T) {
 				continue
 			}
 			t.Run(fmt.Sprintf("%d bytes of %d", n, len(frame)), func(t *testing.T) {
-				c := wsconn.New(serve(t, frame[:n]), 1<<20)
+				c := wsconn.New(serve(t, func(far net.Conn) { _, _ = far.Write(frame[:n]) }), 1<<20)
 				msg, err := c.Receive()
 				if n == len(frame) {
 					if err != nil || len(msg) != size {
@@ -48,8 +49,30 @@ func TestCutShort(t *testing.T) {
 	}
 }
 
-// serve returns a client's end of a connection over which some bytes come, and then its end.
-func serve(t *testing.T, frames []byte) *websocket.Conn {
+// TestNothingBehindClose: a connection that is being closed brings no message any more: the library
+// reads then, too, and of one that both read nobody has the whole.
+func TestNothingBehindClose(t *testing.T) {
+	closing := make(chan struct{})
+	c := wsconn.New(serve(t, func(far net.Conn) {
+		<-closing
+		if _, err := far.Read(make([]byte, 1)); err != nil { // of the close frame
+			t.Error(err)
+		}
+		go func() { _, _ = io.Copy(io.Discard, far) }() // the rest
+		_, _ = far.Write([]byte("\x81\x05hello"))
+	}), 1<<20)
+	go func() {
+		_ = c.Close(eventtarget.Reason{Code: eventtarget.CodeNormal})
+		close(closing)
+	}()
+	msg, err := c.Receive()
+	if r, ok := errors.AsType[eventtarget.Reason](err); !ok || r.Code != eventtarget.CodeLost {
+		t.Errorf("received %q, %v", msg, err)
+	}
+}
+
+// serve returns a client's end of a connection, with what happens at the other one until it ends.
+func serve(t *testing.T, then func(far net.Conn)) *websocket.Conn {
 	t.Helper()
 	near, far := net.Pipe()
 	t.Cleanup(func() { near.Close(); far.Close() })
@@ -63,7 +86,7 @@ func serve(t *testing.T, frames []byte) *websocket.Conn {
 		key := sha1.Sum([]byte(r.Header.Get("Sec-WebSocket-Key") + "258EAFA5-E914-47DA-95CA-C5AB0DC85B11"))
 		fmt.Fprintf(far, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: %s\r\n\r\n",
 			base64.StdEncoding.EncodeToString(key[:]))
-		_, _ = far.Write(frames)
+		then(far)
 	}()
 	ws, _, err := websocket.Dial(t.Context(), "ws://localhost", &websocket.DialOptions{HTTPClient: &http.Client{Transport: &http.Transport{
 		DialContext: func(context.Context, string, string) (net.Conn, error) { return near, nil },

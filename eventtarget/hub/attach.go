@@ -63,6 +63,9 @@ func (h *Hub) Attach(conn link.Conn, meta Meta) (*Spoke, error) {
 		h.journal.opened(s)
 	}
 	h.connected(s)
+	s.mu.Lock()
+	s.known = true
+	s.mu.Unlock()
 	s.refuse(meta.Topics)
 	if reason, ending := s.Reason(); ending {
 		settled = true

@@ -49,3 +49,41 @@ func TestOrderWhileConnecting(t *testing.T) {
 		})
 	}
 }
+
+// TestOrderBeforeItBegins: what is dispatched to a spoke alone once OnConnect has returned does not
+// overtake what the same goroutine has dispatched to all before, although it is not settled yet what
+// the spoke hears (law C21).
+func TestOrderBeforeItBegins(t *testing.T) {
+	for name, c := range map[string]struct {
+		policy eventtarget.Overflow
+		topics []eventtarget.Topic
+	}{
+		"everything":           {},
+		"everything, conflate": {policy: eventtarget.Conflate},
+		"a topic":              {topics: []eventtarget.Topic{eventtarget.T("n", "*")}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				var h *hub.Hub
+				asked := false
+				h = newHub(t, hub.Options{Heartbeat: -1, Overflow: c.policy, OnConnect: func(s *hub.Spoke) {
+					if err := s.Dispatch(t.Context(), event("n", "0", "0")); err != nil {
+						t.Error(err)
+					}
+				}, Authorize: func(s *hub.Spoke, _ hub.Op, _ eventtarget.Topic) error {
+					if asked { // for the first time it is asked between OnConnect and what it decides
+						return nil
+					}
+					asked = true
+					dispatch(t, h, "n", "1", "1")
+					if err := s.Dispatch(t.Context(), event("n", "2", "2")); err != nil {
+						t.Error(err)
+					}
+					dispatch(t, h, "n", "3", "3")
+					return nil
+				}})
+				attach(t, h, hub.Meta{Topics: c.topics}).expect("n:0 0", "n:1 1", "n:2 2", "n:3 3")
+			})
+		})
+	}
+}

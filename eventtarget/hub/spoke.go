@@ -77,7 +77,8 @@ type Spoke struct {
 	receiving sync.Mutex    // held while a message is handled
 
 	mu      sync.Mutex
-	ready   bool        // OnConnect has returned
+	known   bool        // to the hub's owner: OnConnect has returned
+	ready   bool        // it is known what of the log it hears
 	begun   bool        // it is settled what it hears
 	gone    bool        // OnDisconnect has returned
 	done    bool        // it has left
@@ -254,7 +255,7 @@ func (s *Spoke) tooSlow() {
 // error.
 func (s *Spoke) SetOverflow(o eventtarget.Overflow) error {
 	switch {
-	case s.isReady():
+	case s.isKnown():
 		return s.hub.fail("set overflow", eventtarget.Topic{}, errors.New("OnConnect has returned"))
 	case o != eventtarget.Disconnect && o != eventtarget.DropOldest && o != eventtarget.Conflate:
 		return s.hub.fail("set overflow", eventtarget.Topic{}, fmt.Errorf("a spoke cannot have Overflow %v", o))
@@ -265,8 +266,14 @@ func (s *Spoke) SetOverflow(o eventtarget.Overflow) error {
 	return nil
 }
 
-// isReady tells whether OnConnect has returned. Until then nobody knows what of the log the
-// spoke will hear.
+// isKnown tells whether OnConnect has returned.
+func (s *Spoke) isKnown() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.known
+}
+
+// isReady tells whether anybody knows what of the log the spoke will hear.
 func (s *Spoke) isReady() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -276,7 +283,7 @@ func (s *Spoke) isReady() bool {
 // placeFor returns the place of an item that is dispatched now: the head, and
 // before everything as long as OnConnect runs.
 func (s *Spoke) placeFor(head framelog.Position) framelog.Position {
-	if !s.isReady() {
+	if !s.isKnown() {
 		return s.at
 	}
 	return head

@@ -2,6 +2,7 @@ package redis
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/redis/rueidis"
@@ -25,7 +26,7 @@ func (m *member) handled(id entryID, back bool) {
 type report struct {
 	commands rueidis.Commands
 	told     []entryID // what Redis then knows of
-	back     int       // how much of that goes back
+	back     []string  // what of that goes back
 	backAt   int       // with which command
 }
 
@@ -58,28 +59,44 @@ func (m *member) acks(b rueidis.Builder) (r report) {
 		}
 	}
 	m.gave = m.gave || len(back) > 0
-	r.back, r.backAt = len(back), len(r.commands)
+	r.back, r.backAt = back, len(r.commands)
 	claim(back, t.opts.ClaimAfter)
 	claim(busy, 0) // so that nobody claims it
 	return r
 }
 
-// forget drops entries of which Redis knows. What it could not take back the log does not have
-// any more, so that nobody will hear it.
-func (m *member) forget(r report, answers []rueidis.RedisResult) error {
+// forget drops entries of which Redis knows. What it could not take back another member has taken
+// over, or the log does not have it any more, and nobody will hear it.
+func (m *member) forget(conn rueidis.DedicatedClient, r report, answers []rueidis.RedisResult) error {
 	m.mu.Lock()
 	for _, id := range r.told {
 		delete(m.held, id)
 	}
 	m.mu.Unlock()
-	if r.back == 0 {
+	if len(r.back) == 0 {
 		return nil
 	}
-	taken, err := answers[r.backAt].ToArray()
-	if n := r.back - len(taken); err == nil && n > 0 {
-		m.part.target.inbox.lost(loss{any: true, count: uint64(n), err: errTrimmed})
+	taken, err := answers[r.backAt].AsStrSlice()
+	if err != nil {
+		return err
 	}
-	return err
+	trimmed := uint64(0)
+	for _, id := range r.back {
+		if slices.Contains(taken, id) {
+			continue
+		}
+		found, err := m.do(conn, conn.B().Xrange().Key(m.part.target.names.log()).Start(id).End(id).Build()).AsXRange()
+		if err != nil {
+			return err
+		}
+		if len(found) == 0 {
+			trimmed++
+		}
+	}
+	if trimmed > 0 {
+		m.part.target.inbox.lost(loss{any: true, count: trimmed, err: errTrimmed})
+	}
+	return nil
 }
 
 // confirm tells Redis what was handled, and that the rest is still being worked on.
@@ -93,7 +110,7 @@ func (m *member) confirm(conn rueidis.DedicatedClient) error {
 			return err
 		}
 	}
-	return m.forget(r, answers)
+	return m.forget(conn, r, answers)
 }
 
 // leave confirms the last and takes this member off the group's list, unless it holds

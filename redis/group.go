@@ -192,7 +192,7 @@ func (m *member) take(conn rueidis.DedicatedClient) error {
 			return err
 		}
 	}
-	if err := m.forget(r, answers); err != nil {
+	if err := m.forget(conn, r, answers); err != nil {
 		return err
 	}
 	both, err := answers[len(answers)-1].ToArray()

@@ -118,8 +118,23 @@ func TestGroupTellsSkippedUnanswered(t *testing.T) {
 }
 
 // TestGroupTellsTrimmedGivenBack: what a member gives back, for want of a listener, is told to be
-// missing where the log does not have it any more, for nobody else can have it then.
+// missing where the log does not have it any more, for nobody else can have it then; not where another
+// member has taken it over and confirmed it.
 func TestGroupTellsTrimmedGivenBack(t *testing.T) {
+	t.Run("trimmed", func(t *testing.T) {
+		tellsGivenBack(t, 0, "XTRIM", "et:log", "MAXLEN", "100")
+	})
+	t.Run("confirmed by another", func(t *testing.T) {
+		tellsGivenBack(t, 1, "EVAL", `
+			local all = redis.call('XPENDING', KEYS[1], 'g', '-', '+', 1000)
+			for _, entry in ipairs(all) do redis.call('XACK', KEYS[1], 'g', entry[1]) end
+			return #all`, "1", "et:log")
+	})
+}
+
+// tellsGivenBack has a member give back what it has taken, and another client do something to that
+// before; elsewhere is 1 if nothing is missing then.
+func tellsGivenBack(t *testing.T, elsewhere int, command ...string) {
 	server := redistest.Start(t)
 	l := newLedger(t)
 	from := join(t, server.URL(), redis.Options{Durable: true, OnFault: quiet})
@@ -127,14 +142,15 @@ func TestGroupTellsTrimmedGivenBack(t *testing.T) {
 	const events = 300
 	dispatchAll(t, from, events)
 	added, removed := make(chan *eventtarget.Registration, 1), make(chan struct{})
-	taken := 0 // at once, of which it has not heard so many
+	taken, confirmed := 0, 0 // at once, of which it has not heard so many, and by whom else
 	added <- listen(t, m, eventtarget.T("n", "*"), func(ctx context.Context, e event) {
 		l.handle(ctx, e)
 		if taken--; taken > 0 {
 			return
 		}
 		if taken = int(pending(t, server)); taken > 1 {
-			server.Do("XTRIM", "et:log", "MAXLEN", "100")
+			confirmed = (taken - 1) * elsewhere // all but the one that is being heard
+			server.Do(command...)
 			m.Remove(<-added)
 			close(removed)
 		}
@@ -147,7 +163,7 @@ func TestGroupTellsTrimmedGivenBack(t *testing.T) {
 	for _, gap := range l.faults(eventtarget.FaultGap) {
 		told += int(gap.Count)
 	}
-	if l.heard()+told != events {
-		t.Errorf("%d of %d events were heard, and %d told to be missing", l.heard(), events, told)
+	if l.heard()+told+confirmed != events || elsewhere > 0 && told > 0 {
+		t.Errorf("%d of %d events were heard, %d by others, and %d told to be missing", l.heard(), events, confirmed, told)
 	}
 }

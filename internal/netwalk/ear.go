@@ -49,6 +49,9 @@ func (e *ear) handle(_ context.Context, ev event) {
 	w := e.walk
 	w.mu.Lock()
 	hold := e.member.hold
+	if c := e.member.coming; c != nil {
+		e.member.coming, e.member.spoke = nil, c
+	}
 	p := w.publisher(name)
 	switch k := e.member.n; {
 	case e.over:
@@ -58,7 +61,7 @@ func (e *ear) handle(_ context.Context, ev event) {
 		p.sent[n].heard, p.sent[n].by[k] = true, true
 	case n < e.next[p]:
 		w.wrong("spoke %d heard %s %d again, or behind %d", k, name, n, e.next[p]-1)
-	case !p.sent[n].to[k] && !p.sent[n].maybe[k]:
+	case !p.sent[n].to[k] && !p.sent[n].maybe[k] && p.sent[n].but[k] == e.member:
 		w.wrong("spoke %d heard %s %d, which is not for it", k, name, n)
 	case p.sent[n].outcome == refused:
 		w.wrong("spoke %d heard %s %d, which was refused", k, name, n)
@@ -84,11 +87,11 @@ func (e *ear) heard(p *publisher, n int) {
 func (e *ear) skip(p *publisher, upto int) {
 	for n := e.next[p]; n < upto; n++ {
 		switch {
-		case e.wants(p, n):
+		case e.wants(p, n) && !p.late(): // else it may come yet
 			if e.missing++; e.missing == e.told+1 {
 				e.walk.noted("spoke %d passes over %s %d", e.member.n, p.name, n)
 			}
-		case p.sent[n].to[e.member.n] || p.sent[n].maybe[e.member.n]:
+		case p.sent[n].to[e.member.n] || p.sent[n].maybe[e.member.n] || p.sent[n].but[e.member.n] != e.member:
 			e.others++
 		}
 	}

@@ -79,7 +79,7 @@ func (w *walk) connected(s *hub.Spoke) {
 	defer w.mu.Unlock()
 	m := w.members[n]
 	w.noted("spoke %d is at the hub", n)
-	m.spoke = s
+	m.coming, m.spoke = s, nil
 	m.ear.joined = w.positions()
 }
 

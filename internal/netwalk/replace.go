@@ -66,7 +66,7 @@ func (w *walk) goes() {
 	defer w.mu.Unlock()
 	w.replaced++
 	for _, m := range w.members {
-		m.spoke = nil
+		m.coming, m.spoke = nil, nil
 	}
 }
 
@@ -96,7 +96,7 @@ func (w *walk) shutDown(err error) {
 func (w *walk) lacking() string {
 	for _, m := range w.members {
 		for _, p := range w.publishers {
-			if !m.ear.closed || p.by >= 0 {
+			if !m.ear.closed || p.by >= 0 || m.plain && m.touched { // that may have been too late to join
 				continue
 			}
 			lacks := m.ear.lacks(p, len(p.sent))
@@ -118,7 +118,7 @@ func (w *walk) kill(old *Server) {
 	w.note("the hub is killed")
 	w.mu.Lock()
 	for _, m := range w.members {
-		m.spoke = nil
+		m.coming, m.spoke = nil, nil
 	}
 	w.mu.Unlock()
 	for _, m := range w.members {
@@ -155,6 +155,12 @@ func (g *gate) die() {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.dead = true
+}
+
+func (g *gate) died() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.dead
 }
 
 // Append implements [hub.Store].

@@ -25,7 +25,12 @@ func (w *walk) serve(address string) {
 	}
 	s, err := w.tr.Listen(address, o)
 	w.must(err)
-	_, err = s.Add(w.t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[eventtarget.Raw]{Inline: true, Handle: w.hears})
+	store := w.store
+	_, err = s.Add(w.t.Context(), eventtarget.T("n", "*"), eventtarget.Listener[eventtarget.Raw]{Inline: true, Handle: func(ctx context.Context, e event) {
+		if store == nil || !store.died() { // nobody hears anything in a process that has
+			w.hears(ctx, e)
+		}
+	}})
 	w.must(err)
 	if w.store != nil {
 		w.must(s.Redeliver(w.t.Context()))
@@ -110,7 +115,7 @@ func (w *walk) leave(m *member) {
 // end ends what there is of a spoke.
 func (w *walk) end(m *member) {
 	w.mu.Lock()
-	m.ear.over, m.says.ended, m.spoke = true, true, nil
+	m.ear.over, m.says.ended, m.coming, m.spoke = true, true, nil, nil
 	w.mu.Unlock()
 	_ = m.link.Close()
 	select {

@@ -32,9 +32,10 @@ type publisher struct {
 type sending struct {
 	topic   eventtarget.Topic
 	to      [spokes]bool
-	maybe   [spokes]bool // they may hear it, too
-	narrow  bool         // for some alone
-	atHub   bool         // the hub's listener has heard it
+	maybe   [spokes]bool    // they may hear it, too
+	but     [spokes]*member // those it is not for: who takes the place of one may hear it
+	narrow  bool            // for some alone
+	atHub   bool            // the hub's listener has heard it
 	outcome outcome
 	heard   bool // by anybody
 	by      [spokes]bool
@@ -80,7 +81,7 @@ func parse(raw eventtarget.Raw) (name string, n int, err error) {
 func (w *walk) send(ctx context.Context, p *publisher, topic string, size int, choose func(s *sending) dispatch) error {
 	w.mu.Lock()
 	n := len(p.sent)
-	s := sending{topic: eventtarget.T("n", p.name+topic)}
+	s := sending{topic: eventtarget.T("n", p.name+topic), but: w.members}
 	do := choose(&s)
 	if do == nil {
 		w.mu.Unlock()
@@ -203,6 +204,7 @@ func (w *walk) fromSpoke(p *publisher, s *sending) dispatch {
 	for n := range s.to {
 		s.to[n] = w.opts.Relay && n != p.by
 	}
+	s.but[p.by] = p.member
 	// What it said before it came back as another spoke is not its own.
 	s.maybe[p.by] = w.opts.Relay && (p.member.plain || w.kind == Small)
 	return p.member.link.Dispatch

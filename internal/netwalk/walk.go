@@ -96,7 +96,8 @@ type member struct {
 	net     Net
 	ear     *ear
 	says    *publisher
-	spoke   *hub.Spoke    // the last one that the hub had of it
+	coming  *hub.Spoke    // for which there was an OnConnect, which may not have returned
+	spoke   *hub.Spoke    // the same, once something was heard over it
 	touched bool          // its connection was
 	hold    chan struct{} // its listener waits for it; nil: it does not
 	state   eventtarget.State

@@ -16,7 +16,8 @@ type Outcome uint8
 const (
 	// Pending: ctx ended first.
 	Pending Outcome = iota
-	// Out: it was handed to the operating system; in a session, the other end has acknowledged it.
+	// Out: it was handed to the operating system; in a session, the other end has acknowledged it,
+	// or has said, when it came back, that it has received it.
 	Out
 	// Dropped: a part of it was dropped by the spoke's policy, the rest is out.
 	Dropped

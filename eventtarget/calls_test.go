@@ -188,7 +188,8 @@ func (w *callWalk) rest() {
 
 // call begins a call, with a context that ends or does not.
 func (w *callWalk) call(p *nemesis.Place) {
-	ctx, cancel := w.t.Context(), func() {}
+	var cancel context.CancelFunc
+	ctx := w.t.Context()
 	switch w.rng.IntN(8) {
 	case 0, 1, 2:
 		ctx, cancel = context.WithTimeout(ctx, w.upto(3000))

@@ -88,7 +88,8 @@ func (w *callWalk) step() {
 
 // call begins a call, with a context that ends or does not.
 func (w *callWalk) call(p *nemesis.Place) {
-	ctx, cancel := w.t.Context(), func() {}
+	var cancel context.CancelFunc
+	ctx := w.t.Context()
 	if w.rng.IntN(2) == 0 {
 		ctx, cancel = context.WithTimeoutCause(ctx, w.upto(5000), errors.New("it takes too long"))
 	} else {

@@ -214,7 +214,7 @@ func (k *Calls) serve(ctx context.Context, s *Service, q Request) (Reply, error)
 	case Fail:
 		return Reply{}, reply.failure()
 	case Panic:
-		panic(reply.failure())
+		panic(reply.failure()) //nolint:forbidigo // that is what it is to do
 	case Exit:
 		runtime.Goexit()
 	case End:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -76,12 +77,9 @@ func (k *Calls) answered(c *call, reply Reply, as ...Do) {
 		k.wrong("%d hears the answer to %d, of %d", c.number, reply.Number, reply.By)
 		return
 	}
-	for _, do := range as {
-		if r.do == do {
-			return
-		}
+	if !slices.Contains(as, r.do) {
+		k.wrong("%d is answered, and was to be %d", c.number, r.do)
 	}
-	k.wrong("%d is answered, and was to be %d", c.number, r.do)
 }
 
 // Overhears tells that somebody else at a place hears an answer.

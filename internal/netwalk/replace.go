@@ -72,7 +72,7 @@ func (w *walk) goes() {
 
 // shutDown looks whether those have heard everything that a hub has told that it goes.
 func (w *walk) shutDown(err error) {
-	w.until(patience, func() bool {
+	w.until(func() bool {
 		for _, m := range w.members {
 			if m.state == eventtarget.StateUp {
 				return false
@@ -87,7 +87,7 @@ func (w *walk) shutDown(err error) {
 		return
 	}
 	lacks := ""
-	if !w.until(patience, func() bool { lacks = w.lacking(); return lacks == "" }) {
+	if !w.until(func() bool { lacks = w.lacking(); return lacks == "" }) {
 		w.must(errors.New(lacks))
 	}
 }
@@ -96,7 +96,7 @@ func (w *walk) shutDown(err error) {
 func (w *walk) lacking() string {
 	for _, m := range w.members {
 		for _, p := range w.publishers {
-			if !m.ear.closed || p.by >= 0 || m.plain && m.touched { // that may have been too late to join
+			if !m.ear.closed || p.by >= 0 || m.plain && (m.touched || m.lost) { // that may have been too late to join
 				continue
 			}
 			lacks := m.ear.lacks(p, len(p.sent))

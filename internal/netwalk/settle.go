@@ -6,10 +6,10 @@ import (
 )
 
 // until waits for something, which is asked under mu.
-func (w *walk) until(most time.Duration, holds func() bool) bool {
+func (w *walk) until(holds func() bool) bool {
 	tick := time.NewTicker(2 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(most); ; <-tick.C {
+	for end := time.Now().Add(patience); ; <-tick.C {
 		w.mu.Lock()
 		held := holds()
 		w.mu.Unlock()
@@ -30,7 +30,7 @@ func (w *walk) settle() {
 		cancel()
 		begun := w.unknowns()
 		var last map[*publisher]int
-		ok := w.until(patience, func() bool {
+		ok := w.until(func() bool {
 			w.mu.Unlock()
 			defer w.mu.Lock()
 			var all bool
@@ -38,7 +38,7 @@ func (w *walk) settle() {
 			return all
 		})
 		changed := false
-		if ok && w.until(patience, func() bool {
+		if ok && w.until(func() bool {
 			changed = w.unknown() != begun
 			return w.broken || changed || w.arrived(last)
 		}) && !changed {

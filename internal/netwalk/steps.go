@@ -50,7 +50,9 @@ func (w *walk) join(n int) {
 		OnState: func(c link.Change) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
-			m.state, m.back = c.State, m.back || c.State == eventtarget.StateDown
+			if m.state = c.State; c.State == eventtarget.StateDown {
+				m.back, m.lost = true, true
+			}
 			w.noted("spoke %d: %v, resumed %t, %v", n, c.State, c.Resumed, c.Cause)
 		},
 		Setup: func(l *link.Link) {

@@ -99,6 +99,7 @@ type member struct {
 	coming  *hub.Spoke    // for which there was an OnConnect, which may not have returned
 	spoke   *hub.Spoke    // the same, once something was heard over it
 	touched bool          // its connection was
+	lost    bool          // a connection
 	hold    chan struct{} // its listener waits for it; nil: it does not
 	state   eventtarget.State
 	// In this round its listener was held up, and its connection was lost: what it says over

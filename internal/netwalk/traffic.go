@@ -43,7 +43,9 @@ type sending struct {
 
 // late tells whether something of a publisher's may come behind what it dispatched later: it has
 // no session, and what was under way over a connection that it has lost is another spoke's.
-func (p *publisher) late() bool { return p.by >= 0 && p.member.plain && (p.member.touched || p.member.lost) }
+func (p *publisher) late() bool {
+	return p.by >= 0 && p.member.plain && (p.member.touched || p.member.lost)
+}
 
 type outcome uint8
 

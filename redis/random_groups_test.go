@@ -118,6 +118,8 @@ func (w *groupWalk) settle() {
 	for _, s := range w.speakers {
 		w.await("the end of a burst", s.busy)
 	}
+	w.burst(w.speakers[0]) // what was trimmed last is told before something that comes behind it
+	w.await("the last events", w.speakers[0].busy)
 	for name := range w.teams {
 		w.calmDown(name)
 	}

@@ -47,14 +47,15 @@ func (w *walk) hears(_ context.Context, ev event) {
 
 // skips notes what the hub has not heard of a spoke up to a number. Under mu.
 func (w *walk) skips(p *publisher, upto int) {
-	from := -1
+	from, to := -1, 0
 	for n := w.atHub[p]; n <= upto; n++ {
-		missing := n < upto && p.sent[n].outcome == accepted
-		switch {
+		switch missing := n < upto && p.sent[n].outcome == accepted; {
 		case missing && from < 0:
-			from = n
-		case !missing && from >= 0 && (n == upto || p.sent[n].outcome == unknown):
-			w.holes = append(w.holes, hole{p, from, n})
+			from, to = n, n+1
+		case missing:
+			to = n + 1
+		case from >= 0 && (n == upto || p.sent[n].outcome == unknown):
+			w.holes = append(w.holes, hole{p, from, to})
 			from = -1
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"context"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"os/exec"
 	"strconv"
@@ -43,15 +44,23 @@ func Start(t testing.TB, args ...string) *Server {
 	return s
 }
 
-// FreeAddr returns an address of loopback that nobody listens on.
+// FreeAddr returns an address of loopback that nobody listens on. Its port is below those that
+// systems lend to connections (from 32768 on; RFC 6335 §6: from 49152 on), so that none takes it
+// before the server is there, or while it is restarted.
 func FreeAddr(t testing.TB) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	const lowest, some = 10_000, 20_000
+	var err error
+	for range 100 {
+		var l net.Listener
+		l, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", net.JoinHostPort("127.0.0.1", strconv.Itoa(lowest+rand.IntN(some)))) //nolint:gosec // tests need no secret
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal(err)
+	return ""
 }
 
 // URL returns the server's URL.

@@ -241,7 +241,7 @@ func (i *interest) answered(id string, refused map[string]string) (untold map[st
 			continue
 		}
 		wider = wider || t.ID == eventtarget.Wildcard
-		if _, refused := refused[t.String()]; refused {
+		if _, forbidden := refused[t.String()]; forbidden {
 			no = append(no, t)
 			delete(i.asked, t)
 		} else {

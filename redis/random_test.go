@@ -23,7 +23,6 @@ func TestRandom(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			var server *redistest.Server
 			var cluster *redistest.Cluster
-			spares := make(map[*redistest.Server]*redistest.Server)
 			switch kind {
 			case "pubsub", "joined hubs":
 				server = redistest.Start(t)
@@ -34,14 +33,11 @@ func TestRandom(t *testing.T) {
 			case "cluster":
 				cluster = redistest.StartCluster(t, 3)
 				server = cluster.Nodes[0]
-				for _, primary := range cluster.Nodes[:3] {
-					spares[primary] = cluster.AddReplica(primary)
-				}
 			}
 			n := 0
 			nemesis.Walk(t, 1, func(t *testing.T, seed uint64) {
 				w := newWalk(t, kind, seed, server, cluster)
-				w.options.Prefix, w.spares = "walk"+strconv.Itoa(n), spares
+				w.options.Prefix = "walk" + strconv.Itoa(n)
 				n++
 				w.run()
 			})
@@ -73,8 +69,6 @@ func newWalk(t *testing.T, kind string, seed uint64, server *redistest.Server, c
 		w.joined = kind == "joined hubs"
 		w.crew = &crew{nears: make(map[int]*link.PipeConn), all: make(map[*hub.Hub]*walker)}
 	case "cluster":
-		w.deaths = w.rng.IntN(3)
-		w.refuses = w.refuses || w.deaths > 0 // a node that does not know yet that it has the slot
 		w.url = cluster.URL()
 		w.options.Shards = 1 + 2*w.rng.IntN(3)
 	}
@@ -162,13 +156,7 @@ func (w *walk) disturb(do func(node *redistest.Server)) {
 	switch {
 	case w.calm || w.killed:
 	case w.cluster != nil:
-		var all []*redistest.Server // that have slots
-		for _, node := range w.cluster.Nodes {
-			if w.spares[node] != nil {
-				all = append(all, node)
-			}
-		}
-		do(all[w.rng.IntN(len(all))])
+		do(w.cluster.Nodes[w.rng.IntN(len(w.cluster.Nodes))])
 	default:
 		do(w.server)
 	}
@@ -186,7 +174,6 @@ func (w *walk) cut() {
 func (w *walk) kill() {
 	switch {
 	case w.cluster != nil:
-		w.failover()
 	case w.killed:
 		w.note("the server is back")
 		w.server.Restart()
@@ -196,25 +183,6 @@ func (w *walk) kill() {
 		w.server.Kill()
 		w.killed = true
 	}
-}
-
-// failover kills a primary of a cluster, and has it back once its replica has taken over.
-func (w *walk) failover() {
-	if w.calm || w.deaths == 0 {
-		return
-	}
-	w.deaths--
-	primary := w.cluster.Owner(w.options.Prefix + ":" + strconv.Itoa(w.rng.IntN(w.options.Shards)))
-	spare := w.spares[primary]
-	w.note("%s is killed, for which there is %s", primary.Addr, spare.Addr)
-	w.cluster.Failover(primary, spare)
-	delete(w.spares, primary)
-	w.spares[spare] = primary
-	if w.one(2) {
-		w.say(w.anySpeaker())
-	}
-	w.cluster.Rejoin(primary)
-	w.note("%s is back", primary.Addr)
 }
 
 // part ends a member, and begins another one.

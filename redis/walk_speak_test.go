@@ -59,7 +59,7 @@ func (w *walk) burst(s *speaker, topics []eventtarget.Topic, together bool) {
 		defer s.mu.Unlock()
 		s.sent[n].accepted, s.sent[n].ended = err == nil, true
 	}
-	w.note("%s dispatches %d, together %v", s.name, len(topics), together)
+	w.note("%s dispatches %d", s.name, len(topics))
 	go func() {
 		defer close(busy)
 		many, is := s.at.Endpoint.(eventtarget.BatchDispatcher)

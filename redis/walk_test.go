@@ -35,9 +35,6 @@ type walk struct {
 	narrow  bool // an inbox may not hold a burst
 	deleted bool // the log was
 
-	spares map[*redistest.Server]*redistest.Server // of the cluster's primaries: their replicas
-	deaths int                                     // how many of those may still die
-
 	trace []string
 	ears  []*ear
 	adds  sync.WaitGroup

@@ -118,10 +118,11 @@ func TestKilledSpoke(t *testing.T) {
 	file, key := keyFile(t)
 	for name, sessions := range map[string]time.Duration{"session": 0, "plain": -1} {
 		t.Run(name, func(t *testing.T) {
-			left := make(chan eventtarget.Reason, 1)
+			joined, left := make(chan *hub.Spoke, 1), make(chan eventtarget.Reason, 1)
 			h := newHub(t, quichub.Options{
 				Options: hub.Options{
 					SessionTimeout: sessions, OnFault: quiet,
+					OnConnect:    func(s *hub.Spoke) { joined <- s }, // a plain one is up before that
 					OnDisconnect: func(_ *hub.Spoke, r eventtarget.Reason) { left <- r },
 				},
 				ListenerOptions: quichub.ListenerOptions{
@@ -129,7 +130,7 @@ func TestKilledSpoke(t *testing.T) {
 				},
 			})
 			spoke := start(t, "spoke", h.Addr().String(), file, hubKey())
-			s := peers(h)[0].(*hub.Spoke)
+			s := receive(t, joined)
 			spoke.kill()
 			began := time.Now()
 			if sessions < 0 {

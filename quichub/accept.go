@@ -2,7 +2,6 @@ package quichub
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -118,22 +117,19 @@ func (l *Listener) join(ctx context.Context, conn *quic.Conn, late time.Time) {
 		meta.Identity = pin.String()
 	}
 	c := quicconn.New(conn, stream, l.limit)
-	// One that comes back to its session needs no room, and is not up before the welcome.
-	if err := l.hub.Admit(meta.Addr); err != nil && c.Protocol() == 0 {
-		code := eventtarget.CodeTryLater
-		if errors.Is(err, eventtarget.ErrClosed) {
-			code = eventtarget.CodeGoingAway
-		}
-		_ = conn.CloseWithError(quic.ApplicationErrorCode(code.QUIC()), err.Error())
-		return
+	var attached link.Conn = c
+	if !l.framed {
+		attached = messages{c, c, c}
 	}
-	// The errors concern the connection alone: the reader meets the first one
-	// again, and behind the other it has been closed.
-	_ = c.Greet()
-	if l.framed {
-		_, _ = l.hub.Attach(c, meta)
-	} else {
-		_, _ = l.hub.Attach(messages{c, c, c}, meta)
+	// A session's peer is up with the welcome, a plain one with the greeting, which is for
+	// those that the hub has taken. The errors of Greet concern the connection alone: the
+	// reader meets the first one again.
+	session := c.Protocol() != 0
+	if session {
+		_ = c.Greet()
+	}
+	if _, err := l.hub.Attach(attached, meta); err == nil && !session {
+		_ = c.Greet()
 	}
 }
 

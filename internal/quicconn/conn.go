@@ -69,6 +69,9 @@ func New(conn *quic.Conn, stream *quic.Stream, limit int) *Conn {
 func (c *Conn) Greet() error {
 	c.writing.Lock()
 	defer c.writing.Unlock()
+	if c.cut != nil {
+		return c.cut
+	}
 	_, err := c.stream.Write(padding[:headerSize])
 	return err
 }
@@ -77,8 +80,11 @@ func (c *Conn) Greet() error {
 func (c *Conn) Await(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() { _ = c.stream.SetReadDeadline(time.Unix(1, 0)) })
 	_, err := c.in.Peek(1)
-	if !stop() {
+	switch {
+	case !stop():
 		return context.Cause(ctx)
+	case errors.Is(err, io.EOF): // it says why
+		return c.peerLeft()
 	}
 	return err
 }

@@ -23,9 +23,9 @@ type chunk[T any] struct {
 	holders int
 }
 
-// chunkSizes are the numbers of events in the first chunk of a log, the second and all
+// chunkSizes are the numbers of events in the first chunks of a log, one after the other, and all
 // others: for most listeners few wait.
-var chunkSizes = [...]int{1, 8, 64}
+var chunkSizes = [...]int{1, 8, 64, 256}
 
 // append stores an event and returns where.
 func (g *log[T]) append(r *Registry[T], e *Event[T]) span[T] {

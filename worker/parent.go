@@ -120,11 +120,14 @@ func (c *inbound) Delivered() {
 // Receive returns the next message.
 func (c *inbound) Receive() ([]byte, error) {
 	msg, err := c.pipes.Receive()
+	if err == nil {
+		return msg, nil
+	}
 	if r, ok := errors.AsType[eventtarget.Reason](err); ok && r.Code == eventtarget.CodeNormal && r.Remote {
 		go c.finish()
 		<-c.closed
 	}
-	return msg, err
+	return nil, err
 }
 
 // tell tells the parent what has been handled.

@@ -131,30 +131,30 @@ func (r *Registry[T]) deliverMerged(ctx context.Context, e Event[T]) error {
 	if err := e.Topic().Check(); err != nil {
 		return r.wrap("dispatch", e.Topic(), err)
 	}
-	return r.deliverAll(ctx, e, nil)
+	return r.deliverAll(ctx, &e, nil)
 }
 
 // deliverAll delivers an event that was checked.
-func (r *Registry[T]) deliverAll(ctx context.Context, e Event[T], then *then) error {
+func (r *Registry[T]) deliverAll(ctx context.Context, e *Event[T], then *then) error {
 	lists := [3]*list[T]{
 		open(&r.exact, r, e.Type, e.ID),
 		open(&r.wild, r, e.Type, Wildcard),
 		open(&r.wild, r, Wildcard, Wildcard),
 	}
 	if lists == [3]*list[T]{} {
-		return r.CheckDispatch(ctx, e.Topic())
+		return r.checkRefused(e.Topic())
 	}
 	// One of them may have been found, and the others gone already with the table.
 	p := pass{then: then, refused: r.Closed()}
 	for _, l := range lists {
 		if l != nil && l.queued {
-			r.enqueue(ctx, l, &e, &p)
+			r.enqueue(ctx, l, e, &p)
 		}
 	}
-	if r.walk(merged[T]{lists: lists}, e) {
+	if r.walk(merged[T]{lists: lists}, *e) {
 		p.refused = true
 	}
-	return r.outcome(&p, &e)
+	return r.outcome(&p, e)
 }
 
 // walk calls the Inline listeners of what is left of m and leaves its lists.

@@ -26,7 +26,7 @@ func (r *Registry[T]) DeliverThen(ctx context.Context, e Event[T], done func()) 
 			r.behind(then)
 		}
 	}()
-	return r.deliverAll(ctx, e, then)
+	return r.deliverAll(ctx, &e, then)
 }
 
 // then is who waits until an event is behind the listeners.

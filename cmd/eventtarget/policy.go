@@ -176,12 +176,15 @@ func (t *terms) withdrawn(s *hub.Spoke) bool {
 		pin, err := identity.ParsePin(s.Identity())
 		return err != nil || !t.pins[pin]
 	}
+	if s.Identity() == "" { // it came without a token: with one it would be somebody
+		return len(t.ways) > 0 && !t.anonymous
+	}
 	sum, came := s.Value(tokenKey{}).(tokenSum)
 	who, known := t.tokens[sum]
 	return came && (!known || who != s.Identity())
 }
 
-var errWithdrawn = eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "what you came with is withdrawn"}
+var errWithdrawn = eventtarget.Reason{Code: eventtarget.CodePolicy, Text: "what let you in is withdrawn"}
 
 // connected ends a spoke at once that was let in before a reload, and has become one behind it.
 func (p *policy) connected(s *hub.Spoke) {

@@ -162,6 +162,30 @@ func lost(t *testing.T, faults <-chan eventtarget.Fault) (n int) {
 	return n
 }
 
+// TestNobodyWithdrawn: a reload with which nobody is let in without a token any more ends who
+// came without one.
+func TestNobodyWithdrawn(t *testing.T) {
+	dir := t.TempDir()
+	put(t, dir, "ann.token", "ann-"+token)
+	const tokens = "tokens:\n  - identity: ann\n    token-file: DIR/ann.token\n"
+	hub := runHub(t, dir, "relay: true\n")
+	_, faults := come(t, hub.urls[0], "")
+	if line := hub.reload(tokens+"anonymous: true\n", 1); !strings.Contains(line, "withdrawn=0") || len(faults) > 0 {
+		t.Errorf("who may stay is told %d faults; the hub says %s", len(faults), line)
+	}
+	if line := hub.reload(tokens, 2); !strings.Contains(line, "withdrawn=1") {
+		t.Errorf("the hub says %s", line)
+	}
+	select {
+	case f := <-faults:
+		if !strings.Contains(f.Error(), "withdrawn") {
+			t.Errorf("told %v", f)
+		}
+	case <-time.After(20 * time.Second):
+		t.Error("who came without a token stays")
+	}
+}
+
 // TestWithdrawn: a reload ends those who came with what is withdrawn, and those who hear
 // what they may no longer; the others stay.
 func TestWithdrawn(t *testing.T) {

@@ -146,14 +146,17 @@ func (g *Bridging) reap() {
 // carry takes an event that was heard on one side to the other.
 func (g *Bridging) carry(ctx context.Context, side int, e Event[Raw]) {
 	id, hops, known := trace.Parse(e.Headers[BridgeHeader])
-	if !known {
+	switch {
+	case !known:
 		id = g.origin.Next()
+	case g.origin.Owns(id): // it was carried, whatever its number
+		return
 	}
 	if hops >= g.opts.HopLimit {
 		g.fault(side, e, fmt.Errorf("%w: passed %d bridges", ErrLimit, hops))
 		return
 	}
-	if !g.first(id) {
+	if known && !g.first(id) {
 		return
 	}
 	headers := make(map[string]string, len(e.Headers)+1)

@@ -3,6 +3,7 @@ package eventtarget_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 
@@ -95,6 +96,38 @@ func TestBridgeLoops(t *testing.T) {
 	if e := next(t, heard); e.Type != "end" {
 		t.Errorf("heard %v once too often", e.Topic())
 	}
+}
+
+// TestBridgeMadeUp: who makes the header of an event up that a bridge is to carry later does not
+// keep that one away.
+func TestBridgeMadeUp(t *testing.T) {
+	var buses [2]inprocess.Bus
+	bridge(t, member(t, &buses[0], nil), member(t, &buses[1], nil), nil)
+	speaker, other := member(t, &buses[0], nil), member(t, &buses[1], nil)
+	heard := collect(t, other)
+	say := func(payload string) string {
+		t.Helper()
+		if err := speaker.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "t", Payload: raw(payload)}); err != nil {
+			t.Fatal(err)
+		}
+		e := next(t, heard)
+		if string(e.Payload) != payload {
+			t.Fatalf("heard %s, want %s", e.Payload, payload)
+		}
+		return e.Headers[eventtarget.BridgeHeader]
+	}
+	origin, _, _ := strings.Cut(say("1"), "/")
+	for seq := range 10 {
+		if err := other.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "made up", Headers: map[string]string{
+			eventtarget.BridgeHeader: fmt.Sprintf("%s/%d/0", origin, seq),
+		}}); err != nil {
+			t.Fatal(err)
+		}
+		if e := next(t, heard); e.Type != "made up" {
+			t.Fatalf("heard %v", e.Topic())
+		}
+	}
+	say("2")
 }
 
 func TestBridgeHopLimit(t *testing.T) {

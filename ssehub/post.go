@@ -28,7 +28,7 @@ type PostOptions struct {
 //
 // It is a dispatch of the hub's, not of a spoke's: the hub's own listeners hear it only if
 // the hub has Echo, without a Source, every spoke also where the hub does not Relay, and not
-// the hub's Authorize is asked but that of o.
+// the hub's Authorize is asked but that of o. [eventtarget.BridgeHeader] is left out.
 //
 // Origins, Authenticate, Hosts and TrustedProxies are those of the requests that
 // listen. The content type must be application/json, which a page of another origin
@@ -69,6 +69,7 @@ func (h *handler) post(w http.ResponseWriter, r *http.Request) error {
 	case err != nil:
 		return &Refusal{Status: http.StatusBadRequest, Text: err.Error()}
 	}
+	delete(m.Headers, eventtarget.BridgeHeader) // nobody bridges two targets so, and it is not to be made up
 	err = h.hub.Dispatch(r.Context(), eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers})
 	switch {
 	case err == nil:

@@ -197,3 +197,20 @@ func TestPostNeedsNoRoom(t *testing.T) {
 		t.Errorf("answered %s", res.Status)
 	}
 }
+
+// TestPostBridge: who posts is no bridge, whatever it says.
+func TestPostBridge(t *testing.T) {
+	h, url := serve(t, ssehub.Options{})
+	s := listen(t, url, "")
+	s.block()
+	server := httptest.NewServer(ssehub.NewPostHandler(h.Hub, ssehub.PostOptions{}))
+	defer server.Close()
+	res, err := http.Post(server.URL, "application/json", strings.NewReader(`{"type":"a","id":"","payload":1,"headers":{"bridge":"x/1/1","k":"v"}}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	res.Body.Close()
+	if _, rest := s.event(); rest != `event: a|data: {"type":"a","id":"","payload":1,"headers":{"k":"v"}}` {
+		t.Errorf("heard %s", rest)
+	}
+}

@@ -174,7 +174,8 @@ func (d *daemon) options() *wsserver.Options {
 	c := d.config
 	l := c.Limits
 	o := hub.Options{
-		Relay: c.Relay, Echo: true, Bridged: c.Bridged || len(c.Bridges) > 0, OnFault: warn(d.cmd), OnlySubscribed: c.OnlySubscribed,
+		Relay: c.Relay, Echo: true, Bridged: c.Bridged || len(c.Bridges) > 0, BridgedBy: d.policy.bridgedBy,
+		OnFault: warn(d.cmd), OnlySubscribed: c.OnlySubscribed,
 		Limits: eventtarget.Limits{
 			Message: int(l.Message), Depth: l.Depth, Headers: l.Headers, HeaderBytes: int(l.HeaderBytes),
 		},

@@ -8,6 +8,7 @@ import (
 	"crypto/tls"
 	"crypto/x509"
 	"encoding/pem"
+	"fmt"
 	"math/big"
 	"net"
 	"net/http"
@@ -226,6 +227,44 @@ func TestRing(t *testing.T) {
 			numbers[from]++
 		}
 	}
+}
+
+// TestBridgedBy: who is no bridge, by its identity, says nothing of bridges, as a reload wants it.
+func TestBridgedBy(t *testing.T) {
+	dir := t.TempDir()
+	var tokens strings.Builder
+	tokens.WriteString("bridged: true\ntokens:\n")
+	for _, name := range []string{"ann", "hub-b"} {
+		put(t, dir, name+".token", name+"-"+token)
+		fmt.Fprintf(&tokens, "  - identity: %s\n    token-file: DIR/%s.token\n", name, name)
+	}
+	hub := runHub(t, dir, tokens.String()+"bridged-by: [\"hub-*\"]\n")
+	ann, _ := come(t, hub.urls[0], "ann-"+token)
+	bridge, _ := come(t, hub.urls[0], "hub-b-"+token)
+	ear, _ := come(t, hub.urls[0], "ann-"+token)
+	heard := hear(t, ear, eventtarget.T("n", "*"))
+	say := func(by eventtarget.Target, id, header string) {
+		t.Helper()
+		if err := by.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", ID: id, Headers: map[string]string{eventtarget.BridgeHeader: header}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want string) {
+		t.Helper()
+		if e := next(t, heard); e.ID != want {
+			t.Errorf("heard %v, want %s", e, want)
+		}
+	}
+	say(ann, "made up", "x/1/1")
+	expect("made up")
+	say(bridge, "brought", "x/1/1")
+	expect("brought")
+	hub.reload(tokens.String(), 1) // any spoke may be one
+	say(ann, "brought", "x/2/1")
+	expect("brought")
+	say(ann, "repeated", "x/2/1")
+	say(ann, "last", "x/3/1")
+	expect("last")
 }
 
 // TestCertificate: a certificate changes under connections that stay.

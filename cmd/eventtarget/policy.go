@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync/atomic"
 
@@ -29,6 +30,7 @@ type terms struct {
 	pins      map[identity.Pin]bool
 	rules     []config.Rule
 	retain    []config.Topic
+	bridges   []string
 }
 
 // tokenSum is what a spoke keeps of the token that it came with.
@@ -45,7 +47,7 @@ type way struct {
 
 func (p *policy) set(c *config.Config) {
 	t := &terms{
-		anonymous: c.Anonymous, parameter: c.TokenParameter, rules: c.Topics, retain: c.Retain,
+		anonymous: c.Anonymous, parameter: c.TokenParameter, rules: c.Topics, retain: c.Retain, bridges: c.BridgedBy,
 		tokens: map[tokenSum]string{}, pins: map[identity.Pin]bool{},
 	}
 	for _, token := range c.Tokens {
@@ -128,13 +130,21 @@ func (t *terms) may(identity string, op hub.Op, topic eventtarget.Topic) error {
 		if !config.Covers(rule.Topic.Topic, topic) {
 			continue
 		}
-		for _, pattern := range who {
-			if like(identity, pattern) {
-				return nil
-			}
+		if anyLike(identity, who) {
+			return nil
 		}
 	}
 	return fmt.Errorf("no rule lets you %s %s", op, topic) // the other end says that this is forbidden
+}
+
+// bridgedBy tells whether a spoke may be the end of another hub's bridge.
+func (p *policy) bridgedBy(s *hub.Spoke) bool {
+	bridges := p.now.Load().bridges
+	return len(bridges) == 0 || anyLike(s.Identity(), bridges)
+}
+
+func anyLike(text string, patterns []string) bool {
+	return slices.ContainsFunc(patterns, func(p string) bool { return like(text, p) })
 }
 
 // like tells whether a text is like a pattern, in which * stands for any characters and ?

@@ -9,6 +9,7 @@ import (
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/internal/trace"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // errRepeat is what becomes of an event that was accepted before. Nobody is told.
@@ -149,6 +150,20 @@ func (t *turn) isOver() bool {
 	default:
 		return false
 	}
+}
+
+// unbridged takes the header of bridges out of what a spoke sends that is no end of one.
+func (s *Spoke) unbridged(m *wire.Message, msg []byte) []byte {
+	const name = eventtarget.BridgeHeader
+	_, found := m.Headers[name]
+	if trusts := s.hub.opts.BridgedBy; !found || trusts == nil || trusts(s) {
+		return msg
+	}
+	headers := maps.Clone(m.Headers)
+	delete(headers, name)
+	msg = wire.Append(nil, &eventtarget.Event[eventtarget.Raw]{Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: headers})
+	*m, _ = wire.Decode(msg, s.hub.opts.Limits) // it is ours, and smaller
+	return msg
 }
 
 // stamp gives an event its header, and returns that. It is empty if the event has no room

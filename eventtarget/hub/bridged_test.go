@@ -153,6 +153,47 @@ func TestBridgedTakesOnce(t *testing.T) {
 	})
 }
 
+// What a spoke makes up that is no end of a bridge keeps nothing away of what a bridge brings, and
+// goes on like any other of its events.
+func TestBridgedBy(t *testing.T) {
+	for name, bridged := range map[string]bool{"bridged": true, "not": false} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				limits := eventtarget.Limits{Message: 1000}
+				h := newHub(t, hub.Options{
+					Relay: true, Bridged: bridged, Limits: limits, BridgedBy: func(s *hub.Spoke) bool { return s.Identity() == "hub" },
+				})
+				owner, ear := listen(t, h, "n:*"), listen(t, dial(t, h, "", "", link.Options{}), "n:*")
+				spoke, end := dial(t, h, "", "ada", link.Options{}), dial(t, h, "", "hub", link.Options{})
+				large := strconv.Quote(strings.Repeat("x", 970)) // there is no room for a header of the hub's
+				for _, d := range []struct {
+					by      eventtarget.Target
+					payload string
+				}{{spoke, "1"}, {spoke, large}, {end, "2"}} {
+					if err := d.by.Dispatch(t.Context(), bridgedEvent("x/1/1", d.payload)); err != nil {
+						t.Fatal(err)
+					}
+					synctest.Wait()
+				}
+				for name, heard := range map[string]*heard{"owner": owner, "other": ear} {
+					got := heard.headers()
+					if len(got) != 3 || strings.HasSuffix(got[0], "/0") != bridged || got[0] == "x/1/1" || got[1] != "" || got[2] != "x/1/1" {
+						t.Errorf("the %s heard %q", name, got)
+					}
+					for _, e := range heard.events {
+						if e.Headers["k"] != "v" {
+							t.Errorf("the %s heard %v", name, e.Headers)
+						}
+					}
+					if got := heard.payloads(); !slices.Equal(got, []string{"1", large, "2"}) {
+						t.Errorf("the %s heard %q", name, got)
+					}
+				}
+			})
+		})
+	}
+}
+
 // The header takes room: an event that has none goes to all at its own hub, and the bridge
 // tells that it cannot carry it. What is for some has no header.
 func TestBridgedHeader(t *testing.T) {

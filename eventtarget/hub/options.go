@@ -57,10 +57,14 @@ type Options struct {
 	// what a bridge did not carry for want of room comes another way.
 	//
 	// An event without room for the header, by Limits, goes without it, and no bridge to
-	// a target with the same Limits can carry it. What is for some spokes only has none. A spoke
-	// may make a header up, and so keep another event from the hub: spokes that are not to be
-	// trusted so far belong to a hub that is not Bridged.
+	// a target with the same Limits can carry it. What is for some spokes only has none.
 	Bridged bool
+	// BridgedBy tells which spokes are the ends of other hubs' bridges, and so may send
+	// [eventtarget.BridgeHeader]: what any other sends goes on without it, since whoever makes
+	// one up keeps another event from all whom bridges join. It is asked for each message that has
+	// the header, and must not wait. nil: every spoke may send it; a hub with bridges and spokes that
+	// are not to be trusted so far needs it.
+	BridgedBy func(s *Spoke) bool
 
 	// OnlySubscribed makes a spoke hear nothing of what is dispatched to all until
 	// it subscribes. By default one that has never subscribed hears everything.

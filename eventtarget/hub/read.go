@@ -123,6 +123,7 @@ func (s *Spoke) tookUnless(err error) {
 // the other spokes. The error says that it could not be kept, or is errLater.
 func (s *Spoke) distribute(m *wire.Message, msg []byte) error {
 	h := s.hub
+	msg = s.unbridged(m, msg)
 	e := eventtarget.Event[eventtarget.Raw]{
 		Type: m.Type, ID: m.ID, Payload: m.Payload, Headers: m.Headers, Source: s,
 	}

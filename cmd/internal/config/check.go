@@ -68,6 +68,10 @@ func (r *reader) check(c *Config) {
 	if c.Store.Folder != "" && isDurable(c.Backplane.URL) {
 		r.bad("store.folder", "a durable backplane keeps what sessions need; leave store out, or write durable=false in its URL")
 	}
+	r.identities(c, "bridged-by", c.BridgedBy)
+	if len(c.BridgedBy) > 0 && !c.Bridged && len(c.Bridges) == 0 {
+		r.bad("bridged-by", "there are no bridges; write bridged: true too, or leave this out")
+	}
 	for i := range c.Bridges {
 		at := entry("bridges", i)
 		r.remote(at, &c.Bridges[i].Remote, "ws", "wss", "quic", "sse+http", "sse+https", "redis", "rediss", "redis+cluster", "rediss+cluster", "mem")
@@ -115,7 +119,6 @@ func (r *reader) origin(key, origin string) {
 }
 
 func (r *reader) rules(c *Config) {
-	known := len(c.Tokens) > 0 || len(c.JWT.Methods) > 0 || c.QUIC.Address != ""
 	seen := map[Topic]int{}
 	for i, rule := range c.Topics {
 		key := entry("topics", i)
@@ -134,13 +137,19 @@ func (r *reader) rules(c *Config) {
 			name string
 			who  []string
 		}{{"subscribe", rule.Subscribe}, {"dispatch", rule.Dispatch}} {
-			for j, who := range list.who {
-				if at := entry(join(key, list.name), j); who == "" {
-					r.bad(at, `the identity is empty; write "*" for everyone`)
-				} else if who != "*" && !known {
-					r.bad(at, `nobody has an identity here; write tokens:, jwt: or quic: too, or "*" for everyone`)
-				}
-			}
+			r.identities(c, join(key, list.name), list.who)
+		}
+	}
+}
+
+// identities wants some that there can be.
+func (r *reader) identities(c *Config, key string, all []string) {
+	known := len(c.Tokens) > 0 || len(c.JWT.Methods) > 0 || c.QUIC.Address != ""
+	for i, who := range all {
+		if who == "" {
+			r.bad(entry(key, i), `the identity is empty; write "*" for everyone`)
+		} else if who != "*" && !known {
+			r.bad(entry(key, i), `nobody has an identity here; write tokens:, jwt: or quic: too, or "*" for everyone`)
 		}
 	}
 }

@@ -31,6 +31,7 @@ type Config struct {
 	Topics         []Rule   `key:"topics" live:"true" doc:"Who may subscribe to what, and dispatch it. Absent: everyone everything. Otherwise what no rule allows is refused."`
 	Relay          bool     `key:"relay" doc:"Pass what one spoke dispatches on to all the others." default:"true"`
 	Bridged        bool     `key:"bridged" doc:"Other hubs have bridges to this one: what comes by more than one way is heard once. With bridges of its own it is so in any case." default:"false"`
+	BridgedBy      []string `key:"bridged-by" live:"true" doc:"Identities of those bridges; * stands for any characters and ? for one. What another spoke says of bridges is left out, which could keep other events away. Absent: any spoke may be one." example:"hub-*"`
 	OnlySubscribed bool     `key:"only-subscribed" doc:"A spoke hears nothing until it subscribes." default:"false"`
 	Retain         []Topic  `key:"retain" live:"true" doc:"Topics whose last event is kept for those who subscribe later." example:"price:*"`
 	RetainTopics   int      `key:"retain-topics" doc:"How many topics are kept so; the least recently dispatched one gives way." default:"65536"`

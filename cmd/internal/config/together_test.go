@@ -52,6 +52,9 @@ var brokenTogether = []struct {
 	{"a rule for those who cannot come", "topics:\n  - topic: \"a:*\"\n    dispatch: [\"*\", ann]\n", "3:21: topics[0].dispatch[1]: nobody has an identity here; write tokens:, jwt: or quic: too, or \"*\" for everyone", false},
 	{"an empty identity", ann + "topics:\n  - topic: \"a:*\"\n    subscribe: [\"\"]\n", "6:17: topics[0].subscribe[0]: the identity is empty; write \"*\" for everyone", true},
 
+	{"bridges of nobody", ann + "bridged-by: [ann]\n", "4:1: bridged-by: there are no bridges; write bridged: true too, or leave this out", false},
+	{"bridges of those who cannot come", "bridged: true\nbridged-by: [ann]\n", "2:14: bridged-by[0]: nobody has an identity here; write tokens:", false},
+
 	{"nothing to retain", "retain-topics: 5\n", "1:1: retain-topics: nothing is retained; write retain: with a list of topics, or leave this out", true},
 	{"a burst without rate", "limits:\n  burst: 5\n", "2:3: limits.burst: there is no rate; write rate: with messages in a second, or leave this out", true},
 	{"a message larger than the log", "limits:\n  depth: 9\n  message: 17MiB\n", "3:3: limits.message: the log, of 16MiB, cannot hold one message; write log-bytes: with at least as much, too", false},

@@ -6,11 +6,13 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"testing"
 	"testing/quick"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/inprocess"
 )
 
 func TestJSONRefusesInvalidUTF8(t *testing.T) {
@@ -93,6 +95,28 @@ func TestUnion(t *testing.T) {
 	}
 	if _, err := c.Append(nil, "said", left{}); err == nil {
 		t.Error("a type that carries another Go type")
+	}
+}
+
+// TestOnceRefused: a listener with Once whose first event its codec refuses has had it.
+func TestOnceRefused(t *testing.T) {
+	var told []eventtarget.FaultKind
+	target := inprocess.New[raw](&inprocess.Options[raw]{OnFault: func(f eventtarget.Fault) { told = append(told, f.Kind) }})
+	defer target.Close()
+	reg, err := eventtarget.Typed(target, eventtarget.JSON[int]()).Add(t.Context(), eventtarget.T("n", ""), eventtarget.Listener[int]{
+		Inline: true, Once: true, Handle: func(_ context.Context, e eventtarget.Event[int]) { t.Errorf("heard %v", e) },
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, payload := range []string{`"x"`, `1`} {
+		if err := target.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "n", Payload: raw(payload)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	<-reg.Done()
+	if !slices.Equal(told, []eventtarget.FaultKind{eventtarget.FaultDecode}) {
+		t.Errorf("told %v", told)
 	}
 }
 

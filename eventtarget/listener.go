@@ -29,7 +29,8 @@ type Listener[T any] struct {
 	// that brings what a connection has brought. It must be quick and never block. Calls
 	// may be concurrent. There is no queue: Queue and Overflow must be zero.
 	Inline bool
-	// Once removes the listener when its first event is handled.
+	// Once removes the listener when its first event is handled, also if that is one which
+	// the codec of a view refuses ([Typed]).
 	Once bool
 }
 

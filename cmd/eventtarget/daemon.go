@@ -182,7 +182,7 @@ func (d *daemon) options() *wsserver.Options {
 		LogBytes: int(l.LogBytes), LogEvents: l.LogEvents, InboxBytes: int(l.InboxBytes),
 		SpokeBytes: int(l.SpokeBytes), SpokeEvents: l.SpokeEvents, Subscriptions: l.Subscriptions,
 		Spokes: l.Spokes, SpokesPerAddr: l.SpokesPerAddr, Rate: l.Rate, Burst: l.Burst,
-		Overflow: overflows[c.Overflow], Duplicates: duplicates[c.Duplicates], RetainTopics: c.RetainTopics,
+		Overflow: overflows[c.Overflow], Duplicates: duplicates[c.Duplicates], RetainTopics: c.RetainTopics, RetainBytes: int(c.RetainBytes),
 		SessionTimeout: time.Duration(c.SessionTimeout), Heartbeat: time.Duration(c.Heartbeat), Misses: c.Misses,
 		WriteTimeout: time.Duration(c.WriteTimeout), FirstMessage: max(time.Duration(c.FirstMessage), 0),
 	}

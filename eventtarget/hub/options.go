@@ -82,10 +82,11 @@ type Options struct {
 	// same time; it must be quick and must not call the hub. Where it panics nothing is kept,
 	// and that is a [eventtarget.FaultPanic]. nil: for none.
 	Retain func(t eventtarget.Topic) bool
-	// RetainTopics bounds those: the least recently dispatched one gives way.
-	// Default 65536. Who asks for more of them than SpokeBytes and SpokeEvents allow is told a
-	// gap, and gets the last of them.
-	RetainTopics int
+	// RetainTopics and RetainBytes bound those, and what they take, about 300 bytes each
+	// beside the message: the least recently dispatched one gives way, but for the last one.
+	// Default 65536 and 64 MiB. Who asks for more of them than SpokeBytes and SpokeEvents allow is
+	// told a gap, and gets the last of them.
+	RetainTopics, RetainBytes int
 
 	// Authorize is asked for each topic that a spoke subscribes to and for each
 	// event that it dispatches; a spoke that may not subscribe to everything hears
@@ -160,6 +161,7 @@ func (o Options) withDefaults() (Options, error) {
 		option.NotNegative("Sweepers", o.Sweepers),
 		option.NotNegative("Subscriptions", o.Subscriptions),
 		option.NotNegative("RetainTopics", o.RetainTopics),
+		option.NotNegative("RetainBytes", o.RetainBytes),
 		option.NotNegative("Spokes", o.Spokes),
 		option.NotNegative("SpokesPerAddr", o.SpokesPerAddr),
 		option.NotNegative("Rate", o.Rate),
@@ -188,6 +190,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.InboxBytes, 64<<20)
 	def(&o.Subscriptions, 128)
 	def(&o.RetainTopics, 65536)
+	def(&o.RetainBytes, 64<<20)
 	def(&o.Burst, 100)
 	def(&o.Sweepers, min((runtime.GOMAXPROCS(0)+1)/2, 8))
 	def(&o.SessionTimeout, time.Minute)

@@ -115,12 +115,18 @@ type retained struct {
 	hub    *Hub
 	topics map[eventtarget.Topic]*list.Element
 	order  list.List // of *kept, the most recent in front
+	size   int       // of what is kept
 }
 
 type kept struct {
 	msg *message
 	at  framelog.Position
 }
+
+// keptSize is about what a topic costs here beside its message.
+const keptSize = 300
+
+func (k *kept) size() int { return len(k.msg.bytes) + keptSize }
 
 // retains asks the user's function. Where it panics nothing is kept.
 func (h *Hub) retains(topic eventtarget.Topic) (keep bool) {
@@ -144,16 +150,20 @@ func (r *retained) keep(topic eventtarget.Topic, msg []byte, at framelog.Positio
 	}
 	k := &kept{msg: r.hub.message(topic, msg), at: at}
 	if e, found := r.topics[topic]; found {
-		e.Value = k
-		r.order.MoveToFront(e)
-		return
+		r.remove(e)
 	}
 	r.topics[topic] = r.order.PushFront(k)
-	if len(r.topics) > r.hub.opts.RetainTopics {
-		last := r.order.Back()
-		delete(r.topics, last.Value.(*kept).msg.topic)
-		r.order.Remove(last)
+	r.size += k.size()
+	for len(r.topics) > 1 && (len(r.topics) > r.hub.opts.RetainTopics || r.size > r.hub.opts.RetainBytes) {
+		r.remove(r.order.Back())
 	}
+}
+
+func (r *retained) remove(e *list.Element) {
+	k := e.Value.(*kept)
+	r.size -= k.size()
+	delete(r.topics, k.msg.topic)
+	r.order.Remove(e)
 }
 
 // beginWith puts what of some topics was retained before a position into the spoke's inbox there:

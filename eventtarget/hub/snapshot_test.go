@@ -3,6 +3,7 @@ package hub_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -32,6 +33,26 @@ func TestRetain(t *testing.T) {
 		dispatch(t, h, "votes", "a", "4")
 		p.expect("votes:a 4")
 		early.expect("votes:a 4")
+	})
+}
+
+// TestRetainBytes: what is retained is bounded in bytes, too, and a topic that is dispatched again
+// counts once.
+func TestRetainBytes(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		h := newHub(t, hub.Options{RetainBytes: 4000, Retain: func(eventtarget.Topic) bool { return true }})
+		large := `"` + strings.Repeat("x", 998) + `"` // three of them fit, with what a topic costs
+		for _, id := range []string{"a", "b", "b", "b", "b", "c", "a"} {
+			dispatch(t, h, "n", id, large)
+		}
+		attach(t, h, hub.Meta{}).expect("n:b "+large, "n:c "+large, "n:a "+large)
+		dispatch(t, h, "n", "d", large)
+		attach(t, h, hub.Meta{}).expect("n:c "+large, "n:a "+large, "n:d "+large)
+		huge := `"` + strings.Repeat("x", 4998) + `"`
+		dispatch(t, h, "n", "e", huge)
+		attach(t, h, hub.Meta{}).expect("n:e " + huge)
+		dispatch(t, h, "n", "f", "1")
+		attach(t, h, hub.Meta{}).expect("n:f 1")
 	})
 }
 

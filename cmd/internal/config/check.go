@@ -34,8 +34,10 @@ func (r *reader) check(c *Config) {
 	r.tokens(c)
 	r.signed(&c.JWT)
 	r.rules(c)
-	if c.RetainTopics > 0 && len(c.Retain) == 0 {
-		r.bad("retain-topics", "nothing is retained; write retain: with a list of topics, or leave this out")
+	for key, given := range map[string]bool{"retain-topics": c.RetainTopics > 0, "retain-bytes": c.RetainBytes > 0} {
+		if given && len(c.Retain) == 0 {
+			r.bad(key, "nothing is retained; write retain: with a list of topics, or leave this out")
+		}
 	}
 	if c.Limits.Burst > 0 && c.Limits.Rate == 0 {
 		r.bad("limits.burst", "there is no rate; write rate: with messages in a second, or leave this out")

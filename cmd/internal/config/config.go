@@ -35,6 +35,7 @@ type Config struct {
 	OnlySubscribed bool     `key:"only-subscribed" doc:"A spoke hears nothing until it subscribes." default:"false"`
 	Retain         []Topic  `key:"retain" live:"true" doc:"Topics whose last event is kept for those who subscribe later." example:"price:*"`
 	RetainTopics   int      `key:"retain-topics" doc:"How many topics are kept so; the least recently dispatched one gives way." default:"65536"`
+	RetainBytes    Size     `key:"retain-bytes" doc:"Bytes of memory that those take; as retain-topics otherwise." default:"64MiB"`
 	Overflow       string   `key:"overflow" enum:"disconnect,drop-oldest,conflate,block" doc:"What happens to a spoke that falls behind its bounds: it is ended; loses the oldest events, which a gap tells it; keeps the last event of each topic; or makes everyone wait." default:"disconnect"`
 	Duplicates     string   `key:"duplicates" enum:"allow,replace,refuse" doc:"What a second spoke with the same identity does." default:"allow"`
 	Limits         Limits   `key:"limits" doc:"Bounds on messages, spokes and memory."`

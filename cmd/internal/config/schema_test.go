@@ -42,7 +42,7 @@ var (
 		reflect.TypeFor[JWT]():    {"required": []string{"methods", "key-file"}},
 		reflect.TypeFor[HTTP]():   {"dependentRequired": map[string]any{"tls-cert": []string{"tls-key"}, "tls-key": []string{"tls-cert"}}},
 		reflect.TypeFor[Limits](): {"dependentRequired": map[string]any{"burst": []string{"rate"}}},
-		reflect.TypeFor[Config](): {"dependentRequired": map[string]any{"retain-topics": []string{"retain"}}},
+		reflect.TypeFor[Config](): {"dependentRequired": map[string]any{"retain-topics": []string{"retain"}, "retain-bytes": []string{"retain"}}},
 	}
 	texts = map[string]map[string]any{
 		"origins":         {"pattern": "^[^:]+://.+"},

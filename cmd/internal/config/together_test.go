@@ -56,6 +56,7 @@ var brokenTogether = []struct {
 	{"bridges of those who cannot come", "bridged: true\nbridged-by: [ann]\n", "2:14: bridged-by[0]: nobody has an identity here; write tokens:", false},
 
 	{"nothing to retain", "retain-topics: 5\n", "1:1: retain-topics: nothing is retained; write retain: with a list of topics, or leave this out", true},
+	{"no bytes to retain", "retain-bytes: 5MiB\n", "1:1: retain-bytes: nothing is retained; write retain: with a list of topics, or leave this out", true},
 	{"a burst without rate", "limits:\n  burst: 5\n", "2:3: limits.burst: there is no rate; write rate: with messages in a second, or leave this out", true},
 	{"a message larger than the log", "limits:\n  depth: 9\n  message: 17MiB\n", "3:3: limits.message: the log, of 16MiB, cannot hold one message; write log-bytes: with at least as much, too", false},
 	{"a log smaller than a message", "limits:\n  log-bytes: 1023KiB\n", "2:3: limits.log-bytes: the log cannot hold one message, of 1MiB; write as much, or message: with less, too", false},

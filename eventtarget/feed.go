@@ -20,6 +20,7 @@ type log[T any] struct{ tail *chunk[T] }
 type chunk[T any] struct {
 	events  []Event[T] // of full length; the first used of them never change
 	used    int
+	bytes   int // of their payloads
 	holders int
 }
 
@@ -27,9 +28,13 @@ type chunk[T any] struct {
 // others: for most listeners few wait.
 var chunkSizes = [...]int{1, 8, 64, 256}
 
-// append stores an event and returns where.
-func (g *log[T]) append(r *Registry[T], e *Event[T]) span[T] {
-	if g.tail == nil || g.tail.used == len(g.tail.events) {
+// chunkBytes is how many bytes of payloads one has before there is another: who is slow holds
+// on to all of a chunk, and who is not is given one at a time.
+const chunkBytes = 256 << 10
+
+// append stores an event with a payload of so many bytes, and returns where.
+func (g *log[T]) append(r *Registry[T], e *Event[T], size int) span[T] {
+	if g.tail == nil || g.tail.used == len(g.tail.events) || g.tail.bytes >= chunkBytes {
 		next := 0
 		if g.tail != nil {
 			next = min(sizeClass(g.tail)+1, len(chunkSizes)-1)
@@ -44,7 +49,8 @@ func (g *log[T]) append(r *Registry[T], e *Event[T]) span[T] {
 	at := g.tail.used
 	g.tail.events[at] = *e
 	g.tail.used++
-	return span[T]{g.tail, at, at + 1}
+	g.tail.bytes += size
+	return span[T]{g.tail, at, at + 1, size}
 }
 
 // close lets go of the last chunk.
@@ -59,7 +65,7 @@ func (g *log[T]) close(r *Registry[T]) {
 func (c *chunk[T]) release(r *Registry[T]) {
 	if c.holders--; c.holders == 0 {
 		clear(c.events[:c.used])
-		c.used = 0
+		c.used, c.bytes = 0, 0
 		r.chunks[sizeClass(c)].Put(c)
 	}
 }
@@ -75,4 +81,14 @@ func sizeClass[T any](c *chunk[T]) (class int) {
 type span[T any] struct {
 	*chunk[T]
 	from, to int
+	size     int // of their payloads, in bytes
+}
+
+// payloadSize is how many bytes a payload takes that has come over a wire; of others nobody
+// knows.
+func payloadSize[T any](e *Event[T]) int {
+	if raw, ok := any(&e.Payload).(*Raw); ok {
+		return len(*raw)
+	}
+	return 0
 }

@@ -5,8 +5,13 @@ import (
 	"fmt"
 )
 
-// DefaultQueue is how many events may wait for a queued listener by default.
-const DefaultQueue = 16384
+const (
+	// DefaultQueue is how many events may wait for a queued listener by default.
+	DefaultQueue = 16384
+	// DefaultQueueBytes is how many bytes of payloads may then wait for it, where those
+	// are [Raw]: what a peer may send at will is not to fill the memory.
+	DefaultQueueBytes = 64 << 20
+)
 
 // Listener is what is added to a target.
 //
@@ -20,7 +25,8 @@ type Listener[T any] struct {
 	// returns [ErrWouldBlock]. A panic in it is recovered and reported.
 	Handle func(ctx context.Context, e Event[T])
 	// Queue is how many events may wait, not counting the one being handled.
-	// 0 means [DefaultQueue]; the memory is taken as it is needed.
+	// 0 means [DefaultQueue], and about [DefaultQueueBytes], but always one event; the memory
+	// is taken as it is needed.
 	Queue int
 	// Overflow is what happens to an event that finds the queue full:
 	// [DropNewest] (the default), [DropOldest] or [Block].

@@ -14,6 +14,7 @@ import (
 type mailbox[T any] struct {
 	feed     *feed[T]
 	limit    int
+	most     int // bytes of payloads; 0: any number
 	policy   Overflow
 	active   bool // a worker has it, or will
 	served   bool // Once, and it has its event
@@ -23,6 +24,7 @@ type mailbox[T any] struct {
 	waiting  []span[T] // from first on
 	first    int
 	count    int           // of events in waiting
+	size     int           // of their payloads
 	taken    int           // events that were in waiting and are not any more
 	awaited  []awaited     // see DeliverThen
 	hand     span[T]       // the worker's
@@ -43,23 +45,25 @@ const (
 	refused              // the listener is gone, or Once was served
 	dropped              // this event or the oldest, as others since it was last empty
 	droppedFirst         // the same, the first since it was last empty
-	full                 // the policy is Block
+	noRoom               // the policy is Block
 )
 
-// offer puts an event into the queue; stored is where it is in the feed's log, if it
+// offer puts an event of a size into the queue; stored is where it is in the feed's log, if it
 // is yet, and then who waits for it. Under the lock.
-func (m *mailbox[T]) offer(l *listener[T], e *Event[T], stored *span[T], then *then) offered {
+func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T], then *then) offered {
 	if m.closed || m.served {
 		return refused
 	}
 	result := accepted
-	if m.count+m.hand.to-m.hand.from >= m.limit && m.pending() >= m.limit {
+	if m.full(size) {
 		switch m.policy {
 		case Block:
-			return full
+			return noRoom
 		case DropOldest:
-			if m.dropOldest(l.registry) {
-				result = m.countDrop(l)
+			for m.dropOldest(l.registry, size) {
+				if what := m.countDrop(l); result == accepted {
+					result = what
+				}
 			}
 		default:
 			return m.countDrop(l)
@@ -67,9 +71,9 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], stored *span[T], then *t
 	}
 	switch {
 	case m.overflow:
-		m.put(m.own.append(l.registry, e))
+		m.put(m.own.append(l.registry, e, size))
 	case stored.chunk == nil:
-		*stored = m.feed.log.append(l.registry, e)
+		*stored = m.feed.log.append(l.registry, e, size)
 		fallthrough
 	default:
 		m.put(*stored)
@@ -86,11 +90,22 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], stored *span[T], then *t
 	return result
 }
 
+// full tells whether there is no room for an event of a size. What the worker has had of its
+// hand counts in bytes until it takes another. Under the lock.
+func (m *mailbox[T]) full(size int) bool {
+	if m.count+m.hand.to-m.hand.from >= m.limit && m.pending() >= m.limit {
+		return true
+	}
+	return m.most > 0 && m.size+m.hand.size+size > m.most && m.pending() > 0
+}
+
 // put appends an event to what waits. Under the lock.
 func (m *mailbox[T]) put(s span[T]) {
 	m.count++
+	m.size += s.size
 	if n := len(m.waiting); n > m.first && m.waiting[n-1].chunk == s.chunk && m.waiting[n-1].to == s.from {
 		m.waiting[n-1].to++
+		m.waiting[n-1].size += s.size
 		return
 	}
 	if m.first > len(m.waiting)/2 {
@@ -106,6 +121,7 @@ func (m *mailbox[T]) take() span[T] {
 	m.waiting[m.first] = span[T]{}
 	m.first++
 	m.count -= s.to - s.from
+	m.size -= s.size
 	m.taken += s.to - s.from
 	if m.first == len(m.waiting) {
 		m.waiting, m.first = m.waiting[:0], 0
@@ -125,18 +141,25 @@ func (m *mailbox[T]) countDrop(l *listener[T]) offered {
 	return droppedFirst
 }
 
-// dropOldest makes room for one event, unless the worker just did. Under the lock.
-func (m *mailbox[T]) dropOldest(r *Registry[T]) bool {
+// dropOldest drops an event if there is no room for another of a size. Under the lock.
+func (m *mailbox[T]) dropOldest(r *Registry[T], size int) bool {
+	if !m.full(size) {
+		return false
+	}
 	if e, at := m.claim(); e != nil {
+		m.hand.size -= payloadSize(e)
 		m.dropped(r, m.taken-(m.hand.to-1-at))
 		return true
 	}
-	if m.count < m.limit {
+	if !m.full(size) { // the worker has made room
 		return false
 	}
 	oldest := &m.waiting[m.first]
+	gone := payloadSize(&oldest.events[oldest.from])
 	oldest.from++
+	oldest.size -= gone
 	m.count--
+	m.size -= gone
 	m.taken++
 	m.dropped(r, m.taken)
 	if oldest.from == oldest.to {
@@ -228,8 +251,8 @@ func (m *mailbox[T]) signal() {
 	}
 }
 
-// awaitRoom waits until there may be room, ctx ends or the listener does.
-func (m *mailbox[T]) awaitRoom(ctx context.Context) error {
+// awaitRoom waits until there may be room for an event of a size, ctx ends or the listener does.
+func (m *mailbox[T]) awaitRoom(ctx context.Context, size int) error {
 	m.feed.mu.Lock()
 	if m.closed {
 		m.feed.mu.Unlock()
@@ -240,7 +263,7 @@ func (m *mailbox[T]) awaitRoom(ctx context.Context) error {
 		m.blocked.Store(true)
 	}
 	room := m.room
-	free := m.pending() < m.limit
+	free := !m.full(size)
 	m.feed.mu.Unlock()
 	if free { // claimed between offer and here, when nobody was told to signal
 		return nil

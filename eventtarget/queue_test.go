@@ -7,9 +7,11 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
+	"time"
 	"weak"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -79,6 +81,67 @@ func TestSharedLog(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// TestQueueBytes: by default what waits is bounded in bytes, too, by each policy, but one event
+// always has room; a queue of a length that was asked for is as long as that.
+func TestQueueBytes(t *testing.T) {
+	const size, last = 1 << 20, 100
+	const fit = eventtarget.DefaultQueueBytes / size // with the one that is being handled
+	payload := func(n int) raw { return append(make(raw, size-3), fmt.Sprintf("%3d", n)...) }
+	for name, c := range map[string]struct {
+		queue  int
+		policy eventtarget.Overflow
+		want   []string
+	}{
+		"newest": {0, eventtarget.DropNewest, numbers(1, fit)},
+		"oldest": {0, eventtarget.DropOldest, append(numbers(1, 1), numbers(last-fit+2, last)...)},
+		"block":  {0, eventtarget.Block, numbers(1, last)},
+		"asked":  {last, eventtarget.DropNewest, numbers(1, last)},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				r := eventtarget.NewRegistry[raw](eventtarget.RegistryOptions{OnFault: func(eventtarget.Fault) {}})
+				held := make(chan struct{})
+				var heard []string
+				reg, err := r.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Listener[raw]{Queue: c.queue, Overflow: c.policy, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
+					<-held
+					heard = append(heard, strings.TrimSpace(string(e.Payload[len(e.Payload)-3:])))
+				}})
+				if err != nil {
+					t.Fatal(err)
+				}
+				waited := 0
+				go func() {
+					for n := 1; n <= last; n++ {
+						began := time.Now()
+						if err := r.Deliver(t.Context(), eventtarget.Event[raw]{Type: "a", Payload: payload(n)}); err != nil {
+							t.Error(err)
+						}
+						if time.Since(began) > 0 && waited == 0 {
+							waited = n
+						}
+					}
+				}()
+				synctest.Wait()
+				time.Sleep(time.Second)
+				close(held)
+				synctest.Wait()
+				if want := map[bool]int{true: fit + 1}[name == "block"]; waited != want {
+					t.Errorf("event %d is the first that waited, not %d", waited, want)
+				}
+				if err := r.Deliver(t.Context(), eventtarget.Event[raw]{Type: "a", Payload: append(make(raw, 2*eventtarget.DefaultQueueBytes), "  1"...)}); err != nil {
+					t.Error(err)
+				}
+				if err := r.Shutdown(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				if want := append(c.want, "1"); !slices.Equal(heard, want) || int(reg.Dropped()) != last+1-len(want) {
+					t.Errorf("heard %v and dropped %d, not %v", heard, reg.Dropped(), want)
+				}
+			})
+		})
+	}
 }
 
 // TestRoom: a queue that was full and was emptied takes as many again, many times over.

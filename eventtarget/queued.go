@@ -43,6 +43,9 @@ func newListener[T any](ctx context.Context, r *Registry[T], topic Topic, l List
 	n.topic, n.owner, n.done = topic, n, make(chan struct{})
 	if !l.Inline {
 		n.box = &mailbox[T]{policy: l.Overflow, limit: cmp.Or(l.Queue, DefaultQueue)}
+		if l.Queue == 0 {
+			n.box.most = DefaultQueueBytes
+		}
 	}
 	n.scope.listener = n
 	n.scope.Context, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -60,6 +63,7 @@ type pass struct {
 // enqueue brings e to the queued listeners of a list.
 func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *pass) {
 	var stored span[T]
+	size := payloadSize(e)
 	feed := l.sel().feed
 	feed.mu.Lock()
 	for _, entry := range l.entries() {
@@ -67,15 +71,15 @@ func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *p
 			continue
 		}
 		n := entry.listener
-		what := n.box.offer(n, e, &stored, p.then)
-		for ; what == full; what = n.box.offer(n, e, &stored, p.then) {
+		what := n.box.offer(n, e, size, &stored, p.then)
+		for ; what == noRoom; what = n.box.offer(n, e, size, &stored, p.then) {
 			if by := ctx.Value(carrierKey{}); by != nil && by == n.scope.Value(carrierKey{}) {
 				break // a bridge would drop what it has brought itself
 			}
 			feed.mu.Unlock()
 			err := ErrWouldBlock
 			if CallerOf(ctx) == NotListener {
-				err = n.box.awaitRoom(ctx)
+				err = n.box.awaitRoom(ctx, size)
 			}
 			feed.mu.Lock()
 			stored = span[T]{} // the log has gone on

@@ -30,9 +30,11 @@ type Subscription[T any] struct {
 	target TypedEventTarget[T]
 	reg    *Registration
 	limit  int
+	most   int // bytes of payloads; 0: any number
 
 	mu     sync.Mutex
 	buffer []collected[T]
+	size   int    // of its payloads
 	lost   uint64 // since the last one in buffer
 	wake   chan struct{}
 }
@@ -43,16 +45,16 @@ type collected[T any] struct {
 }
 
 // Subscribe adds a listener that collects the events on topic. Up to queue of
-// them wait (0 means [DefaultQueue]); one that finds no room is lost, and All
+// them wait (0 means as [Listener] says); one that finds no room is lost, and All
 // says so where it is missing.
 func Subscribe[T any](ctx context.Context, t TypedEventTarget[T], topic Topic, queue int) (*Subscription[T], error) {
 	if queue < 0 {
 		return nil, &Error{Op: "subscribe", Topic: topic, Err: fmt.Errorf("negative queue (%d)", queue)}
 	}
-	if queue == 0 {
-		queue = DefaultQueue
-	}
 	s := &Subscription[T]{target: t, limit: queue, wake: make(chan struct{}, 1)}
+	if queue == 0 {
+		s.limit, s.most = DefaultQueue, DefaultQueueBytes
+	}
 	reg, err := t.Add(ctx, topic, Listener[T]{Handle: s.collect, Inline: true})
 	if err != nil {
 		return nil, err
@@ -62,11 +64,13 @@ func Subscribe[T any](ctx context.Context, t TypedEventTarget[T], topic Topic, q
 }
 
 func (s *Subscription[T]) collect(_ context.Context, e Event[T]) {
+	size := payloadSize(&e)
 	s.mu.Lock()
-	if len(s.buffer) >= s.limit {
+	if n := len(s.buffer); n >= s.limit || n > 0 && s.most > 0 && s.size+size > s.most {
 		s.lost++
 	} else {
 		s.buffer = append(s.buffer, collected[T]{event: e, lost: s.lost})
+		s.size += size
 		s.lost = 0
 	}
 	s.mu.Unlock()
@@ -132,6 +136,7 @@ func (s *Subscription[T]) next(ctx context.Context) (collected[T], error) {
 			}
 			s.buffer[0] = collected[T]{}
 			s.buffer = s.buffer[1:]
+			s.size -= payloadSize(&first.event)
 			s.mu.Unlock()
 			s.nudge() // another goroutine may be waiting too
 			return first, nil

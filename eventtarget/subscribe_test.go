@@ -3,6 +3,7 @@ package eventtarget_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
@@ -58,5 +59,44 @@ func TestSubscriptionLeft(t *testing.T) {
 	}
 	if want := []int{0, 1, 4, 5}; !slices.Equal(heard, want) {
 		t.Errorf("heard %v, want %v", heard, want)
+	}
+}
+
+// TestSubscriptionBytes: by default what is collected is bounded in bytes, too, and what was
+// ranged over makes room.
+func TestSubscriptionBytes(t *testing.T) {
+	target := inprocess.New[raw](nil)
+	defer target.Close()
+	sub, err := eventtarget.Subscribe(t.Context(), target, eventtarget.T("a", ""), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	const fit = 4
+	payload := make(raw, eventtarget.DefaultQueueBytes/fit)
+	for range 2 {
+		for range fit + 2 {
+			if err := target.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "a", Payload: payload}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		heard := 0
+		for _, err := range sub.All(t.Context()) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			if heard++; heard == fit {
+				break
+			}
+		}
+		if err := target.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "a"}); err != nil { // behind what was lost
+			t.Fatal(err)
+		}
+		for _, err := range sub.All(t.Context()) {
+			if !errors.Is(err, eventtarget.ErrOverflow) || !strings.Contains(err.Error(), "2 events") {
+				t.Errorf("%v where two events were lost", err)
+			}
+			break
+		}
+		next(t, sub)
 	}
 }

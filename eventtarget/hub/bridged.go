@@ -152,11 +152,27 @@ func (t *turn) isOver() bool {
 	}
 }
 
+// isBridge tells whether a spoke may send the header of bridges. One of which the user's function
+// panics may not.
+func (s *Spoke) isBridge() (yes bool) {
+	if s.hub.opts.BridgedBy == nil {
+		return true
+	}
+	returned := false
+	defer func() {
+		if !returned {
+			s.hub.hookPanicked(s.ID(), "BridgedBy", recover())
+		}
+	}()
+	yes = s.hub.opts.BridgedBy(s)
+	returned = true
+	return yes
+}
+
 // unbridged takes the header of bridges out of what a spoke sends that is no end of one.
 func (s *Spoke) unbridged(m *wire.Message, msg []byte) []byte {
 	const name = eventtarget.BridgeHeader
-	_, found := m.Headers[name]
-	if trusts := s.hub.opts.BridgedBy; !found || trusts == nil || trusts(s) {
+	if _, found := m.Headers[name]; !found || s.isBridge() {
 		return msg
 	}
 	headers := maps.Clone(m.Headers)

@@ -194,6 +194,27 @@ func TestBridgedBy(t *testing.T) {
 	}
 }
 
+// TestBridgedByPanics: a function that panics believes nobody, is told, and stops nobody.
+func TestBridgedByPanics(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var told []eventtarget.Fault
+		h := newHub(t, hub.Options{
+			Relay: true, BridgedBy: func(*hub.Spoke) bool { panic("no") }, OnFault: func(f eventtarget.Fault) { told = append(told, f) },
+		})
+		spoke, ear := dial(t, h, "", "", link.Options{}), listen(t, dial(t, h, "", "", link.Options{}), "n:*")
+		if err := spoke.Dispatch(t.Context(), bridgedEvent("x/1/1", "1")); err != nil {
+			t.Fatal(err)
+		}
+		synctest.Wait()
+		if got := ear.headers(); !slices.Equal(got, []string{""}) {
+			t.Errorf("heard %q", got)
+		}
+		if len(told) != 1 || told[0].Kind != eventtarget.FaultPanic || len(told[0].Stack) == 0 {
+			t.Errorf("told %v", told)
+		}
+	})
+}
+
 // The header takes room: an event that has none goes to all at its own hub, and the bridge
 // tells that it cannot carry it. What is for some has no header.
 func TestBridgedHeader(t *testing.T) {

@@ -62,8 +62,9 @@ type Options struct {
 	// BridgedBy tells which spokes are the ends of other hubs' bridges, and so may send
 	// [eventtarget.BridgeHeader]: what any other sends goes on without it, since whoever makes
 	// one up keeps another event from all whom bridges join. It is asked for each message that has
-	// the header, and must not wait. nil: every spoke may send it; a hub with bridges and spokes that
-	// are not to be trusted so far needs it.
+	// the header, and must be quick. Where it panics the answer is no, and that is a
+	// [eventtarget.FaultPanic]. nil: every spoke may send it; a hub with bridges and spokes that are
+	// not to be trusted so far needs it.
 	BridgedBy func(s *Spoke) bool
 
 	// OnlySubscribed makes a spoke hear nothing of what is dispatched to all until

@@ -14,7 +14,7 @@ import (
 type mailbox[T any] struct {
 	feed     *feed[T]
 	limit    int
-	most     int // bytes of payloads; 0: any number
+	most     int // bytes of payloads
 	policy   Overflow
 	active   bool // a worker has it, or will
 	served   bool // Once, and it has its event
@@ -55,7 +55,7 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T
 		return refused
 	}
 	result := accepted
-	if m.full(size) {
+	if m.mayBeFull(size) && m.full(size) {
 		switch m.policy {
 		case Block:
 			return noRoom
@@ -90,13 +90,17 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T
 	return result
 }
 
+// mayBeFull tells whether there would be no room for an event of a size if the worker had
+// handled nothing of its hand, which is quicker to tell than full. Under the lock.
+func (m *mailbox[T]) mayBeFull(size int) bool {
+	return m.count+m.hand.to-m.hand.from >= m.limit || m.size+m.hand.size+size > m.most
+}
+
 // full tells whether there is no room for an event of a size. What the worker has had of its
 // hand counts in bytes until it takes another. Under the lock.
 func (m *mailbox[T]) full(size int) bool {
-	if m.count+m.hand.to-m.hand.from >= m.limit && m.pending() >= m.limit {
-		return true
-	}
-	return m.most > 0 && m.size+m.hand.size+size > m.most && m.pending() > 0
+	n := m.pending()
+	return n >= m.limit || n > 0 && m.size+m.hand.size+size > m.most
 }
 
 // put appends an event to what waits. Under the lock.

@@ -1,8 +1,8 @@
 package eventtarget
 
 import (
-	"cmp"
 	"context"
+	"math"
 )
 
 // listener is a [Listener] that was added.
@@ -42,9 +42,9 @@ func newListener[T any](ctx context.Context, r *Registry[T], topic Topic, l List
 	n := &listener[T]{registry: r, handle: l.Handle, inline: l.Inline, once: l.Once}
 	n.topic, n.owner, n.done = topic, n, make(chan struct{})
 	if !l.Inline {
-		n.box = &mailbox[T]{policy: l.Overflow, limit: cmp.Or(l.Queue, DefaultQueue)}
+		n.box = &mailbox[T]{policy: l.Overflow, limit: l.Queue, most: math.MaxInt}
 		if l.Queue == 0 {
-			n.box.most = DefaultQueueBytes
+			n.box.limit, n.box.most = DefaultQueue, DefaultQueueBytes
 		}
 	}
 	n.scope.listener = n

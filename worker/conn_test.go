@@ -3,14 +3,19 @@
 package worker
 
 import (
+	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/eventtarget/link"
+	"github.com/eventtarget-go/toolkit/internal/wire"
 )
 
 // TestReadLate: what a child wrote is read, however late after its end that is, also when
@@ -79,5 +84,58 @@ func TestNothingFollowsACutMessage(t *testing.T) {
 				t.Errorf("%d bytes behind a message that was cut, %v", len(rest), err)
 			}
 		})
+	}
+}
+
+// TestHandledBehindAnswers: a child says that its listeners have handled a message when what they
+// have answered is on its way, and not before.
+func TestHandledBehindAnswers(t *testing.T) {
+	parent, child, err := both(eventtarget.Limits{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	answer := eventtarget.Event[eventtarget.Raw]{Type: "answer", Payload: eventtarget.Raw(`"` + strings.Repeat("x", 1<<10) + `"`)}
+	l, err := link.New(link.Options{Adapter: adapter, Conn: child, Framing: appendHeader, Setup: func(l *link.Link) {
+		child.link = l
+		_, err = l.Add(t.Context(), eventtarget.T("n", "*"), eventtarget.Func(func(ctx context.Context, _ eventtarget.Event[eventtarget.Raw]) {
+			if err := l.Dispatch(ctx, answer); err != nil {
+				t.Error(err)
+			}
+		}))
+	}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close(); <-l.Done() }()
+	const many = 500 // more than a pipe holds
+	for range many {
+		if err := parent.Send([]byte(`{"type":"n","id":""}`)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for child.delivered.Load() < many {
+		<-time.After(time.Millisecond)
+	}
+	<-time.After(5 * tellAfter) // by then it has something to say
+	for answers, handled := 0, uint64(0); handled < many; {
+		msg, err := parent.Receive()
+		if err != nil {
+			t.Fatal(err)
+		}
+		m, err := wire.Decode(msg, eventtarget.Limits{}.WithDefaults())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if m.Type == "answer" {
+			answers++
+			continue
+		}
+		var p wire.AckPayload
+		if err := json.Unmarshal(m.Payload, &p); err != nil {
+			t.Fatal(err)
+		}
+		if handled = p.Received; handled > uint64(answers) {
+			t.Fatalf("%d are handled, of which %d are answered", handled, answers)
+		}
 	}
 }

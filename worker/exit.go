@@ -16,8 +16,9 @@ type Exit struct {
 	// Stderr are the last lines that it printed there, at most 2 KiB.
 	Stderr string
 	// Unfinished is how many messages it had been given of which it had not said that
-	// its listeners had handled them: at most so many are lost. A child says it a
-	// little later, so that some of them may have been handled.
+	// its listeners had handled them: at most so many are lost, and the answers to them.
+	// A child says it a little later, behind the answers, so that some of them may have been
+	// handled.
 	Unfinished uint64
 	// Err is what the parent has to say about it, such as a failed handshake.
 	Err error

@@ -140,15 +140,18 @@ func (c *inbound) tell() {
 	}
 }
 
-// handled waits until the listeners have handled what was delivered, and tells the parent
-// that it was n messages. It is false when the connection has ended.
+// handled waits until the listeners have handled what was delivered, and what they have
+// answered is on its way, and tells the parent that it was n messages: what is lost with a child
+// is no more than what it has not said this of. It is false when the connection has ended.
 func (c *inbound) handled(n uint64) bool {
+	ctx, cancel := until(context.Background(), c.closed)
+	defer cancel()
 	select {
 	case <-c.link.Idle():
-		return c.Send(wire.AppendControl(nil, wire.Ack, "", wire.AckPayload{Received: n})) == nil
-	case <-c.closed:
+	case <-ctx.Done():
 		return false
 	}
+	return c.link.Flush(ctx) == nil && c.Send(wire.AppendControl(nil, wire.Ack, "", wire.AckPayload{Received: n})) == nil
 }
 
 // finish ends the link when everything has been handled.

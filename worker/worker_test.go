@@ -146,6 +146,10 @@ func listen(p *link.Link) {
 		say("last", "word")
 		go func() { _ = p.Shutdown(ctx) }() // a listener cannot wait for itself
 	})
+	on("die", func(e event) {
+		n, _ := strconv.Atoi(e.ID)
+		os.Exit(n)
+	})
 	on("grandchild", func(e event) {
 		cmd := exec.Command("/bin/sleep", "1000")
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: e.ID == "apart"}

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
+	"github.com/eventtarget-go/toolkit/internal/framelog"
 )
 
 // Close ends the link at once and never waits. What was accepted and is not yet
@@ -50,7 +51,10 @@ func (l *Link) Shutdown(ctx context.Context) error {
 		return l.fail("shutdown", eventtarget.Topic{}, eventtarget.ErrWouldBlock)
 	}
 	defer l.end(eventtarget.ErrClosed)
-	if err := l.flush(ctx); err != nil {
+	l.mu.Lock()
+	l.draining = true
+	l.mu.Unlock()
+	if err := l.awaitOut(ctx, l.out.Head()); err != nil {
 		return l.fail("shutdown", eventtarget.Topic{}, err)
 	}
 	if err := l.registry.Shutdown(ctx); err != nil {
@@ -64,18 +68,32 @@ func (l *Link) Shutdown(ctx context.Context) error {
 	return nil
 }
 
-// flush waits until everything that was accepted has been sent, and in a session been
+// Flush waits until what was accepted before is out: handed to the operating system, and in a
+// session acknowledged by the other end. The error is [eventtarget.ErrClosed] if the link is
+// closed first, and ctx's cause if ctx ends first. Inside an Inline listener, which may stand
+// on the reader, it returns [eventtarget.ErrWouldBlock].
+func (l *Link) Flush(ctx context.Context) error {
+	err := eventtarget.ErrWouldBlock
+	if eventtarget.CallerOf(ctx) != eventtarget.InlineListener {
+		err = l.awaitOut(ctx, l.out.Head())
+	}
+	if err != nil {
+		return l.fail("flush", eventtarget.Topic{}, err)
+	}
+	return nil
+}
+
+// awaitOut waits until everything before a position has been sent, and in a session been
 // acknowledged.
-func (l *Link) flush(ctx context.Context) error {
+func (l *Link) awaitOut(ctx context.Context, upto framelog.Position) error {
 	for {
 		l.mu.Lock()
-		l.draining = true
-		flushed := l.acked == l.out.Head()
+		out := l.acked.Seq >= upto.Seq
 		closed := l.state == eventtarget.StateClosed
 		changed := l.change()
 		l.mu.Unlock()
 		switch {
-		case flushed:
+		case out:
 			return nil
 		case closed:
 			return eventtarget.ErrClosed

@@ -162,6 +162,13 @@ func (l *Listener) Heard() int {
 	return len(l.heard)
 }
 
+// UpToDate tells whether it has heard the last event of a publisher.
+func (l *Listener) UpToDate(p *Publisher) bool {
+	l.history.mu.Lock()
+	defer l.history.mu.Unlock()
+	return l.reached[p.name] == len(p.outcomes)
+}
+
 // WriteTo writes the history, a line for each event, for those who look for the cause
 // of a failure.
 func (h *History) WriteTo(w io.Writer) (n int64, err error) {

@@ -50,7 +50,7 @@ func (g *log[T]) append(r *Registry[T], e *Event[T], size int) span[T] {
 	g.tail.events[at] = *e
 	g.tail.used++
 	g.tail.bytes += size
-	return span[T]{g.tail, at, at + 1, size}
+	return span[T]{g.tail, at, at + 1, 0}
 }
 
 // close lets go of the last chunk.
@@ -81,7 +81,7 @@ func sizeClass[T any](c *chunk[T]) (class int) {
 type span[T any] struct {
 	*chunk[T]
 	from, to int
-	size     int // of their payloads, in bytes
+	charged  int // bytes: see mailbox.put
 }
 
 // payloadSize is how many bytes a payload takes that has come over a wire; of others nobody

@@ -14,7 +14,7 @@ import (
 type mailbox[T any] struct {
 	feed     *feed[T]
 	limit    int
-	most     int // bytes of payloads
+	most     int // bytes of what is charged
 	policy   Overflow
 	active   bool // a worker has it, or will
 	served   bool // Once, and it has its event
@@ -24,7 +24,7 @@ type mailbox[T any] struct {
 	waiting  []span[T] // from first on
 	first    int
 	count    int           // of events in waiting
-	size     int           // of their payloads
+	charged  int           // for all but the last of waiting
 	taken    int           // events that were in waiting and are not any more
 	awaited  []awaited     // see DeliverThen
 	hand     span[T]       // the worker's
@@ -48,19 +48,19 @@ const (
 	noRoom               // the policy is Block
 )
 
-// offer puts an event of a size into the queue; stored is where it is in the feed's log, if it
+// offer puts an event into the queue, with a payload of a size; stored is where it is in the feed's log, if it
 // is yet, and then who waits for it. Under the lock.
 func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T], then *then) offered {
 	if m.closed || m.served {
 		return refused
 	}
 	result := accepted
-	if m.mayBeFull(size) && m.full(size) {
+	if m.mayBeFull() && m.full() {
 		switch m.policy {
 		case Block:
 			return noRoom
 		case DropOldest:
-			for m.dropOldest(l.registry, size) {
+			for m.dropOldest(l.registry) {
 				if what := m.countDrop(l); result == accepted {
 					result = what
 				}
@@ -90,27 +90,30 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T
 	return result
 }
 
-// mayBeFull tells whether there would be no room for an event of a size if the worker had
-// handled nothing of its hand, which is quicker to tell than full. Under the lock.
-func (m *mailbox[T]) mayBeFull(size int) bool {
-	return m.count+m.hand.to-m.hand.from >= m.limit || m.size+m.hand.size+size > m.most
+// mayBeFull tells whether there would be no room if the worker had handled nothing of its hand,
+// which is quicker to tell than full. Under the lock.
+func (m *mailbox[T]) mayBeFull() bool {
+	return m.count+m.hand.to-m.hand.from >= m.limit || m.charged >= m.most
 }
 
-// full tells whether there is no room for an event of a size. What the worker has had of its
-// hand counts in bytes until it takes another. Under the lock.
-func (m *mailbox[T]) full(size int) bool {
-	n := m.pending()
-	return n >= m.limit || n > 0 && m.size+m.hand.size+size > m.most
-}
+// full tells whether there is no room. Under the lock.
+func (m *mailbox[T]) full() bool { return m.pending() >= m.limit || m.charged >= m.most }
 
-// put appends an event to what waits. Under the lock.
+// put appends an event to what waits. What is in one chunk is charged for together when an event
+// of the next one comes, for all of the chunk, which nobody can use before: so an event more costs
+// nothing, and there may be a chunk more than there is room for. Under the lock.
 func (m *mailbox[T]) put(s span[T]) {
 	m.count++
-	m.size += s.size
-	if n := len(m.waiting); n > m.first && m.waiting[n-1].chunk == s.chunk && m.waiting[n-1].to == s.from {
-		m.waiting[n-1].to++
-		m.waiting[n-1].size += s.size
-		return
+	if n := len(m.waiting); n > m.first {
+		last := &m.waiting[n-1]
+		if last.chunk == s.chunk && last.to == s.from {
+			last.to++
+			return
+		}
+		if last.chunk != s.chunk {
+			last.charged = last.bytes
+			m.charged += last.charged
+		}
 	}
 	if m.first > len(m.waiting)/2 {
 		m.waiting, m.first = slices.Delete(m.waiting, 0, m.first), 0
@@ -125,7 +128,7 @@ func (m *mailbox[T]) take() span[T] {
 	m.waiting[m.first] = span[T]{}
 	m.first++
 	m.count -= s.to - s.from
-	m.size -= s.size
+	m.charged -= s.charged
 	m.taken += s.to - s.from
 	if m.first == len(m.waiting) {
 		m.waiting, m.first = m.waiting[:0], 0
@@ -145,25 +148,21 @@ func (m *mailbox[T]) countDrop(l *listener[T]) offered {
 	return droppedFirst
 }
 
-// dropOldest drops an event if there is no room for another of a size. Under the lock.
-func (m *mailbox[T]) dropOldest(r *Registry[T], size int) bool {
-	if !m.full(size) {
+// dropOldest drops an event if there is no room for another. Under the lock.
+func (m *mailbox[T]) dropOldest(r *Registry[T]) bool {
+	if !m.full() {
 		return false
 	}
 	if e, at := m.claim(); e != nil {
-		m.hand.size -= payloadSize(e)
 		m.dropped(r, m.taken-(m.hand.to-1-at))
 		return true
 	}
-	if !m.full(size) { // the worker has made room
+	if !m.full() { // the worker has made room
 		return false
 	}
 	oldest := &m.waiting[m.first]
-	gone := payloadSize(&oldest.events[oldest.from])
 	oldest.from++
-	oldest.size -= gone
 	m.count--
-	m.size -= gone
 	m.taken++
 	m.dropped(r, m.taken)
 	if oldest.from == oldest.to {
@@ -255,8 +254,8 @@ func (m *mailbox[T]) signal() {
 	}
 }
 
-// awaitRoom waits until there may be room for an event of a size, ctx ends or the listener does.
-func (m *mailbox[T]) awaitRoom(ctx context.Context, size int) error {
+// awaitRoom waits until there may be room, ctx ends or the listener does.
+func (m *mailbox[T]) awaitRoom(ctx context.Context) error {
 	m.feed.mu.Lock()
 	if m.closed {
 		m.feed.mu.Unlock()
@@ -267,7 +266,7 @@ func (m *mailbox[T]) awaitRoom(ctx context.Context, size int) error {
 		m.blocked.Store(true)
 	}
 	room := m.room
-	free := !m.full(size)
+	free := !m.full()
 	m.feed.mu.Unlock()
 	if free { // claimed between offer and here, when nobody was told to signal
 		return nil

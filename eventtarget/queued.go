@@ -79,7 +79,7 @@ func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *p
 			feed.mu.Unlock()
 			err := ErrWouldBlock
 			if CallerOf(ctx) == NotListener {
-				err = n.box.awaitRoom(ctx, size)
+				err = n.box.awaitRoom(ctx)
 			}
 			feed.mu.Lock()
 			stored = span[T]{} // the log has gone on

@@ -32,8 +32,8 @@ var chunkSizes = [...]int{1, 8, 64, 256}
 // on to all of a chunk, and who is not is given one at a time.
 const chunkBytes = 256 << 10
 
-// append stores an event with a payload of so many bytes, and returns where.
-func (g *log[T]) append(r *Registry[T], e *Event[T], size int) span[T] {
+// append stores an event and returns where.
+func (g *log[T]) append(r *Registry[T], e *Event[T]) span[T] {
 	if g.tail == nil || g.tail.used == len(g.tail.events) || g.tail.bytes >= chunkBytes {
 		next := 0
 		if g.tail != nil {
@@ -49,7 +49,7 @@ func (g *log[T]) append(r *Registry[T], e *Event[T], size int) span[T] {
 	at := g.tail.used
 	g.tail.events[at] = *e
 	g.tail.used++
-	g.tail.bytes += size
+	g.tail.bytes += payloadSize(e)
 	return span[T]{g.tail, at, at + 1, 0}
 }
 

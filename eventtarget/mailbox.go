@@ -11,27 +11,33 @@ import (
 // What is still in the hand counts as waiting too, and a dispatcher that must drop the
 // oldest takes it from there: both claim an event by advancing claimed. All the rest
 // is under the feed's lock.
+//
+// The fields stand in cache lines of their own: those that a dispatcher writes with each event,
+// those that it and the worker read with each, and those that the worker writes.
 type mailbox[T any] struct {
-	feed     *feed[T]
-	limit    int
-	most     int // bytes of what is charged
+	feed    *feed[T]
+	count   int       // of events in waiting
+	waiting []span[T] // from first on
+	first   int
+	charged int // bytes, for all but the last of waiting
+	bound   int // how many may wait now: limit, or one while most is charged
+
+	hand     span[T]       // the worker's
+	own      log[T]        // while overflow: others do not keep the events dropped between
+	room     chan struct{} // closed when there may be room; nil while nobody waits
 	policy   Overflow
 	active   bool // a worker has it, or will
 	served   bool // Once, and it has its event
 	draining bool // to be closed when empty
 	closed   bool
-	overflow bool      // events were dropped since it was last empty
-	waiting  []span[T] // from first on
-	first    int
-	count    int           // of events in waiting
-	charged  int           // for all but the last of waiting
-	taken    int           // events that were in waiting and are not any more
-	awaited  []awaited     // see DeliverThen
-	hand     span[T]       // the worker's
-	own      log[T]        // while overflow: others do not keep the events dropped between
-	room     chan struct{} // closed when there may be room; nil while nobody waits
+	overflow bool // events were dropped since it was last empty
 
-	_       [64]byte // what follows changes with each event: not in the dispatchers' cache line
+	limit   int
+	most    int       // bytes
+	taken   int       // events that were in waiting and are not any more
+	awaited []awaited // see DeliverThen
+
+	_       [64]byte
 	claimed atomic.Int64
 	blocked atomic.Bool // room is not nil
 	watched atomic.Bool // awaited is not empty
@@ -48,14 +54,14 @@ const (
 	noRoom               // the policy is Block
 )
 
-// offer puts an event into the queue, with a payload of a size; stored is where it is in the feed's log, if it
+// offer puts an event into the queue; stored is where it is in the feed's log, if it
 // is yet, and then who waits for it. Under the lock.
-func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T], then *then) offered {
+func (m *mailbox[T]) offer(l *listener[T], e *Event[T], stored *span[T], then *then) offered {
 	if m.closed || m.served {
 		return refused
 	}
 	result := accepted
-	if m.mayBeFull() && m.full() {
+	if m.count+m.hand.to-m.hand.from >= m.bound && m.full() {
 		switch m.policy {
 		case Block:
 			return noRoom
@@ -71,9 +77,9 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T
 	}
 	switch {
 	case m.overflow:
-		m.put(m.own.append(l.registry, e, size))
+		m.put(m.own.append(l.registry, e))
 	case stored.chunk == nil:
-		*stored = m.feed.log.append(l.registry, e, size)
+		*stored = m.feed.log.append(l.registry, e)
 		fallthrough
 	default:
 		m.put(*stored)
@@ -90,14 +96,17 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], size int, stored *span[T
 	return result
 }
 
-// mayBeFull tells whether there would be no room if the worker had handled nothing of its hand,
-// which is quicker to tell than full. Under the lock.
-func (m *mailbox[T]) mayBeFull() bool {
-	return m.count+m.hand.to-m.hand.from >= m.limit || m.charged >= m.most
-}
-
 // full tells whether there is no room. Under the lock.
-func (m *mailbox[T]) full() bool { return m.pending() >= m.limit || m.charged >= m.most }
+func (m *mailbox[T]) full() bool { return m.pending() >= m.bound }
+
+// charge notes what waits. Under the lock.
+func (m *mailbox[T]) charge(bytes int) {
+	m.charged += bytes
+	m.bound = m.limit
+	if m.charged >= m.most {
+		m.bound = 1
+	}
+}
 
 // put appends an event to what waits. What is in one chunk is charged for together when an event
 // of the next one comes, for all of the chunk, which nobody can use before: so an event more costs
@@ -112,7 +121,7 @@ func (m *mailbox[T]) put(s span[T]) {
 		}
 		if last.chunk != s.chunk {
 			last.charged = last.bytes
-			m.charged += last.charged
+			m.charge(last.charged)
 		}
 	}
 	if m.first > len(m.waiting)/2 {
@@ -128,7 +137,7 @@ func (m *mailbox[T]) take() span[T] {
 	m.waiting[m.first] = span[T]{}
 	m.first++
 	m.count -= s.to - s.from
-	m.charged -= s.charged
+	m.charge(-s.charged)
 	m.taken += s.to - s.from
 	if m.first == len(m.waiting) {
 		m.waiting, m.first = m.waiting[:0], 0

@@ -46,6 +46,7 @@ func newListener[T any](ctx context.Context, r *Registry[T], topic Topic, l List
 		if l.Queue == 0 {
 			n.box.limit, n.box.most = DefaultQueue, DefaultQueueBytes
 		}
+		n.box.bound = n.box.limit
 	}
 	n.scope.listener = n
 	n.scope.Context, n.cancel = context.WithCancel(context.WithoutCancel(ctx))
@@ -63,7 +64,6 @@ type pass struct {
 // enqueue brings e to the queued listeners of a list.
 func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *pass) {
 	var stored span[T]
-	size := payloadSize(e)
 	feed := l.sel().feed
 	feed.mu.Lock()
 	for _, entry := range l.entries() {
@@ -71,8 +71,8 @@ func (r *Registry[T]) enqueue(ctx context.Context, l *list[T], e *Event[T], p *p
 			continue
 		}
 		n := entry.listener
-		what := n.box.offer(n, e, size, &stored, p.then)
-		for ; what == noRoom; what = n.box.offer(n, e, size, &stored, p.then) {
+		what := n.box.offer(n, e, &stored, p.then)
+		for ; what == noRoom; what = n.box.offer(n, e, &stored, p.then) {
 			if by := ctx.Value(carrierKey{}); by != nil && by == n.scope.Value(carrierKey{}) {
 				break // a bridge would drop what it has brought itself
 			}

@@ -91,10 +91,13 @@ func child(what string) {
 	if what == "stays" || what == "leaves its group" {
 		select {}
 	}
+	if n := mutes.Load(); n > 0 {
+		fmt.Fprintf(os.Stderr, "mutes heard: %d\n", n)
+	}
 	os.Exit(int(status.Load()))
 }
 
-var status atomic.Int32
+var status, mutes atomic.Int32
 
 // listen adds what the children listen to.
 func listen(p *link.Link) {
@@ -146,6 +149,7 @@ func listen(p *link.Link) {
 		say("last", "word")
 		go func() { _ = p.Shutdown(ctx) }() // a listener cannot wait for itself
 	})
+	on("mute", func(event) { mutes.Add(1) })
 	on("die", func(e event) {
 		n, _ := strconv.Atoi(e.ID)
 		os.Exit(n)

@@ -7,7 +7,6 @@ import (
 	"runtime"
 	"slices"
 	"strconv"
-	"strings"
 	"sync"
 	"testing"
 	"testing/synctest"
@@ -88,7 +87,10 @@ func TestSharedLog(t *testing.T) {
 func TestQueueBytes(t *testing.T) {
 	const size, last = 1 << 20, 100
 	const fit = eventtarget.DefaultQueueBytes/size + 2 // with the one that is being handled, and the last
-	payload := func(n int) raw { return append(make(raw, size-3), fmt.Sprintf("%3d", n)...) }
+	payload, huge := make(raw, size), make(raw, 2*eventtarget.DefaultQueueBytes)
+	numbered := func(n int, payload raw) eventtarget.Event[raw] {
+		return eventtarget.Event[raw]{Type: "a", Payload: payload, Headers: map[string]string{"n": strconv.Itoa(n)}}
+	}
 	for name, c := range map[string]struct {
 		queue  int
 		policy eventtarget.Overflow
@@ -106,21 +108,26 @@ func TestQueueBytes(t *testing.T) {
 				var heard []string
 				reg, err := r.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Listener[raw]{Queue: c.queue, Overflow: c.policy, Handle: func(_ context.Context, e eventtarget.Event[raw]) {
 					<-held
-					heard = append(heard, strings.TrimSpace(string(e.Payload[len(e.Payload)-3:])))
+					heard = append(heard, e.Headers["n"])
 				}})
 				if err != nil {
 					t.Fatal(err)
 				}
 				waited := 0
+				deliver := func(n int) {
+					began := time.Now()
+					if err := r.Deliver(t.Context(), numbered(n, payload)); err != nil {
+						t.Error(err)
+					}
+					if time.Since(began) > 0 && waited == 0 {
+						waited = n
+					}
+				}
+				deliver(1)
+				synctest.Wait() // it is in the listener's hands
 				go func() {
-					for n := 1; n <= last; n++ {
-						began := time.Now()
-						if err := r.Deliver(t.Context(), eventtarget.Event[raw]{Type: "a", Payload: payload(n)}); err != nil {
-							t.Error(err)
-						}
-						if time.Since(began) > 0 && waited == 0 {
-							waited = n
-						}
+					for n := 2; n <= last; n++ {
+						deliver(n)
 					}
 				}()
 				synctest.Wait()
@@ -130,7 +137,7 @@ func TestQueueBytes(t *testing.T) {
 				if want := map[bool]int{true: fit + 1}[name == "block"]; waited != want {
 					t.Errorf("event %d is the first that waited, not %d", waited, want)
 				}
-				if err := r.Deliver(t.Context(), eventtarget.Event[raw]{Type: "a", Payload: append(make(raw, 2*eventtarget.DefaultQueueBytes), "  1"...)}); err != nil {
+				if err := r.Deliver(t.Context(), numbered(1, huge)); err != nil {
 					t.Error(err)
 				}
 				if err := r.Shutdown(t.Context()); err != nil {

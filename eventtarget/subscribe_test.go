@@ -1,10 +1,12 @@
 package eventtarget_test
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/eventtarget-go/toolkit/eventtarget"
 	"github.com/eventtarget-go/toolkit/inprocess"
@@ -65,6 +67,8 @@ func TestSubscriptionLeft(t *testing.T) {
 // TestSubscriptionBytes: by default what is collected is bounded in bytes, too, and what was
 // ranged over makes room.
 func TestSubscriptionBytes(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second) // where nothing comes any more
+	defer cancel()
 	target := inprocess.New[raw](nil)
 	defer target.Close()
 	sub, err := eventtarget.Subscribe(t.Context(), target, eventtarget.T("a", ""), 0)
@@ -80,7 +84,7 @@ func TestSubscriptionBytes(t *testing.T) {
 			}
 		}
 		heard := 0
-		for _, err := range sub.All(t.Context()) {
+		for _, err := range sub.All(ctx) {
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,7 +95,7 @@ func TestSubscriptionBytes(t *testing.T) {
 		if err := target.Dispatch(t.Context(), eventtarget.Event[raw]{Type: "a"}); err != nil { // behind what was lost
 			t.Fatal(err)
 		}
-		for _, err := range sub.All(t.Context()) {
+		for _, err := range sub.All(ctx) {
 			if !errors.Is(err, eventtarget.ErrOverflow) || !strings.Contains(err.Error(), "2 events") {
 				t.Errorf("%v where two events were lost", err)
 			}

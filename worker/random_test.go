@@ -246,9 +246,11 @@ func (w *walk) over() {
 	if err := w.target.Shutdown(ctx); err != nil {
 		w.t.Errorf("shutdown: %v", err)
 	}
+	w.mu.Lock()
 	if w.gentle && w.told > 0 {
 		w.t.Errorf("%d faults", w.told)
 	}
+	w.mu.Unlock()
 	for pid := range w.seen {
 		awaitGone(w.t, pid)
 	}

@@ -64,6 +64,17 @@ func TestFlush(t *testing.T) {
 				t.Fatal(err)
 			}
 			synctest.Wait()
+			j.conn.Stall()
+			if err := j.Dispatch(t.Context(), numbered(0)); err != nil {
+				t.Fatal(err)
+			}
+			if err := flush(t, j.Link); !errors.Is(err, context.DeadlineExceeded) {
+				t.Errorf("sent, and not acknowledged: %v", err)
+			}
+			j.conn.Resume()
+			if err := flush(t, j.Link); err != nil {
+				t.Errorf("acknowledged: %v", err)
+			}
 			j.cut(true)
 			if err := j.Dispatch(t.Context(), numbered(1)); err != nil {
 				t.Fatal(err)

@@ -73,11 +73,11 @@ func centrifugePeer(b *testing.B, s *redistest.Server) redisPeer {
 	from := broker(centrifugeEar(func() {}))
 	data := []byte(redisPayload)
 	return redisPeer{
-		func(context.Context) error {
+		publish: func(context.Context) error {
 			_, _, err := from.Publish(channel, data, centrifuge.PublishOptions{})
 			return err
 		},
-		func(b *testing.B, heard func()) {
+		listen: func(b *testing.B, heard func()) {
 			if err := broker(centrifugeEar(heard)).Subscribe(channel); err != nil {
 				b.Fatal(err)
 			}

@@ -1,8 +1,11 @@
 package bench
 
 import (
+	"cmp"
 	"context"
+	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -28,8 +31,15 @@ var redisPayload = `"` + strings.Repeat("x", payloadSize-2) + `"`
 // redisPeer publishes, and calls heard for what it hears on one channel.
 type redisPeer struct {
 	publish func(ctx context.Context) error
+	batch   func(ctx context.Context) error // batchSize of them at once; nil: it has no way to
 	listen  func(b *testing.B, heard func())
 }
+
+// batchSize is how many messages one goroutine publishes at once.
+const batchSize = 128
+
+// batches is how many of those may not be heard yet.
+const batches = 8
 
 // namedPeers are in the order of the rows.
 type namedPeers []struct {
@@ -40,6 +50,7 @@ type namedPeers []struct {
 func redisPeers(b *testing.B, s *redistest.Server) namedPeers {
 	return namedPeers{
 		{"toolkit", toolkitPeer(b, s, nil)},
+		{"toolkit-batch", toolkitPeer(b, s, &redis.Options{Batch: publishers, Prefix: "batch"})},
 		{"toolkit-durable", toolkitPeer(b, s, &redis.Options{Durable: true, Prefix: "durable"})},
 		{"toolkit-group", toolkitPeer(b, s, &redis.Options{Durable: true, Prefix: "group", Group: "g"})},
 		{"rueidis", rueidisPeer(b, s, false)},
@@ -64,8 +75,10 @@ func toolkitPeer(b *testing.B, s *redistest.Server, o *redis.Options) redisPeer 
 	}
 	from := join()
 	e := eventtarget.Event[eventtarget.Raw]{Type: "bench", ID: "1", Payload: eventtarget.Raw(redisPayload)}
+	events := slices.Repeat([]eventtarget.Event[eventtarget.Raw]{e}, batchSize)
 	return redisPeer{
 		func(ctx context.Context) error { return from.Dispatch(ctx, e) },
+		func(ctx context.Context) error { return errors.Join(from.DispatchAll(ctx, events)...) },
 		func(b *testing.B, heard func()) {
 			_, err := join().Add(b.Context(), e.Topic(), eventtarget.Listener[eventtarget.Raw]{
 				Inline: true, Handle: func(context.Context, eventtarget.Event[eventtarget.Raw]) { heard() },
@@ -97,17 +110,25 @@ func rueidisPeer(b *testing.B, s *redistest.Server, together bool) redisPeer {
 		return from.B().Publish().Channel(channel).Message(redisPayload).Build()
 	}
 	publish := func(ctx context.Context) error { return from.Do(ctx, command()).Error() }
+	var batch func(context.Context) error
 	if together {
-		publish = gather(b, func(ctx context.Context, n int) []rueidis.RedisResult {
+		multi := func(ctx context.Context, n int) []rueidis.RedisResult {
 			commands := make(rueidis.Commands, n)
 			for i := range commands {
 				commands[i] = command()
 			}
 			return from.DoMulti(ctx, commands...)
-		})
+		}
+		publish = gather(b, multi)
+		batch = func(ctx context.Context) (failed error) {
+			for _, r := range multi(ctx, batchSize) {
+				failed = cmp.Or(failed, r.Error())
+			}
+			return failed
+		}
 	}
 	return redisPeer{
-		publish,
+		publish, batch,
 		func(b *testing.B, heard func()) {
 			c, listens := dial(), make(chan struct{})
 			ctx := rueidis.WithOnSubscriptionHook(b.Context(), func(rueidis.PubSubSubscription) { close(listens) })
@@ -160,6 +181,15 @@ func goRedisPeer(b *testing.B, s *redistest.Server) redisPeer {
 	from := dial()
 	return redisPeer{
 		func(ctx context.Context) error { return from.Publish(ctx, "go-redis", redisPayload).Err() },
+		func(ctx context.Context) error {
+			_, err := from.Pipelined(ctx, func(p goredis.Pipeliner) error {
+				for range batchSize {
+					p.Publish(ctx, "go-redis", redisPayload)
+				}
+				return nil
+			})
+			return err
+		},
 		func(b *testing.B, heard func()) {
 			sub := dial().Subscribe(b.Context(), "go-redis")
 			if _, err := sub.Receive(b.Context()); err != nil {
@@ -188,10 +218,10 @@ func watermillPeer(b *testing.B, s *redistest.Server) redisPeer {
 	}
 	b.Cleanup(func() { _ = from.Close() })
 	return redisPeer{
-		func(context.Context) error {
+		publish: func(context.Context) error {
 			return from.Publish("watermill", message.NewMessage(watermill.NewUUID(), []byte(redisPayload)))
 		},
-		func(b *testing.B, heard func()) {
+		listen: func(b *testing.B, heard func()) {
 			to, err := redisstream.NewSubscriber(redisstream.SubscriberConfig{
 				Client:         dial(),
 				FanOutOldestId: "0", // what is published before it reads, too
@@ -215,7 +245,8 @@ func watermillPeer(b *testing.B, s *redistest.Server) redisPeer {
 }
 
 // BenchmarkRedis is the time from publishing to hearing, on two clients, one at a time
-// (of=round-trip), and that of one confirmed message among many publishers (of=publish).
+// (of=round-trip), the time for each of those that are published together until all are heard
+// (of=batch), and that of one confirmed message among many publishers (of=publish).
 func BenchmarkRedis(b *testing.B) {
 	for _, p := range redisPeers(b, redistest.Start(b)) {
 		heard := make(chan struct{}, 1)
@@ -226,6 +257,29 @@ func BenchmarkRedis(b *testing.B) {
 					b.Fatal(err)
 				}
 				<-heard
+			}
+		})
+	}
+	for _, p := range redisPeers(b, redistest.Start(b)) {
+		if p.batch == nil {
+			continue
+		}
+		var n atomic.Int64
+		window := make(chan struct{}, batches)
+		p.listen(b, func() {
+			if n.Add(1)%batchSize == 0 {
+				<-window
+			}
+		})
+		b.Run("of=batch/"+p.name, func(b *testing.B) {
+			for i := 0; b.Loop(); i++ {
+				if i%batchSize > 0 {
+					continue // it was one of those
+				}
+				window <- struct{}{}
+				if err := p.batch(b.Context()); err != nil {
+					b.Fatal(err)
+				}
 			}
 		})
 	}

@@ -18,7 +18,8 @@
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
 // durable (true, false) and group, the name of those who share a durable bus's events;
 // redis+cluster:// and rediss+cluster:// have prefix and shards, on how many channels
-// the bus is spread; quic:// has pin, the hub's key (twice while it is being changed),
+// the bus is spread; all of these, but for a durable bus, have batch, how many events may
+// share a message; quic:// has pin, the hub's key (twice while it is being changed),
 // and key, the file of the spoke's own: without it the spoke is somebody new each time;
 // insecure=true talks to any hub. sse+http:// has topic, what to listen to (repeatable).
 // worker: has arg (repeatable), sha256 and restart (never, on-failure, always). ws:, wss:

@@ -12,7 +12,7 @@ import (
 )
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := o.parse(u, "prefix", "durable", "group")
+	c, err := o.parse(u, "prefix", "durable", "group", "batch")
 	if err != nil {
 		return nil, err
 	}
@@ -24,30 +24,47 @@ func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, err
 	if group != "" && !durable {
 		return nil, errors.New("parameter group: its members share a log, which takes durable=true")
 	}
+	if durable && u.Query().Has("batch") {
+		return nil, errors.New("parameter batch: each entry of a log is one event, which durable=true makes")
+	}
 	return o.onRedis(u, c, redis.Options{Durable: durable, Group: group})
 }
 
 func (o Options) redisCluster(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := o.parse(u, "prefix", "shards")
+	c, err := o.parse(u, "prefix", "shards", "batch")
 	if err != nil {
 		return nil, err
 	}
-	shards := 0
-	if text := u.Query().Get("shards"); u.Query().Has("shards") {
-		if shards, err = strconv.Atoi(text); err != nil || shards <= 0 {
-			return nil, fmt.Errorf("parameter shards: %q is no positive number", text)
-		}
+	shards, err := parseCount(u.Query(), "shards")
+	if err != nil {
+		return nil, err
 	}
 	return o.onRedis(u, c, redis.Options{Shards: shards})
 }
 
 func (o Options) onRedis(u *url.URL, c common, opts redis.Options) (eventtarget.Endpoint, error) {
+	batch, err := parseCount(u.Query(), "batch")
+	if err != nil {
+		return nil, err
+	}
 	server := *u
 	server.RawQuery = ""
-	opts.Prefix, opts.NoEcho, opts.Limits, opts.OnFault = u.Query().Get("prefix"), !c.echo, c.limits, o.OnFault
+	opts.Prefix, opts.Batch, opts.NoEcho, opts.Limits, opts.OnFault = u.Query().Get("prefix"), batch, !c.echo, c.limits, o.OnFault
 	t, err := redis.New(server.String(), &opts)
 	if err != nil {
 		return nil, err
 	}
 	return t, nil
+}
+
+// parseCount returns the positive number that a parameter is; 0 where it is not there.
+func parseCount(q url.Values, name string) (int, error) {
+	if !q.Has(name) {
+		return 0, nil
+	}
+	n, err := strconv.Atoi(q.Get(name))
+	if err != nil || n <= 0 {
+		return 0, fmt.Errorf("parameter %s: %q is no positive number", name, q.Get(name))
+	}
+	return n, nil
 }

@@ -64,11 +64,13 @@ func (p *publisher) send(batch []*message) (again []*message) {
 	if p.prepare != nil {
 		p.prepare(client)
 	}
-	commands := make(rueidis.Commands, len(batch))
-	for i, m := range batch {
-		commands[i] = p.command(client.B(), m)
+	commands, sizes := p.bundles(client, batch)
+	errs := make([]error, 0, len(batch))
+	for i, err := range p.do(client, commands) {
+		for range sizes[i] {
+			errs = append(errs, err)
+		}
 	}
-	errs := p.do(client, commands)
 	accepted, now := false, time.Now()
 	for i, m := range slices.Backward(batch) { // so that numbers can be taken back
 		err := outcome(errs[i])

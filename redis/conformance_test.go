@@ -19,7 +19,7 @@ import (
 
 func TestConformance(t *testing.T) { run(t, "redis", one(t), redis.Options{}, nil) }
 func TestConformanceNoEcho(t *testing.T) {
-	run(t, "redis, no echo", one(t), redis.Options{NoEcho: true}, nil)
+	run(t, "redis, no echo, batches", one(t), redis.Options{NoEcho: true, Batch: 64}, nil)
 }
 func TestConformanceDurable(t *testing.T) {
 	run(t, "redis, durable", one(t), redis.Options{Durable: true}, map[string]string{"C10": "nothing is missing after a cut, so no gap is told: TestDurable"})

@@ -82,8 +82,15 @@ func (f *foreign) follow(ctx context.Context, id string) {
 	}
 }
 
-// hear takes in what is not its own.
+// hear takes in what is not its own: an envelope, or an array of them.
 func (f *foreign) hear(msg string) {
+	var several []json.RawMessage
+	if json.Unmarshal([]byte(msg), &several) == nil {
+		for _, e := range several {
+			f.hear(string(e))
+		}
+		return
+	}
 	if origin.MatchString(msg) {
 		f.heard <- msg
 	}

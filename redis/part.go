@@ -47,7 +47,7 @@ type source interface {
 // newPart returns a part of t, for a shard channel or, where that is empty, the whole.
 func newPart(t *Target, channel string) *part {
 	p := &part{target: t, channel: channel, interest: newInterest(t.names.everything()), moved: make(chan struct{}, 1), ended: make(chan struct{})}
-	p.publisher = publisher{ready: make(chan struct{}), ended: t.ctx.Done(), start: t.wg.Go, command: publish}
+	p.publisher = publisher{ready: make(chan struct{}), ended: t.ctx.Done(), start: t.wg.Go, command: publish, bundle: t.opts.Batch}
 	p.from = &pubSub{part: p}
 	switch {
 	case channel != "":

@@ -37,7 +37,8 @@ type publisher struct {
 	retryFor time.Duration
 	// whole has messages that are sent together accepted together, so that one that Redis
 	// refuses for now does not come to stand behind those that it had room for.
-	whole bool
+	whole  bool
+	bundle int // how many messages at most go as one; 0: none do
 
 	mu      sync.Mutex
 	node    *node // the one to send to from now on, which it uses

@@ -57,6 +57,9 @@ func newWalk(t *testing.T, kind string, seed uint64, server *redistest.Server, c
 	}
 	w.calm = w.one(6)
 	w.refuses = w.one(2)
+	if kind == "pubsub" || kind == "cluster" || kind == "joined hubs" {
+		w.options.Batch = []int{0, 2, 64}[w.rng.IntN(3)]
+	}
 	w.loses = kind != "kept" && kind != "hubs on a log"
 	switch kind {
 	case "kept":

@@ -40,6 +40,7 @@ type session struct {
 	pattern  bool // everything is subscribed to
 	channels map[string]struct{}
 	follower follower
+	texts    []string // of the message at hand
 }
 
 // run listens until the connection is lost, and returns why.
@@ -185,15 +186,29 @@ func (s *session) message(m rueidis.PubSubMessage) {
 	if (m.Pattern != "") != s.pattern || !s.live.Load() || !t.names.contains(m.Channel) {
 		return
 	}
+	if m.Message == "" || m.Message[0] != '[' {
+		s.event(m.Channel, m.Message)
+		return
+	}
+	s.texts = unbundle(s.texts[:0], m.Message)
+	for _, text := range s.texts {
+		s.event(m.Channel, text)
+	}
+	clear(s.texts)
+}
+
+// event takes in one of a message's events.
+func (s *session) event(channel, text string) {
+	t := s.target
 	var missing uint64
-	if origin, number, ok := head(m.Message); ok {
+	if origin, number, ok := head(text); ok {
 		if origin == t.origin {
 			return // heard when it was dispatched
 		}
 		var late bool
-		if missing, late = s.follower.follow(m.Channel, origin, number); late {
+		if missing, late = s.follower.follow(channel, origin, number); late {
 			return // told as missing
 		}
 	}
-	t.inbox.put(m.Channel, m.Message, missing)
+	t.inbox.put(channel, text, missing)
 }

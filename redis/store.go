@@ -41,7 +41,7 @@ type storeEntry struct {
 
 // OpenStore opens the log of a prefix on the server at rawURL; see [New] for both. It
 // returns when Redis answers. Of the options those that shape a bus mean nothing here and
-// must not be set: Durable, Shards, Group, NoEcho, RetryFor, Limits and those of the inbox.
+// must not be set: Durable, Shards, Batch, Group, NoEcho, RetryFor, Limits and those of the inbox.
 // LogEvents is how many records the log keeps: of each event and of each message of a
 // session's peer that is no event for others there is one.
 //
@@ -60,7 +60,7 @@ func OpenStore(ctx context.Context, rawURL string, opts *Options) (*Store, error
 		name string
 		set  bool
 	}{
-		{"Durable", o.Durable}, {"Shards", o.Shards != 0}, {"Group", o.Group != ""}, {"NoEcho", o.NoEcho}, {"RetryFor", o.RetryFor != 0},
+		{"Durable", o.Durable}, {"Shards", o.Shards != 0}, {"Batch", o.Batch != 0}, {"Group", o.Group != ""}, {"NoEcho", o.NoEcho}, {"RetryFor", o.RetryFor != 0},
 		{"Limits", o.Limits != eventtarget.Limits{}}, {"InboxEvents", o.InboxEvents != 0}, {"InboxBytes", o.InboxBytes != 0},
 	} {
 		if other.set {

@@ -188,7 +188,7 @@ func TestSmallestHubACL(t *testing.T) {
 // TestOpenStoreOptions: an option that means nothing here is an error.
 func TestOpenStoreOptions(t *testing.T) {
 	for want, o := range map[string]redis.Options{
-		"Durable is set": {Durable: true}, "Group is set": {Group: "g"}, "NoEcho is set": {NoEcho: true}, "Shards is set": {Shards: 2},
+		"Durable is set": {Durable: true}, "Batch is set": {Batch: 2}, "Group is set": {Group: "g"}, "NoEcho is set": {NoEcho: true}, "Shards is set": {Shards: 2},
 		"RetryFor is set": {RetryFor: time.Second}, "Limits is set": {Limits: eventtarget.Limits{Depth: 1}}, "InboxEvents is set": {InboxEvents: 1},
 		"InboxBytes is set": {InboxBytes: 1}, `prefix "a b`: {Prefix: "a b"}, "LogEvents is negative (-1)": {LogEvents: -1},
 	} {

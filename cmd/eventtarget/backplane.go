@@ -33,6 +33,9 @@ func splitBackplane(rawURL string) (bus *url.URL, shared bool, err error) {
 			return nil, false, fmt.Errorf("parameter %s: %q is neither true nor false", durable, q.Get(durable))
 		}
 	}
+	if shared && q.Has("batch") {
+		return nil, false, fmt.Errorf("parameter batch: each entry of a log is one event, which %s=true makes", durable)
+	}
 	q.Del(durable)
 	bus.RawQuery = q.Encode()
 	return bus, shared, nil

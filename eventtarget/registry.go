@@ -2,7 +2,6 @@ package eventtarget
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 	"maps"
@@ -292,17 +291,21 @@ func (r *Registry[T]) ReportFault(f Fault) {
 // implements [FaultSource].
 func (r *Registry[T]) Observe(fn func(Fault)) (stop func()) { return r.watched.add(fn) }
 
-// caught reports what a listener did instead of returning.
-func (r *Registry[T]) caught(l *listener[T], cause any, peer string) {
-	f := Fault{Kind: FaultPanic, Topic: l.topic, Peer: peer}
+// crash tells how a function ended that did not return; cause is what was recovered.
+func crash(what string, cause any) error {
 	switch c := cause.(type) {
 	case nil:
-		f.Err = errors.New("listener ended its goroutine (runtime.Goexit)")
+		return fmt.Errorf("%s ended its goroutine (runtime.Goexit)", what)
 	case error:
-		f.Err = fmt.Errorf("listener panicked: %w", c)
+		return fmt.Errorf("%s panicked: %w", what, c)
 	default:
-		f.Err = fmt.Errorf("listener panicked: %v", c)
+		return fmt.Errorf("%s panicked: %v", what, c)
 	}
+}
+
+// caught reports what a listener did instead of returning.
+func (r *Registry[T]) caught(l *listener[T], cause any, peer string) {
+	f := Fault{Kind: FaultPanic, Topic: l.topic, Peer: peer, Err: crash("listener", cause)}
 	f.Stack = make([]byte, 16<<10)
 	f.Stack = f.Stack[:runtime.Stack(f.Stack, false)]
 	r.ReportFault(f)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"runtime"
 	"sync"
 )
@@ -184,7 +183,7 @@ func (s *Service) serve(ctx, within context.Context, e Event[Raw]) {
 			stack := make([]byte, 16<<10)
 			s.report(Fault{
 				Kind: FaultPanic, Topic: e.Topic(), Peer: peerID(e.Source),
-				Err: fmt.Errorf("the service panicked: %v", cause), Stack: stack[:runtime.Stack(stack, false)],
+				Err: crash("service", cause), Stack: stack[:runtime.Stack(stack, false)],
 			})
 			s.fail(within, e, errors.New("internal error"))
 		}

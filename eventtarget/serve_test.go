@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -27,7 +28,8 @@ func (l loop) Dispatch(ctx context.Context, e Event[Raw]) error { return l.Deliv
 // those that were cancelled it remembers the last ones.
 func TestServiceForgets(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		at := loop{NewRegistry[Raw](RegistryOptions{OnFault: func(Fault) {}})}
+		var told []string
+		at := loop{NewRegistry[Raw](RegistryOptions{OnFault: func(f Fault) { told = append(told, f.Err.Error()) }})}
 		what := Method[string, string]{Name: "what", Requests: JSON[string](), Answers: JSON[string]()}
 		service, err := what.Serve(t.Context(), at, func(ctx context.Context, e Event[string]) (string, error) {
 			switch e.Payload {
@@ -56,6 +58,9 @@ func TestServiceForgets(t *testing.T) {
 			if answering, cancelled := service.Remembers(); answering+cancelled > 0 {
 				t.Errorf("behind %q: %d calls are being answered, %d are cancelled", request, answering, cancelled)
 			}
+		}
+		if want := []string{"service panicked: no", "service ended its goroutine (runtime.Goexit)"}; !slices.Equal(told, want) {
+			t.Errorf("told %q", told)
 		}
 		const most = 3 * cancelWindow
 		for n := range most { // those that it has not seen

@@ -6,7 +6,8 @@ import (
 )
 
 const (
-	// DefaultQueue is how many events may wait for a queued listener by default.
+	// DefaultQueue is how many events may wait for a queued listener by default, at most:
+	// its goroutine takes up to 16 together, and there is room for up to 15 fewer.
 	DefaultQueue = 16384
 	// DefaultQueueBytes is how many bytes of payloads may then wait for it, where those
 	// are [Raw]: what a peer may send at will is not to fill the memory.

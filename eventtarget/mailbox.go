@@ -9,22 +9,25 @@ import (
 // mailbox is the queue of one listener. Dispatchers append to waiting; a worker takes
 // the first span of that in its hand and handles it event by event, without a lock.
 // What is still in the hand counts as waiting too, and a dispatcher that must drop the
-// oldest takes it from there: both claim an event by advancing claimed. All the rest
-// is under the feed's lock.
+// oldest takes it from there: both claim events by advancing claimed, the worker several
+// at once where the bound need not be exact. All the rest is under the feed's lock.
 //
 // The fields stand in cache lines of their own: those that a dispatcher writes with each event,
 // those that it and the worker read with each, and those that the worker writes.
 type mailbox[T any] struct {
-	feed    *feed[T]
-	count   int       // of events in waiting
-	waiting []span[T] // from first on
+	room  int     // how many events may extend tail before anything else is looked at; 0 without one
+	tail  span[T] // the last of what waits; nothing waits when it is empty
+	count int     // of events in waiting
+	feed  *feed[T]
+
+	waiting []span[T] // before tail, from first on
 	first   int
-	charged int // bytes, for all but the last of waiting
+	charged int // bytes, for waiting
 	bound   int // how many may wait now: limit, or one while most is charged
 
 	hand     span[T]       // the worker's
 	own      log[T]        // while overflow: others do not keep the events dropped between
-	room     chan struct{} // closed when there may be room; nil while nobody waits
+	space    chan struct{} // closed when there may be room; nil while nobody waits for that
 	policy   Overflow
 	active   bool // a worker has it, or will
 	served   bool // Once, and it has its event
@@ -34,13 +37,16 @@ type mailbox[T any] struct {
 
 	limit   int
 	most    int       // bytes
-	taken   int       // events that were in waiting and are not any more
+	batch   int       // how many events the worker claims at once
+	taken   int       // events that were waiting and are not any more
+	handed  int       // the same, up to the end of the hand
 	awaited []awaited // see DeliverThen
 
-	_       [64]byte
-	claimed atomic.Int64
-	blocked atomic.Bool // room is not nil
-	watched atomic.Bool // awaited is not empty
+	_        [64]byte
+	claimed  atomic.Int64
+	at, upto int         // the worker's: the next event in the hand, and the end of what it has claimed
+	blocked  atomic.Bool // space is not nil
+	watched  atomic.Bool // awaited is not empty
 }
 
 // offered is what became of an event that was put into a mailbox.
@@ -61,7 +67,7 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], stored *span[T], then *t
 		return refused
 	}
 	result := accepted
-	if m.count+m.hand.to-m.hand.from >= m.bound && m.full() {
+	if m.waits()+m.hand.to-m.hand.from >= m.bound && m.full() {
 		switch m.policy {
 		case Block:
 			return noRoom
@@ -93,8 +99,27 @@ func (m *mailbox[T]) offer(l *listener[T], e *Event[T], stored *span[T], then *t
 		m.feed.active++
 		l.registry.workers.push(l)
 	}
+	if !m.served && !m.overflow {
+		m.room = m.bound - m.pending()
+	}
 	return result
 }
+
+// extend puts an event into the queue if that takes no more than to make the tail one longer.
+// Under the lock.
+func (m *mailbox[T]) extend(s *span[T]) bool {
+	if m.tail.chunk != s.chunk || m.tail.to != s.from {
+		return false
+	}
+	m.tail.to++
+	return true
+}
+
+// waits returns how many events wait that are not in the hand. Under the lock.
+func (m *mailbox[T]) waits() int { return m.count + m.tail.to - m.tail.from }
+
+// pending returns how many events wait. Under the lock.
+func (m *mailbox[T]) pending() int { return m.waits() + m.hand.to - int(m.claimed.Load()) }
 
 // full tells whether there is no room. Under the lock.
 func (m *mailbox[T]) full() bool { return m.pending() >= m.bound }
@@ -112,41 +137,48 @@ func (m *mailbox[T]) charge(bytes int) {
 // of the next one comes, for all of the chunk, which nobody can use before: so an event more costs
 // nothing, and there may be a chunk more than there is room for. Under the lock.
 func (m *mailbox[T]) put(s span[T]) {
-	m.count++
-	if n := len(m.waiting); n > m.first {
-		last := &m.waiting[n-1]
-		if last.chunk == s.chunk && last.to == s.from {
-			last.to++
-			return
+	switch {
+	case m.tail.chunk == nil:
+	case m.extend(&s):
+		return
+	default:
+		if m.tail.chunk != s.chunk {
+			m.tail.charged = m.tail.bytes
+			m.charge(m.tail.charged)
 		}
-		if last.chunk != s.chunk {
-			last.charged = last.bytes
-			m.charge(last.charged)
+		if m.first > len(m.waiting)/2 {
+			m.waiting, m.first = slices.Delete(m.waiting, 0, m.first), 0
 		}
-	}
-	if m.first > len(m.waiting)/2 {
-		m.waiting, m.first = slices.Delete(m.waiting, 0, m.first), 0
+		m.waiting = append(m.waiting, m.tail)
+		m.count += m.tail.to - m.tail.from
 	}
 	s.holders++
-	m.waiting = append(m.waiting, s)
+	m.tail = s
+}
+
+// oldest returns the first span of what waits. Under the lock.
+func (m *mailbox[T]) oldest() *span[T] {
+	if m.first < len(m.waiting) {
+		return &m.waiting[m.first]
+	}
+	return &m.tail
 }
 
 // take removes the first span of what waits. Under the lock.
 func (m *mailbox[T]) take() span[T] {
-	s := m.waiting[m.first]
-	m.waiting[m.first] = span[T]{}
-	m.first++
-	m.count -= s.to - s.from
+	oldest := m.oldest()
+	s := *oldest
+	*oldest, m.room = span[T]{}, 0
+	if oldest != &m.tail {
+		m.count -= s.to - s.from
+		if m.first++; m.first == len(m.waiting) {
+			m.waiting, m.first = m.waiting[:0], 0
+		}
+	}
 	m.charge(-s.charged)
 	m.taken += s.to - s.from
-	if m.first == len(m.waiting) {
-		m.waiting, m.first = m.waiting[:0], 0
-	}
 	return s
 }
-
-// pending returns how many events wait. Under the lock.
-func (m *mailbox[T]) pending() int { return m.count + m.hand.to - int(m.claimed.Load()) }
 
 func (m *mailbox[T]) countDrop(l *listener[T]) offered {
 	l.dropped.Add(1)
@@ -169,61 +201,17 @@ func (m *mailbox[T]) dropOldest(r *Registry[T]) bool {
 	if !m.full() { // the worker has made room
 		return false
 	}
-	oldest := &m.waiting[m.first]
+	oldest := m.oldest()
 	oldest.from++
-	m.count--
+	if oldest != &m.tail {
+		m.count--
+	}
 	m.taken++
 	m.dropped(r, m.taken)
 	if oldest.from == oldest.to {
 		m.take().release(r)
 	}
 	return true
-}
-
-// claim takes the next event out of the hand, and tells where it is there: the worker to
-// handle it, a dispatcher to drop it. It returns nil when the hand is empty.
-func (m *mailbox[T]) claim() (e *Event[T], at int) {
-	for {
-		i := m.claimed.Load()
-		if int(i) == m.hand.to {
-			return nil, 0
-		}
-		if m.claimed.CompareAndSwap(i, i+1) {
-			return &m.hand.events[i], int(i)
-		}
-	}
-}
-
-// refill gives the worker another hand. It returns false when nothing waits: the
-// mailbox is idle then, and ended tells whether it will stay so.
-func (m *mailbox[T]) refill(r *Registry[T]) (more, ended bool) {
-	const keep = 64 // bounds what an idle queue holds on to, in spans
-	m.feed.mu.Lock()
-	defer m.feed.mu.Unlock()
-	if int(m.claimed.Load()) < m.hand.to { // a listener ended the goroutine of the last visit
-		return true, false
-	}
-	if m.hand.chunk != nil {
-		m.hand.release(r)
-		m.hand = span[T]{}
-	}
-	if m.count > 0 {
-		m.hand = m.take()
-	}
-	m.claimed.Store(int64(m.hand.from))
-	if m.hand.chunk != nil {
-		return true, false
-	}
-	m.active, m.overflow = false, false
-	m.closed = m.closed || m.draining
-	m.own.close(r)
-	if m.feed.active--; m.feed.active == 0 {
-		m.feed.log.close(r)
-	}
-	if cap(m.waiting) > keep {
-		m.waiting = nil
-	}
-	return false, m.closed
 }
 
 // drain makes the mailbox close once it is empty, and tells whether it is. From
@@ -246,8 +234,8 @@ func (m *mailbox[T]) close(r *Registry[T]) (idle bool, discarded uint64) {
 	for e, _ := m.claim(); e != nil; e, _ = m.claim() {
 		discarded++
 	}
-	discarded += uint64(m.count)
-	for m.count > 0 {
+	discarded += uint64(m.waits())
+	for m.waits() > 0 {
 		m.take().release(r)
 	}
 	m.signal()
@@ -256,9 +244,9 @@ func (m *mailbox[T]) close(r *Registry[T]) (idle bool, discarded uint64) {
 
 // signal wakes the dispatchers that wait for room. Under the lock.
 func (m *mailbox[T]) signal() {
-	if m.room != nil {
-		close(m.room)
-		m.room = nil
+	if m.space != nil {
+		close(m.space)
+		m.space = nil
 		m.blocked.Store(false)
 	}
 }
@@ -270,25 +258,25 @@ func (m *mailbox[T]) awaitRoom(ctx context.Context) error {
 		m.feed.mu.Unlock()
 		return nil
 	}
-	if m.room == nil {
-		m.room = make(chan struct{})
+	if m.space == nil {
+		m.space = make(chan struct{})
 		m.blocked.Store(true)
 	}
-	room := m.room
+	space := m.space
 	free := !m.full()
 	m.feed.mu.Unlock()
 	if free { // claimed between offer and here, when nobody was told to signal
 		return nil
 	}
 	select {
-	case <-room:
+	case <-space:
 		return nil
 	case <-ctx.Done():
 		return context.Cause(ctx)
 	}
 }
 
-// madeRoom tells waiting dispatchers that an event was claimed.
+// madeRoom tells waiting dispatchers that events were claimed.
 func (m *mailbox[T]) madeRoom() {
 	if m.blocked.Load() {
 		m.feed.mu.Lock()

@@ -261,3 +261,46 @@ func TestManyTopics(t *testing.T) {
 		t.Errorf("%d are left, not %d", n, standing)
 	}
 }
+
+// TestDefaultQueue: of what waits by default there is never more than DefaultQueue says, and not
+// less than that by more than what the worker takes together.
+func TestDefaultQueue(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := eventtarget.NewRegistry[raw](eventtarget.RegistryOptions{OnFault: func(eventtarget.Fault) {}})
+		heard, proceed := 0, make(chan struct{})
+		reg, err := r.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Func(func(context.Context, eventtarget.Event[raw]) {
+			heard++
+			<-proceed
+		}))
+		if err != nil {
+			t.Fatal(err)
+		}
+		given := 0
+		deliver := func(n int) {
+			for range n {
+				if err := r.Deliver(t.Context(), eventtarget.Event[raw]{Type: "a"}); err != nil {
+					t.Fatal(err)
+				}
+				given++
+			}
+			synctest.Wait()
+		}
+		deliver(1000)
+		for range 500 { // so that the worker has some together
+			proceed <- struct{}{}
+			synctest.Wait()
+		}
+		for range 40 {
+			deliver(eventtarget.DefaultQueue)
+			if waits := given - int(reg.Dropped()) - heard; waits > eventtarget.DefaultQueue || waits < eventtarget.DefaultQueue-15 {
+				t.Fatalf("%d wait", waits)
+			}
+			proceed <- struct{}{}
+			synctest.Wait()
+		}
+		close(proceed)
+		if err := r.Shutdown(t.Context()); err != nil || heard != given-int(reg.Dropped()) {
+			t.Errorf("%v; of %d %d were dropped, %d heard", err, given, reg.Dropped(), heard)
+		}
+	})
+}

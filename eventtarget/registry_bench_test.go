@@ -164,21 +164,23 @@ func BenchmarkQueued(b *testing.B) {
 			}
 			wg.Wait()
 		})
-		b.Run(fmt.Sprintf("L=%d/registry", listeners), func(b *testing.B) {
-			r := newBenchRegistry()
-			for range listeners {
-				mustAdd(b, r, e.Topic(), Listener[Raw]{Handle: count(b), Queue: queue, Overflow: Block})
-			}
-			b.ReportAllocs()
-			for b.Loop() {
-				if err := r.Deliver(ctx, e); err != nil {
+		for name, length := range map[string]int{"registry": queue, "default-queue": 0} {
+			b.Run(fmt.Sprintf("L=%d/%s", listeners, name), func(b *testing.B) {
+				r := newBenchRegistry()
+				for range listeners {
+					mustAdd(b, r, e.Topic(), Listener[Raw]{Handle: count(b), Queue: length, Overflow: Block})
+				}
+				b.ReportAllocs()
+				for b.Loop() {
+					if err := r.Deliver(ctx, e); err != nil {
+						b.Fatal(err)
+					}
+				}
+				if err := r.Shutdown(ctx); err != nil {
 					b.Fatal(err)
 				}
-			}
-			if err := r.Shutdown(ctx); err != nil {
-				b.Fatal(err)
-			}
-		})
+			})
+		}
 	}
 }
 

@@ -51,7 +51,7 @@ type awaited struct {
 // await notes that somebody waits for the event that was put last. Under the lock.
 func (m *mailbox[T]) await(t *then) {
 	t.left.Add(1)
-	m.awaited = append(m.awaited, awaited{m.taken + m.count, t})
+	m.awaited = append(m.awaited, awaited{m.taken + m.waits(), t})
 	m.watched.Store(true)
 }
 
@@ -70,7 +70,7 @@ func (m *mailbox[T]) dropped(r *Registry[T], number int) {
 // mailbox and of the worker's hand. The worker calls it between two events.
 func (m *mailbox[T]) settle(r *Registry[T]) {
 	m.feed.mu.Lock()
-	finished := m.taken - (m.hand.to - int(m.claimed.Load()))
+	finished := m.finished()
 	n := 0
 	for n < len(m.awaited) && m.awaited[n].number <= finished {
 		n++

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -144,5 +145,56 @@ func TestDeliverThenRemoved(t *testing.T) {
 		if !behind {
 			t.Error("never behind it")
 		}
+	})
+}
+
+// TestDeliverThenTaken: what the worker has taken together with the event that it is at is not
+// behind the registry, though events behind that are dropped meanwhile.
+func TestDeliverThenTaken(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const queue = 4
+		r := eventtarget.NewRegistry[int](eventtarget.RegistryOptions{OnFault: func(eventtarget.Fault) {}})
+		var heard []int
+		proceed := make(chan struct{})
+		reg, err := r.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Listener[int]{
+			Queue: queue, Overflow: eventtarget.DropOldest,
+			Handle: func(_ context.Context, e eventtarget.Event[int]) {
+				heard = append(heard, e.Payload)
+				<-proceed
+			},
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		eventtarget.ClaimTogether[int](reg, queue)
+		var behind []int
+		deliver := func(from, to int) {
+			for n := from; n < to; n++ {
+				if err := r.DeliverThen(t.Context(), eventtarget.Event[int]{Type: "a", Payload: n}, func() { behind = append(behind, n) }); err != nil {
+					t.Fatal(err)
+				}
+			}
+			synctest.Wait()
+		}
+		deliver(0, 1)
+		deliver(1, 1+queue) // 1 to 4 are taken together when 0 is handled
+		proceed <- struct{}{}
+		synctest.Wait()
+		deliver(5, 5+queue+2) // 5 and 6 are dropped
+		if want := []int{0, 5, 6}; !slices.Equal(behind, want) {
+			t.Errorf("while 1 is handled %v are behind it, not %v", behind, want)
+		}
+		proceed <- struct{}{}
+		synctest.Wait()
+		if want := []int{0, 5, 6, 1}; !slices.Equal(behind, want) {
+			t.Errorf("while 2 is handled %v are behind it, not %v", behind, want)
+		}
+		close(proceed)
+		synctest.Wait()
+		if want := []int{0, 1, 2, 3, 4, 7, 8, 9, 10}; !slices.Equal(heard, want) || len(behind) != 11 {
+			t.Errorf("%v are heard, %v are behind it", heard, behind)
+		}
+		r.Close()
+		<-r.Done()
 	})
 }

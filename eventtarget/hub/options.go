@@ -38,8 +38,8 @@ type Options struct {
 	// makes Dispatch wait for every spoke, until one takes nothing for WriteTimeout
 	// and is ended. See [Spoke.SetOverflow].
 	Overflow eventtarget.Overflow
-	// Sweepers is how many goroutines write to the spokes. Default: one for every two
-	// processors, at most 8; the others are for those who dispatch and for what spokes send.
+	// Sweepers is how many goroutines write to the spokes. Default: one for each processor, at
+	// most 8.
 	Sweepers int
 
 	// Relay passes what one spoke dispatches on to all the others.
@@ -193,7 +193,7 @@ func (o Options) withDefaults() (Options, error) {
 	def(&o.RetainTopics, 65536)
 	def(&o.RetainBytes, 64<<20)
 	def(&o.Burst, 100)
-	def(&o.Sweepers, min((runtime.GOMAXPROCS(0)+1)/2, 8))
+	def(&o.Sweepers, min(runtime.GOMAXPROCS(0), 8))
 	def(&o.SessionTimeout, time.Minute)
 	def(&o.Heartbeat, 15*time.Second)
 	def(&o.Misses, 2)

@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"runtime"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -86,6 +87,11 @@ func (sh *shard) loop() {
 // the next one would write that to them anyway, and this one puts it into the same write.
 const lookAgain = 8
 
+// letOthers is after how many spokes a sweep lets others run: there may be as many sweepers as
+// processors, and then who dispatches, or has something from a spoke, would wait for the
+// scheduler to interrupt one.
+const letOthers = 64
+
 // sweep brings every spoke up to where the head is now, at least.
 func (sh *shard) sweep() {
 	sh.mu.Lock()
@@ -107,6 +113,9 @@ func (sh *shard) sweep() {
 	for i, s := range sh.turn {
 		if i%lookAgain == 0 && sh.awake.Load() == again {
 			upto = sh.hub.log.Head()
+		}
+		if i%letOthers == letOthers-1 {
+			runtime.Gosched()
 		}
 		if !s.parked.Load() {
 			sh.advance(s, upto)

@@ -74,7 +74,7 @@ func TestErrors(t *testing.T) {
 		"redis://127.0.0.1?group=g":                 `parameter group: its members share a log, which takes durable=true`,
 		"redis+cluster://127.0.0.1?shards=0":        `parameter shards: "0" is no positive number`,
 		"redis://127.0.0.1?batch=-1":                `parameter batch: "-1" is no positive number`,
-		"redis://127.0.0.1?batch=1000":              `Batch is 1000, and can be 512 at most`,
+		"redis://127.0.0.1?batch=1000":              `a Batch of 1000, which can be 512 at most`,
 		"redis+cluster://127.0.0.1?batch=x":         `parameter batch: "x" is no positive number`,
 		"redis://127.0.0.1?durable=true&batch=2":    `parameter batch: each entry of a log is one event`,
 		"redis+cluster://127.0.0.1?durable=true":    `unknown parameter`,

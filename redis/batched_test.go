@@ -140,9 +140,9 @@ func TestBatchRefused(t *testing.T) {
 // TestBatchOptions: a log takes no batches, and nothing takes too large ones.
 func TestBatchOptions(t *testing.T) {
 	for want, o := range map[string]redis.Options{
-		"Batch is for Pub/Sub":                 {Batch: 2, Durable: true},
-		"Batch is 513, and can be 512 at most": {Batch: 513},
-		"Batch is negative (-1)":               {Batch: -1},
+		"Batch is for Pub/Sub":                     {Batch: 2, Durable: true},
+		"a Batch of 513, which can be 512 at most": {Batch: 513},
+		"Batch is negative (-1)":                   {Batch: -1},
 	} {
 		if _, err := redis.New("redis://127.0.0.1:1", &o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%+v: %v", o, err)

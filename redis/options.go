@@ -110,7 +110,7 @@ func (o Options) withDefaults() (Options, error) {
 	o.Limits = o.Limits.WithDefaults()
 	switch {
 	case o.Batch > maxBatch:
-		return o, fmt.Errorf("Batch is %d, and can be %d at most", o.Batch, maxBatch)
+		return o, fmt.Errorf("a Batch of %d, which can be %d at most", o.Batch, maxBatch)
 	case o.Batch > 1 && o.Durable:
 		return o, errors.New("each entry of a log is one event: Batch is for Pub/Sub")
 	case o.Group == "":

@@ -58,7 +58,7 @@ func BenchmarkFanOutQUIC(b *testing.B) {
 		{"tls-coalesced", func(b *testing.B, n int) secureSide { return rawTLS(b, n, true) }, true},
 	}
 	for _, n := range some(100, 500) {
-		for _, inFlight := range []struct{ burst, bursts, coalesced int }{{200, 5, 40}, {16, 30, 100}, {1, 400, 400}} {
+		for _, inFlight := range []struct{ burst, bursts, coalesced int }{{200, 5, 200}, {16, 30, 500}, {1, 400, 400}} {
 			for _, s := range sides {
 				b.Run(fmt.Sprintf("conns=%d/inflight=%d/%s", n, inFlight.burst, s.name), func(b *testing.B) {
 					bursts := inFlight.bursts

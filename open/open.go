@@ -16,7 +16,8 @@
 // parameter echo=false says otherwise, so that swapping the URL never changes who
 // hears what. Parameters of all schemes: echo (true, false) and max (the limit of a
 // message in bytes). redis:// and rediss:// also have prefix, which names the bus,
-// durable (true, false) and group, the name of those who share a durable bus's events;
+// durable (true, false) and, on a durable bus, group, the name of those who share its events, or
+// from, the position to hear them from;
 // redis+cluster:// and rediss+cluster:// have prefix and shards, on how many channels
 // the bus is spread; all of these, but for a durable bus, have batch, how many events may
 // share a message; quic:// has pin, the hub's key (twice while it is being changed),

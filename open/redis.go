@@ -12,7 +12,7 @@ import (
 )
 
 func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {
-	c, err := o.parse(u, "prefix", "durable", "group", "batch")
+	c, err := o.parse(u, "prefix", "durable", "group", "from", "batch")
 	if err != nil {
 		return nil, err
 	}
@@ -20,14 +20,19 @@ func (o Options) redis(_ context.Context, u *url.URL) (eventtarget.Endpoint, err
 	if err != nil {
 		return nil, err
 	}
-	group := u.Query().Get("group")
-	if group != "" && !durable {
+	group, from := u.Query().Get("group"), u.Query().Get("from")
+	switch {
+	case group != "" && !durable:
 		return nil, errors.New("parameter group: its members share a log, which takes durable=true")
+	case from != "" && !durable:
+		return nil, errors.New("parameter from: it is a position in a log, which takes durable=true")
+	case from != "" && group != "":
+		return nil, errors.New("parameter from: a group has a place in the log already")
 	}
 	if durable && u.Query().Has("batch") {
 		return nil, errors.New("parameter batch: each entry of a log is one event, which durable=true makes")
 	}
-	return o.onRedis(u, c, redis.Options{Durable: durable, Group: group})
+	return o.onRedis(u, c, redis.Options{Durable: durable, Group: group, From: from})
 }
 
 func (o Options) redisCluster(_ context.Context, u *url.URL) (eventtarget.Endpoint, error) {

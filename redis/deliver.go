@@ -24,8 +24,11 @@ func (t *Target) deliver() {
 		if a.loss.any {
 			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultGap, Count: a.loss.count, Err: a.loss.err})
 		}
-		if a.channel != "" {
+		switch {
+		case a.channel != "":
 			t.arrived(a)
+		case a.passed:
+			t.progress.reach(a.entry, a.text)
 		}
 	}
 	ended = true
@@ -47,6 +50,8 @@ func (t *Target) arrived(a arrival) {
 			t.ReportFault(eventtarget.Fault{Kind: eventtarget.FaultDiscarded, Count: 1, Err: refused})
 		case t.member != nil:
 			t.member.handled(a.entry, look.inVain())
+		case t.opts.Durable:
+			t.progress.reach(a.entry, a.text)
 		}
 	}()
 	m, err := wire.Decode(envelope(a.text), t.opts.Limits)

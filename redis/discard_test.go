@@ -12,7 +12,7 @@ import (
 func TestDiscardedInHand(t *testing.T) {
 	var target *Target
 	told := make(chan uint64, 10)
-	target, err := New("redis://127.0.0.1:1", &Options{OnFault: func(f eventtarget.Fault) {
+	target, err := New("redis://127.0.0.1:1", &Options{Durable: true, OnFault: func(f eventtarget.Fault) {
 		switch f.Kind {
 		case eventtarget.FaultGap: // between the inbox and the listeners
 			target.Close()
@@ -34,7 +34,7 @@ func TestDiscardedInHand(t *testing.T) {
 	target.inbox.mu.Lock() // so that both are there at once
 	target.inbox.pending = loss{any: true, count: 1}
 	for _, text := range []string{`{"type":"n","id":"1"}`, `{"type":"n","id":"2"}`} {
-		target.inbox.append(arrival{channel: target.names.channel("n"), text: text})
+		target.inbox.append(arrival{channel: target.names.log(), text: text, entry: entryID{n: 1}})
 	}
 	target.inbox.mu.Unlock()
 	<-target.Done()
@@ -43,8 +43,8 @@ func TestDiscardedInHand(t *testing.T) {
 	for n := range told {
 		discarded += n
 	}
-	if discarded != 2 {
-		t.Errorf("%d of 2 were told as discarded", discarded)
+	if at := target.Position(); discarded != 2 || at != "" {
+		t.Errorf("%d of 2 were told as discarded, behind position %q", discarded, at)
 	}
 }
 

@@ -99,3 +99,48 @@ func attach(h *hub.Hub) *link.Link {
 	}
 	return spoke
 }
+
+// A program that ends, and begins where it was.
+func ExampleTarget_Position() {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	server, stop := redistest.ForExample() // a redis-server
+	defer stop()
+
+	source, err := redis.New(server.URL(), &redis.Options{Durable: true})
+	if err != nil {
+		log.Fatal(err)
+	}
+	defer source.Close()
+	position := "" // the end of the log; "0-0" is its beginning
+	for _, id := range []string{"1", "2"} {
+		reader, err := redis.New(server.URL(), &redis.Options{Durable: true, From: position})
+		if err != nil {
+			log.Fatal(err)
+		}
+		heard, err := eventtarget.Subscribe(ctx, reader, eventtarget.T("order", "*"), 0)
+		if err != nil {
+			log.Fatal(err)
+		}
+		if err := source.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "order", ID: id}); err != nil {
+			log.Fatal(err)
+		}
+		for e, err := range heard.All(ctx) {
+			fmt.Println("order", e.ID, err)
+			if e.ID == id {
+				break
+			}
+		}
+		if err := reader.Shutdown(ctx); err != nil {
+			log.Fatal(err)
+		}
+		position = reader.Position() // to be kept with what was made of the events
+		if err := source.Dispatch(ctx, eventtarget.Event[eventtarget.Raw]{Type: "order", ID: id + ", while nobody was there"}); err != nil {
+			log.Fatal(err)
+		}
+	}
+	// Output:
+	// order 1 <nil>
+	// order 1, while nobody was there <nil>
+	// order 2 <nil>
+}

@@ -13,6 +13,7 @@ type arrival struct {
 	loss          loss // before the message
 	channel, text string
 	entry         entryID // of the log
+	passed        bool    // it is not to be delivered: only that everything up to it was is to be noted
 	again         bool    // it may have been delivered before
 }
 
@@ -120,6 +121,21 @@ func (q *inbox) append(a arrival) {
 	token(q.wake)
 }
 
+// passed adds that the log has nothing up to an entry but what was put in so far.
+func (q *inbox) passed(id entryID, text string) {
+	q.mu.Lock()
+	defer q.mu.Unlock()
+	last := len(q.waiting) - 1
+	switch {
+	case q.closed:
+	case last >= q.head && q.waiting[last].passed && !q.pending.any:
+		q.bytes += len(text) - len(q.waiting[last].text)
+		q.waiting[last].entry, q.waiting[last].text = id, text
+	default:
+		q.append(arrival{entry: id, text: text, passed: true})
+	}
+}
+
 // lost adds a loss alone.
 func (q *inbox) lost(l loss) {
 	q.mu.Lock()
@@ -196,7 +212,9 @@ func (q *inbox) discard() (n uint64, missing loss) {
 	defer q.mu.Unlock()
 	for _, a := range q.waiting[q.head:] {
 		missing = missing.plus(a.loss)
-		n++
+		if !a.passed {
+			n++
+		}
 	}
 	missing = missing.plus(q.pending)
 	if n > 0 {

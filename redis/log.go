@@ -29,6 +29,7 @@ const (
 type logReader struct {
 	part     *part
 	placed   bool    // at is a place in the log
+	begun    bool    // entries have been asked for
 	at       entryID // the last entry that was read
 	text     string  // its message, to know the log by
 	known    entryID // an entry that the log had at the last check, at first any that it had
@@ -68,6 +69,9 @@ func (r *logReader) listen(client rueidis.Client) error {
 				return outcome(err)
 			}
 		}
+		if !r.wanted() {
+			continue
+		}
 		entries, err := r.read(conn)
 		if err != nil {
 			return outcome(err)
@@ -95,7 +99,14 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 		return err
 	}
 	r.at, r.text, r.checked = end, text, time.Now()
-	if sink := r.part.target.sink; sink != nil { // which reads from the beginning on
+	switch t := r.part.target; {
+	case t.opts.From != "":
+		if err := r.begin(conn); err != nil {
+			return err
+		}
+	case t.sink == nil:
+		t.progress.reach(end, text)
+	default: // which reads from the beginning on
 		if end.ms <= lastMilli {
 			r.known, r.knownAs = end, text
 		}
@@ -104,7 +115,7 @@ func (r *logReader) place(conn rueidis.DedicatedClient) error {
 			return err
 		}
 		r.at, r.text = oldest.previous(), ""
-		sink.begin(end)
+		t.sink.begin(end)
 	}
 	r.placed = true
 	return nil
@@ -145,6 +156,7 @@ func (r *logReader) check(conn rueidis.DedicatedClient, sure bool) error {
 	if rolled {
 		r.at, r.text, r.anew = end, text, end == entryID{}
 		r.lost(loss{any: true, err: errRolled}, end.number(), true)
+		r.pass()
 	}
 	if rolled || !r.at.before(r.known) {
 		r.known, r.knownAs = r.at, r.text
@@ -171,6 +183,24 @@ func (r *logReader) lost(l loss, upto uint64, rolled bool) {
 		return
 	}
 	t.sink.lost(t.receiving, upto, rolled)
+}
+
+// wanted tells whether entries are to be read: by who begins at a position, only once there is
+// a listener to hear them. It waits a moment for one.
+func (r *logReader) wanted() bool {
+	t := r.part.target
+	if t.opts.From == "" || r.begun || t.registry.Len() > 0 {
+		r.begun = true
+		return true
+	}
+	timer := time.NewTimer(readWait)
+	defer timer.Stop()
+	select {
+	case <-t.added:
+	case <-timer.C:
+	case <-t.receiving.Done():
+	}
+	return false
 }
 
 // read returns the next entries, or none when there are none for a while.
@@ -231,7 +261,8 @@ func (r *logReader) take(conn rueidis.DedicatedClient, e rueidis.XRangeEntry) er
 	repeated := false // stored twice, because the outcome of the first was not known
 	if origin, number, ok := head(r.text); ok {
 		if origin == t.origin && t.sink == nil {
-			return nil // heard when it was dispatched
+			r.pass() // heard when it was dispatched
+			return nil
 		}
 		_, repeated = r.follower.follow("", origin, number)
 	}
@@ -240,6 +271,7 @@ func (r *logReader) take(conn rueidis.DedicatedClient, e rueidis.XRangeEntry) er
 		t.sink.entry(t.receiving, id, r.text, repeated)
 		return nil
 	case repeated:
+		r.pass()
 		return nil
 	}
 	if !t.inbox.putWait(t.receiving, arrival{channel: t.names.log(), text: r.text, entry: id}) {

@@ -35,6 +35,13 @@ type Options struct {
 	// each of them has a connection for each. Default 1, which lives on one node and
 	// keeps one order.
 	Shards int
+	// From is where a target on a durable bus begins to hear: behind the position that
+	// [Target.Position] returned, or behind the entry of an id; "0-0" is before all that the log
+	// has. It reads on once it has its first listener: one that is added later may miss some. It
+	// hears what a target before it has dispatched, NoEcho or not. What the log has no more is told
+	// as a gap; where this log has never had the position, that is one of unknown size, and it begins at
+	// the end. Default: the end. It takes Durable, and is not for a group, which has a place of its own.
+	From string
 	// Group makes the target a member of a group of that name, on a durable bus: each
 	// event is heard by one member of the group, and at least once. It is confirmed to
 	// Redis when the listeners that hear it have returned, and what a member has left
@@ -83,6 +90,8 @@ type Options struct {
 	TLS *tls.Config
 	// OnFault hears the faults; nil logs them.
 	OnFault func(eventtarget.Fault)
+
+	from position // that From is
 }
 
 func (o Options) withDefaults() (Options, error) {
@@ -113,6 +122,17 @@ func (o Options) withDefaults() (Options, error) {
 		return o, fmt.Errorf("a Batch of %d, which can be %d at most", o.Batch, maxBatch)
 	case o.Batch > 1 && o.Durable:
 		return o, errors.New("each entry of a log is one event: Batch is for Pub/Sub")
+	case o.From != "" && !o.Durable:
+		return o, errors.New("a position is in a log: From takes Durable")
+	case o.From != "" && o.Group != "":
+		return o, errors.New("a group has a place in the log already: From is not for its members")
+	case o.Group == "" && o.From != "":
+		from, err := parsePosition(o.From)
+		if err != nil {
+			return o, fmt.Errorf("From: %w", err)
+		}
+		o.from = from
+		return o, nil
 	case o.Group == "":
 		return o, nil
 	case !o.Durable:

@@ -60,7 +60,7 @@ func OpenStore(ctx context.Context, rawURL string, opts *Options) (*Store, error
 		name string
 		set  bool
 	}{
-		{"Durable", o.Durable}, {"Shards", o.Shards != 0}, {"Batch", o.Batch != 0}, {"Group", o.Group != ""}, {"NoEcho", o.NoEcho}, {"RetryFor", o.RetryFor != 0},
+		{"Durable", o.Durable}, {"Shards", o.Shards != 0}, {"Batch", o.Batch != 0}, {"Group", o.Group != ""}, {"From", o.From != ""}, {"NoEcho", o.NoEcho}, {"RetryFor", o.RetryFor != 0},
 		{"Limits", o.Limits != eventtarget.Limits{}}, {"InboxEvents", o.InboxEvents != 0}, {"InboxBytes", o.InboxBytes != 0},
 	} {
 		if other.set {

@@ -25,6 +25,8 @@ type Target struct {
 	sink      sink    // that takes the log's entries; nil: listeners do
 	parts     []*part // one, but for shards on a cluster
 	inbox     *inbox
+	progress  progress      // in the log
+	added     chan struct{} // has a token when a listener was added on a durable bus
 	malformed atomic.Uint64
 	ignored   atomic.Uint64
 
@@ -76,6 +78,7 @@ func open(rawURL string, o Options, name string, to sink) (*Target, error) {
 		registry:  eventtarget.NewRegistry[eventtarget.Raw](eventtarget.RegistryOptions{Adapter: adapter, OnFault: o.OnFault}),
 		inbox:     newInbox(o.InboxEvents, o.InboxBytes),
 		gate:      newGate(),
+		added:     make(chan struct{}, 1),
 		delivered: make(chan struct{}), done: make(chan struct{}), changed: make(chan struct{}),
 	}
 	t.ctx, t.cancel = context.WithCancelCause(context.Background())
@@ -111,6 +114,7 @@ func (t *Target) Add(ctx context.Context, topic eventtarget.Topic, l eventtarget
 			return nil, fail("add", topic, err)
 		}
 		if t.member == nil {
+			defer token(t.added)
 			return t.registry.Add(ctx, topic, l)
 		}
 		defer token(t.member.wake)

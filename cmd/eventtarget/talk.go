@@ -107,9 +107,14 @@ func newListen() *cobra.Command {
 			})); err != nil {
 				return err
 			}
-			for i, topic := range topics {
+			wanted, from := topics, u.Query().Has("from")
+			if from { // a log is read as soon as there is one listener
+				wanted = []eventtarget.Topic{eventtarget.T("*", "*")}
+			}
+			for i, topic := range wanted {
 				handle := func(ctx context.Context, e eventtarget.Event[eventtarget.Raw]) {
-					if first := slices.IndexFunc(topics, func(one eventtarget.Topic) bool { return one.Matches(e.Topic()) }); first == i {
+					first := slices.IndexFunc(topics, func(one eventtarget.Topic) bool { return one.Matches(e.Topic()) })
+					if first == i || from && first > 0 {
 						_ = all.Deliver(ctx, e) // what finds no room is a fault
 					}
 				}

@@ -79,7 +79,7 @@ func TestErrors(t *testing.T) {
 		"redis://127.0.0.1?durable=true&batch=2":    `parameter batch: each entry of a log is one event`,
 		"redis://127.0.0.1?from=0-0":                `parameter from: it is a position in a log, which takes durable=true`,
 		"redis://h?durable=true&group=g&from=0-0":   `parameter from: a group has a place in the log already`,
-		"redis://127.0.0.1?durable=true&from=x":     `From: "x" is no entry's id`,
+		"redis://127.0.0.1?durable=true&from=x":     `where From begins: "x" is no entry's id`,
 		"redis+cluster://127.0.0.1?durable=true":    `unknown parameter`,
 		"redis://127.0.0.1?durable=perhaps":         `parameter durable: "perhaps" is neither true nor false`,
 		"sse+http://127.0.0.1?topic=x":              `parameter topic: invalid topic`,

@@ -129,7 +129,7 @@ func (o Options) withDefaults() (Options, error) {
 	case o.Group == "" && o.From != "":
 		from, err := parsePosition(o.From)
 		if err != nil {
-			return o, fmt.Errorf("From: %w", err)
+			return o, fmt.Errorf("where From begins: %w", err)
 		}
 		o.from = from
 		return o, nil

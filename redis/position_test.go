@@ -211,8 +211,8 @@ func TestFromRefused(t *testing.T) {
 	for want, o := range map[string]redis.Options{
 		"From takes Durable":                               {From: "0-0"},
 		"From is not for its members":                      {From: "0-0", Durable: true, Group: "g"},
-		`From: "yesterday" is no entry's id`:               {From: "yesterday", Durable: true},
-		`From: "5" is no entry's id`:                       {From: "5", Durable: true},
+		`where From begins: "yesterday" is no entry's id`:  {From: "yesterday", Durable: true},
+		`where From begins: "5" is no entry's id`:          {From: "5", Durable: true},
 		`"1-1.x" is no position: "x" is not eight`:         {From: "1-1.x", Durable: true},
 		`"1-1.+0000001" is no position: "+0000001" is not`: {From: "1-1.+0000001", Durable: true},
 	} {

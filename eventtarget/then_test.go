@@ -127,7 +127,11 @@ func TestDeliverThenRemoved(t *testing.T) {
 		r := eventtarget.NewRegistry[int](eventtarget.RegistryOptions{OnFault: func(eventtarget.Fault) {}})
 		defer r.Close()
 		// What ended the goroutine is told by the next one, before it looks.
-		reg, err := r.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Func(func(context.Context, eventtarget.Event[int]) { runtime.Goexit() }))
+		returned := make(chan struct{}) // if it did not wait for that, DeliverThen itself might be the last, and told
+		reg, err := r.Add(t.Context(), eventtarget.T("a", ""), eventtarget.Func(func(context.Context, eventtarget.Event[int]) {
+			<-returned
+			runtime.Goexit()
+		}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -135,6 +139,7 @@ func TestDeliverThenRemoved(t *testing.T) {
 		if err := r.DeliverThen(t.Context(), eventtarget.Event[int]{Type: "a"}, func() { close(told); <-removed }); err != nil {
 			t.Fatal(err)
 		}
+		close(returned)
 		<-told
 		if err := r.DeliverThen(t.Context(), eventtarget.Event[int]{Type: "a"}, func() { behind = true }); err != nil {
 			t.Fatal(err)

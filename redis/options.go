@@ -126,7 +126,7 @@ func (o Options) withDefaults() (Options, error) {
 		return o, errors.New("a position is in a log: From takes Durable")
 	case o.From != "" && o.Group != "":
 		return o, errors.New("a group has a place in the log already: From is not for its members")
-	case o.Group == "" && o.From != "":
+	case o.From != "":
 		from, err := parsePosition(o.From)
 		if err != nil {
 			return o, fmt.Errorf("where From begins: %w", err)

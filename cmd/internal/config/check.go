@@ -205,6 +205,8 @@ func (r *reader) remote(key string, to *Remote, schemes ...string) {
 		r.bad(at, "the scheme cannot be used here; write one of "+strings.Join(schemes, ", "))
 	case err != nil:
 		r.bad(at, "its parameters cannot be read; write NAME=VALUE with & in between, and what else has a meaning in a URL as %XX")
+	case u.Query().Has("from"):
+		r.bad(at, "from would have the hub hear that log again each time it starts; write the URL without it")
 	case inFile && password:
 		r.bad(at, "a password does not stand here; write url-file: FILE or url-env: NAME, and the URL there")
 	}

@@ -75,6 +75,7 @@ var brokenTogether = []struct {
 	{"a url that cannot be parsed", "bridges:\n  - url: \"ws://" + secret + "%zz\"\n", "2:5: bridges[0].url: this is no URL; write SCHEME://HOST:PORT with one of ws, wss,", false},
 	{"an unknown scheme", "bridges:\n  - url: gopher://h\n", "2:5: bridges[0].url: the scheme cannot be used here; write one of ws, wss, quic,", false},
 	{"a worker as a bridge", "bridges:\n  - url-file: DIR/worker.url\n", "2:5: bridges[0].url-file: a program is no bridge; write it under workers: with program: FILE", false},
+	{"a log from a position on", "bridges:\n  - url: redis://h?durable=true&from=0-0\n", "2:5: bridges[0].url: from would have the hub hear that log again each time it starts; write the URL without it", false},
 	{"topics that overlap", "bridges:\n  - url: ws://h/ws\n    topics: [\"a:1\", \"b:*\", \"a:*\"]\n", "3:28: bridges[0].topics[2]: a:* overlaps a:1; write the wider one alone", false},
 
 	{"a worker without program", "workers:\n  - args: [a]\n", "2:5: workers[0]: the program is missing; write program: FILE", true},

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/url"
@@ -34,11 +33,8 @@ func splitBackplane(rawURL string) (bus *url.URL, shared bool, err error) {
 			return nil, false, fmt.Errorf("parameter %s: %q is neither true nor false", durable, q.Get(durable))
 		}
 	}
-	switch {
-	case shared && q.Has("batch"):
+	if shared && q.Has("batch") {
 		return nil, false, fmt.Errorf("parameter batch: each entry of a log is one event, which %s=true makes", durable)
-	case shared && q.Has("from"):
-		return nil, false, errors.New("parameter from: a hub knows where in the log to begin")
 	}
 	q.Del(durable)
 	bus.RawQuery = q.Encode()

@@ -45,7 +45,7 @@ func TestErrors(t *testing.T) {
 		"no origin":             {[]string{"hub", "--listen", "127.0.0.1:1", "--quic", "", "--origin="}, []string{"--quic: quic.address: there is nothing behind the key; write", "--origin: origins: there is nothing behind the key; write"}},
 		"a log and none":        {[]string{"hub", "--listen", "127.0.0.1:0", "--backplane", "redis://127.0.0.1:1?durable=true&durable=false"}, []string{"parameter durable: it stands there 2 times"}},
 		"batches in a log":      {[]string{"hub", "--listen", "127.0.0.1:0", "--backplane", "redis://127.0.0.1:1?durable=true&batch=8"}, []string{"parameter batch: each entry of a log is one event"}},
-		"a place in a log":      {[]string{"hub", "--listen", "127.0.0.1:0", "--backplane", "redis://127.0.0.1:1?durable=true&from=0-0"}, []string{"parameter from: a hub knows where in the log to begin"}},
+		"a place in a log":      {[]string{"hub", "--listen", "127.0.0.1:0", "--backplane", "redis://127.0.0.1:1?durable=true&from=0-0"}, []string{"--backplane: backplane.url: from would have the hub hear that log again each time it starts; write the URL without it"}},
 		"a key that is there":   {[]string{"keygen", key}, []string{"file exists; write the name of a new file, or --pin"}},
 		"a small payload":       {[]string{"bench", "mem://x", "--size", "3"}, []string{"--size: 3 bytes", "at least 48"}},
 		"nobody there":          {[]string{"dispatch", "--wait", "500ms", "ws://user:secret@127.0.0.1:1/ws", "a", "b"}, []string{"deadline", "connection refused"}},
